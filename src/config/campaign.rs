@@ -1,0 +1,299 @@
+//! A campaign: one question, a baseline, a search space, a budget and a planner.
+
+use super::Metric;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A typed campaign. The baseline is an experiment, inline under `[baseline]` or by path in `baseline_file`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// Short name; also the default folder name. Letters, digits, `-` and `_`.
+    pub name: String,
+    /// The research question, one sentence; shown in every report.
+    pub question: String,
+    /// What is optimised.
+    pub objective: Objective,
+    /// The experiment everything is compared with.
+    pub baseline: super::Experiment,
+    /// The search space: experiment path (`optimizer.learning_rate`) to its values. Order does not matter.
+    pub space: BTreeMap<String, Parameter>,
+    /// Relations between parameters that a candidate must satisfy. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// What may be spent.
+    pub budget: Budget,
+    /// Repetition over seeds.
+    #[serde(default)]
+    pub seeds: Seeds,
+    /// Who proposes candidates.
+    #[serde(default)]
+    pub planner: PlannerSpec,
+    /// How attempts are executed.
+    #[serde(default)]
+    pub execution: Execution,
+}
+
+/// What is optimised and in which direction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// The metric, read at the last evaluation of a run.
+    pub metric: Metric,
+    /// Whether smaller or larger is better. Default: by the metric (loss and bits per byte down, the others up).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// Stop as soon as a confirmed candidate's interval lies wholly beyond this value. Default: spend the budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<f64>,
+    /// Coverage of all reported intervals, in (0.5, 1). Default 0.95.
+    #[serde(default = "confidence")]
+    pub confidence: f64,
+}
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// Smaller is better.
+    Minimize,
+    /// Larger is better.
+    Maximize,
+}
+
+impl Objective {
+    /// The direction, by the metric where none is written.
+    pub fn direction(&self) -> Direction {
+        self.direction.unwrap_or(match self.metric {
+            Metric::Loss | Metric::BitsPerByte => Direction::Minimize,
+            Metric::Accuracy | Metric::R2 => Direction::Maximize,
+        })
+    }
+}
+
+/// The values one parameter may take.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// The range or the choices.
+    #[serde(flatten)]
+    pub domain: Domain,
+    /// Only present when other parameters have one of these values: path to list. Default: always present.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub when: BTreeMap<String, Vec<Value>>,
+}
+
+/// Kind of range. Bounds are inclusive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Domain {
+    /// Real numbers, uniform.
+    Float {
+        /// Smallest value.
+        low: f64,
+        /// Largest value.
+        high: f64,
+        /// Grid points when a grid planner is used. Default 5.
+        #[serde(default = "grid_points")]
+        points: usize,
+    },
+    /// Positive real numbers, uniform in the logarithm.
+    LogFloat {
+        /// Smallest value, above 0.
+        low: f64,
+        /// Largest value.
+        high: f64,
+        /// Grid points when a grid planner is used. Default 5.
+        #[serde(default = "grid_points")]
+        points: usize,
+    },
+    /// Whole numbers.
+    Int {
+        /// Smallest value.
+        low: i64,
+        /// Largest value.
+        high: i64,
+        /// Distance between neighbouring values, at least 1. Default 1.
+        #[serde(default = "step")]
+        step: i64,
+        /// Uniform in the logarithm; needs a low above 0. Default false.
+        #[serde(default)]
+        log: bool,
+    },
+    /// Any TOML value out of a list.
+    Choice {
+        /// The values, at least one, all different.
+        values: Vec<Value>,
+    },
+}
+
+/// `left` compared with `right`, each a parameter path or a number; a candidate that violates it is never proposed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Constraint {
+    /// A path of the experiment, e.g. `model.width`, or a number.
+    pub left: Value,
+    /// The relation.
+    pub relation: Relation,
+    /// A path of the experiment or a number.
+    pub right: Value,
+}
+
+/// Relation of a constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// left <= right
+    AtMost,
+    /// left >= right
+    AtLeast,
+    /// right divides left
+    MultipleOf,
+}
+
+/// What may be spent. Reserved plus settled never exceeds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Devices held times wall time, in hours; on CPU one attempt slot counts as one device.
+    pub device_hours: f64,
+    /// Runs at most, baseline and confirmations included; 0 for no limit. Default 0.
+    #[serde(default)]
+    pub runs: usize,
+    /// Price of a device-hour in dollars, for the ledger's second column. Default 0.
+    #[serde(default)]
+    pub dollars_per_device_hour: f64,
+    /// Dollars at most; 0 for no limit. Default 0.
+    #[serde(default)]
+    pub dollars: f64,
+    /// What to give up, in this order, when a run does not fit in what is left. Default [steps, seeds].
+    #[serde(default = "downscale_order")]
+    pub downscale: Vec<Downscale>,
+}
+
+/// One way to make a run cheaper; each use is recorded as a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Downscale {
+    /// Fewer training steps (halved, at most three times).
+    Steps,
+    /// Fewer confirmation seeds (down to two).
+    Seeds,
+    /// A smaller model (widths halved, at most twice; only the baseline's own multiples stay legal).
+    Model,
+}
+
+/// Repetition over seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seeds {
+    /// Seeds of the baseline, run before anything is compared; they give the noise floor. At least 2. Default 3.
+    #[serde(default = "three")]
+    pub baseline: usize,
+    /// Seeds a promising candidate is run with before it counts, the baseline's own seeds. At least 2. Default 3.
+    #[serde(default = "three")]
+    pub confirm: usize,
+    /// Candidates confirmed at the end, best first. Default 2.
+    #[serde(default = "two")]
+    pub finalists: usize,
+    /// First seed; the others follow it. Default 1.
+    #[serde(default = "first_seed")]
+    pub first: u64,
+}
+
+impl Default for Seeds {
+    fn default() -> Self {
+        Seeds { baseline: three(), confirm: three(), finalists: two(), first: first_seed() }
+    }
+}
+
+/// Who proposes candidates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannerSpec {
+    /// Default `tpe`.
+    #[serde(default)]
+    pub kind: PlannerKind,
+    /// Seed of the proposals. Default 0.
+    #[serde(default)]
+    pub seed: u64,
+    /// Random proposals before TPE models anything. Default 8.
+    #[serde(default = "startup")]
+    pub startup: usize,
+    /// Candidates at most; 0 for as many as the budget allows. Default 0.
+    #[serde(default)]
+    pub candidates: usize,
+}
+
+impl Default for PlannerSpec {
+    fn default() -> Self {
+        PlannerSpec { kind: PlannerKind::default(), seed: 0, startup: startup(), candidates: 0 }
+    }
+}
+
+/// Sampler of the planner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlannerKind {
+    /// Independent draws.
+    Random,
+    /// Every combination, in a seeded order.
+    Grid,
+    /// Tree-structured Parzen estimator (Bergstra et al., NIPS 2011).
+    #[default]
+    Tpe,
+}
+
+/// How attempts are executed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Execution {
+    /// Attempts at once; each is a process and counts as one device. Default 1.
+    #[serde(default = "one")]
+    pub parallel: usize,
+    /// Further attempts a run may have after failures. Default 2.
+    #[serde(default = "two")]
+    pub retries: usize,
+    /// Time between the end of an attempt's wall time and its being killed, in seconds; reserved with it. Default 5.
+    #[serde(default = "margin")]
+    pub kill_margin_seconds: f64,
+}
+
+impl Default for Execution {
+    fn default() -> Self {
+        Execution { parallel: one(), retries: two(), kill_margin_seconds: margin() }
+    }
+}
+
+fn confidence() -> f64 {
+    0.95
+}
+fn grid_points() -> usize {
+    5
+}
+fn step() -> i64 {
+    1
+}
+fn downscale_order() -> Vec<Downscale> {
+    vec![Downscale::Steps, Downscale::Seeds]
+}
+fn one() -> usize {
+    1
+}
+fn two() -> usize {
+    2
+}
+fn three() -> usize {
+    3
+}
+fn first_seed() -> u64 {
+    1
+}
+fn startup() -> usize {
+    8
+}
+fn margin() -> f64 {
+    5.0
+}

@@ -1,0 +1,29 @@
+//! One experiment: everything that decides what a run computes, and what it may use.
+
+use super::{DataSpec, EvaluationSpec, ModelSpec, OptimizerSpec, ResourcesSpec, ScheduleSpec, TrainingSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A typed experiment. Read it from TOML or JSON with [`super::load_experiment`], which also validates it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// What is learned from.
+    pub data: DataSpec,
+    /// What is trained. `preset = "NAME"` in this section starts from `models/NAME.toml`; the other keys then override it.
+    pub model: ModelSpec,
+    /// How gradients become updates.
+    pub optimizer: OptimizerSpec,
+    /// How the learning rate moves.
+    #[serde(default)]
+    pub schedule: ScheduleSpec,
+    /// How long, in what portions, with which regularisation.
+    #[serde(default)]
+    pub training: TrainingSpec,
+    /// When and on what it is evaluated and checkpointed.
+    #[serde(default)]
+    pub evaluation: EvaluationSpec,
+    /// What it may use; never part of the run's identity.
+    #[serde(default)]
+    pub resources: ResourcesSpec,
+}

@@ -1,0 +1,96 @@
+//! Engines execute step programs. One trait, one shared test suite; the state they load and save is the same.
+//!
+//! Boundary: knows programs and tensors; never configs' meaning, files, campaigns.
+
+use crate::data::Batch;
+use crate::problem::Problem;
+use crate::units::Bytes;
+use std::collections::BTreeMap;
+
+/// The state in host memory: every tensor of the [`StateSpec`](crate::graph::StateSpec) by name, as f32 in row-major
+/// order, but for gradients and the loss sum, which are zero between steps and not kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HostState {
+    /// Name to (shape, values).
+    pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+}
+
+/// Numbers computed on the host for one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepInputs {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Optimiser step, from 0.
+    pub step: u64,
+    /// Scheduled learning rate in f64.
+    pub learning_rate: f64,
+    /// `1 - beta1^(step+1)`; 1 for SGD.
+    pub bias_correction1: f64,
+    /// `1 - beta2^(step+1)`; 1 for SGD.
+    pub bias_correction2: f64,
+}
+
+/// What a step hands back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutput {
+    /// Sum over the step's loss terms of weight times training loss (smoothing and dropout included).
+    pub loss_sum: f64,
+    /// Global L2 norm of the gradient before clipping.
+    pub grad_norm: f64,
+}
+
+/// Sums over one evaluation batch.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct EvalOutput {
+    /// Sum of weight times loss, without smoothing and dropout.
+    pub loss_sum: f64,
+    /// Sum of the weights of rightly predicted targets; 0 for regression.
+    pub correct_sum: f64,
+    /// Sum of the weights.
+    pub weight_sum: f64,
+}
+
+/// A failure inside an engine, in the terms that recovery rules understand.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// A device or host allocation failed.
+    #[error("out of memory: {wanted} wanted, {free} free")]
+    OutOfMemory {
+        /// What was asked for.
+        wanted: Bytes,
+        /// What was left.
+        free: Bytes,
+    },
+    /// A program and its inputs do not fit together: a bug, with the operands named.
+    #[error("{0}")]
+    Shape(String),
+    /// The library beneath failed.
+    #[error("{0}")]
+    Backend(String),
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        Problem::failed(error.to_string())
+    }
+}
+
+/// Executes step programs over a state of its own.
+pub trait Engine: Send {
+    /// `reference`, `cpu`, `cuda`.
+    fn name(&self) -> &'static str;
+    /// What decides the bits of results beside the programs: chip, instruction set, library versions. Never threads.
+    fn fingerprint(&self) -> BTreeMap<String, String>;
+    /// Replaces the whole state; every tensor must be there with its shape.
+    fn load(&mut self, state: &HostState) -> Result<(), EngineError>;
+    /// Copies the state out.
+    fn save(&self) -> Result<HostState, EngineError>;
+    /// Forward and backward of one micro-batch; `first_sample` is the global index of its first sample in the step.
+    fn micro(&mut self, batch: &Batch, inputs: &StepInputs, first_sample: u32) -> Result<(), EngineError>;
+    /// Updates the parameters from the accumulated gradients.
+    fn apply(&mut self, inputs: &StepInputs) -> Result<StepOutput, EngineError>;
+    /// Evaluates one (padded) batch, on the averaged weights where the state has them.
+    fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError>;
+    /// Peak memory that the programs need beside the process itself.
+    fn footprint(&self) -> Bytes;
+}

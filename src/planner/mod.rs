@@ -1,0 +1,41 @@
+//! Who proposes what to try next.
+//!
+//! Boundary: sees a search space and observations, returns assignments; pure and seeded, so that every proposal can be
+//! derived again from the journal. Must not know files, processes, campaigns' state, clocks.
+
+use crate::config::Parameter;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Values for the parameters of a search space that are present: path to value.
+pub type Assignment = BTreeMap<String, Value>;
+
+/// The space as a sampler sees it.
+pub type Space = BTreeMap<String, Parameter>;
+
+/// What came of a proposal, in the order in which it became known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// What was tried.
+    pub assignment: Assignment,
+    /// The objective, smaller is better (already negated for maximisation); none while running or when it failed.
+    pub value: Option<f64>,
+    /// It ended without a value: diverged, did not fit, crashed for good.
+    pub failed: bool,
+}
+
+/// Proposes assignments.
+pub trait Sampler {
+    /// Name in configs and reports.
+    fn name(&self) -> &'static str;
+    /// The `index`-th proposal (from 0) given all observations so far, pending ones included. `None`: the space is
+    /// exhausted. Never repeats an assignment that was observed. Deterministic in its arguments.
+    fn propose(
+        &self,
+        space: &Space,
+        observations: &[Observation],
+        index: u64,
+        accept: &dyn Fn(&Assignment) -> bool,
+    ) -> Option<Assignment>;
+}

@@ -1,0 +1,57 @@
+//! The environment and what kind of terminal there is, read once at the edge.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// A variable that is set and not empty.
+pub fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+/// The current folder; `.` where it cannot be told.
+pub fn current_dir() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// The folder for things that can be made again: `$XDG_CACHE_HOME/nanoresearch` or `~/.cache/nanoresearch`.
+pub fn cache_dir() -> PathBuf {
+    let base = var("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| var("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    base.join("nanoresearch")
+}
+
+/// The folder of downloaded datasets: `NANORESEARCH_DATA`, else `data` in the cache folder.
+pub fn data_dir() -> PathBuf {
+    var("NANORESEARCH_DATA").map_or_else(|| cache_dir().join("data"), PathBuf::from)
+}
+
+/// Whether stderr is a terminal that wants progress bars.
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Whether stdout may be coloured: a terminal, and NO_COLOR unset.
+pub fn stdout_colour() -> bool {
+    std::io::stdout().is_terminal() && var("NO_COLOR").is_none()
+}
+
+/// Cores this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// Facts about the host for a manifest: CPU model, cores, memory, kernel; never its name.
+pub fn host_facts() -> Vec<(&'static str, String)> {
+    let field = |file: &str, key: &str| {
+        std::fs::read_to_string(file).ok().and_then(|text| {
+            text.lines().find(|l| l.starts_with(key)).and_then(|l| l.split(':').nth(1)).map(|v| v.trim().to_string())
+        })
+    };
+    let mut facts = vec![("cores", cores().to_string())];
+    facts.extend(field("/proc/cpuinfo", "model name").map(|v| ("cpu", v)));
+    facts.extend(field("/proc/meminfo", "MemTotal").map(|v| ("memory", v)));
+    facts.extend(std::fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|v| ("kernel", v.trim().to_string())));
+    facts
+}

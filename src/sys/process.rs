@@ -1,0 +1,120 @@
+//! Processes: starting workers apart from the controller, and telling whether a given process still lives.
+
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A process told apart from a later one with the same number by its start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Process number.
+    pub pid: u32,
+    /// Start time in clock ticks since boot, from `/proc/PID/stat`; 0 where that is not known.
+    pub start: u64,
+}
+
+impl ProcessId {
+    /// This process.
+    pub fn current() -> Self {
+        let pid = std::process::id();
+        ProcessId { pid, start: start_ticks(pid).unwrap_or(0) }
+    }
+
+    /// Whether this very process still runs (a zombie does not).
+    pub fn alive(self) -> bool {
+        match stat(self.pid) {
+            Some((state, start)) => state != 'Z' && state != 'X' && (self.start == 0 || start == self.start),
+            None => false,
+        }
+    }
+
+    /// Sends a signal, if it is still this very process.
+    pub fn signal(self, signal: i32) -> io::Result<()> {
+        if !self.alive() {
+            return Ok(());
+        }
+        // SAFETY: plain kill(2).
+        if unsafe { libc::kill(self.pid as i32, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+/// (state, start ticks) of a process.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name may hold anything, so fields are counted after its closing parenthesis.
+    let mut fields = text[text.rfind(')')? + 1..].split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+fn start_ticks(pid: u32) -> Option<u64> {
+    stat(pid).map(|(_, start)| start)
+}
+
+/// Resident and peak resident memory of this process, in bytes.
+pub fn resident_memory() -> (u64, u64) {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |key: &str| {
+        text.lines()
+            .find(|l| l.starts_with(key))
+            .and_then(|l| l.split_whitespace().nth(1))
+            .and_then(|v| v.parse::<u64>().ok())
+            .map_or(0, |kib| kib * 1024)
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// The path of this program.
+pub fn current_exe() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Exit code, if it ended by itself.
+    pub code: Option<i32>,
+    /// Signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// A child in a session of its own: it outlives the controller, and Ctrl-C in the controller's terminal does not reach it.
+#[derive(Debug)]
+pub struct DetachedChild {
+    child: Child,
+}
+
+impl DetachedChild {
+    /// Starts `program` with `arguments`, stdin closed, stdout and stderr appended to `log`.
+    pub fn spawn(program: &Path, arguments: &[&std::ffi::OsStr], log: &Path) -> io::Result<Self> {
+        let log = File::options().append(true).create(true).open(log)?;
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // SAFETY: setsid is async-signal-safe and touches nothing of the parent.
+        unsafe {
+            command.pre_exec(|| {
+                libc::setsid();
+                Ok(())
+            });
+        }
+        Ok(DetachedChild { child: command.spawn()? })
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> ProcessId {
+        ProcessId { pid: self.child.id(), start: start_ticks(self.child.id()).unwrap_or(0) }
+    }
+
+    /// Whether it has ended, and how; never blocks.
+    pub fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        Ok(self.child.try_wait()?.map(|s| Exit { code: s.code(), signal: s.signal() }))
+    }
+}
+
+/// Ends this process at once with an exit code, without unwinding; for a watchdog that found a limit passed.
+pub fn exit_now(code: i32) -> ! {
+    std::process::exit(code)
+}

@@ -1,0 +1,55 @@
+//! Signals as flags that a loop looks at between its steps; nothing ever happens inside a handler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Requests to stop that have arrived so far.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag {
+    checkpoint: Arc<AtomicBool>,
+    interrupts: Arc<AtomicUsize>,
+}
+
+impl StopFlag {
+    /// A flag that no signal ever sets (tests set it by hand).
+    pub fn inert() -> Self {
+        Self::default()
+    }
+
+    /// SIGUSR2 and SIGTERM ask for a checkpoint; for workers.
+    pub fn for_worker() -> std::io::Result<Self> {
+        let flag = Self::default();
+        signal_hook::flag::register(signal_hook::consts::SIGUSR2, Arc::clone(&flag.checkpoint))?;
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&flag.checkpoint))?;
+        Ok(flag)
+    }
+
+    /// SIGINT is counted, SIGTERM asks to leave; for controllers.
+    pub fn for_controller() -> std::io::Result<Self> {
+        let flag = Self::default();
+        let interrupts = Arc::clone(&flag.interrupts);
+        // SAFETY: the handler only adds to an atomic.
+        unsafe {
+            signal_hook::low_level::register(signal_hook::consts::SIGINT, move || {
+                interrupts.fetch_add(1, Ordering::SeqCst);
+            })?;
+        }
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&flag.checkpoint))?;
+        Ok(flag)
+    }
+
+    /// Asks for a checkpoint, as the signals do.
+    pub fn request(&self) {
+        self.checkpoint.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a checkpoint (worker) or leaving (controller, SIGTERM) was asked for.
+    pub fn requested(&self) -> bool {
+        self.checkpoint.load(Ordering::SeqCst)
+    }
+
+    /// How often Ctrl-C was pressed.
+    pub fn interrupts(&self) -> usize {
+        self.interrupts.load(Ordering::SeqCst)
+    }
+}

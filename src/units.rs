@@ -1,0 +1,150 @@
+//! Quantities with their unit in the type. Accounts are kept in integers so that sums are exact in any order.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+
+/// Devices held times wall time, kept as whole device-milliseconds: sums are exact, whatever their order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct DeviceTime {
+    /// Device-milliseconds.
+    pub ms: u64,
+}
+
+impl DeviceTime {
+    /// `devices` held for `seconds` of wall time, rounded up to the millisecond (a reservation must never be short).
+    pub fn of(devices: u32, seconds: f64) -> Self {
+        DeviceTime { ms: (f64::from(devices) * seconds.max(0.0) * 1e3).ceil() as u64 }
+    }
+
+    /// From device-hours, rounded down (a budget must never be exceeded).
+    pub fn from_hours(hours: f64) -> Self {
+        DeviceTime { ms: (hours.max(0.0) * 3.6e6) as u64 }
+    }
+
+    /// In device-hours.
+    pub fn hours(self) -> f64 {
+        self.ms as f64 / 3.6e6
+    }
+
+    /// In device-seconds.
+    pub fn seconds(self) -> f64 {
+        self.ms as f64 / 1e3
+    }
+
+    /// `self - other`, or zero where that would be negative.
+    pub fn saturating_sub(self, other: Self) -> Self {
+        DeviceTime { ms: self.ms.saturating_sub(other.ms) }
+    }
+}
+
+impl Add for DeviceTime {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        DeviceTime { ms: self.ms + other.ms }
+    }
+}
+impl AddAssign for DeviceTime {
+    fn add_assign(&mut self, other: Self) {
+        self.ms += other.ms;
+    }
+}
+impl Sub for DeviceTime {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        DeviceTime { ms: self.ms - other.ms }
+    }
+}
+impl SubAssign for DeviceTime {
+    fn sub_assign(&mut self, other: Self) {
+        self.ms -= other.ms;
+    }
+}
+impl Sum for DeviceTime {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), Add::add)
+    }
+}
+
+impl fmt::Display for DeviceTime {
+    /// In the unit a person would choose: `12.3 device-s`, `4.5 device-min`, `1.25 device-h`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = self.seconds();
+        if s < 120.0 {
+            write!(f, "{s:.1} device-s")
+        } else if s < 7200.0 {
+            write!(f, "{:.1} device-min", s / 60.0)
+        } else {
+            write!(f, "{:.2} device-h", s / 3600.0)
+        }
+    }
+}
+
+/// Bytes of memory or storage; shown in binary units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut value = self.0 as f64;
+        let mut unit = "B";
+        for next in ["KiB", "MiB", "GiB", "TiB"] {
+            if value < 1024.0 {
+                break;
+            }
+            value /= 1024.0;
+            unit = next;
+        }
+        if unit == "B" { write!(f, "{value:.0} B") } else { write!(f, "{value:.1} {unit}") }
+    }
+}
+
+/// Floating-point operations (a multiply and an add count as two); shown with an SI prefix.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Flops(pub f64);
+
+impl fmt::Display for Flops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut value = self.0;
+        let mut prefix = "";
+        for next in ["k", "M", "G", "T", "P", "E"] {
+            if value < 1000.0 {
+                break;
+            }
+            value /= 1000.0;
+            prefix = next;
+        }
+        write!(f, "{value:.2} {prefix}FLOP")
+    }
+}
+
+/// Dollars, kept as whole micro-dollars so that sums are exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Dollars {
+    /// Micro-dollars.
+    pub micro: u64,
+}
+
+impl Dollars {
+    /// From dollars, rounded up (a reservation must never be short).
+    pub fn of(dollars: f64) -> Self {
+        Dollars { micro: (dollars.max(0.0) * 1e6).ceil() as u64 }
+    }
+
+    /// In dollars.
+    pub fn value(self) -> f64 {
+        self.micro as f64 / 1e6
+    }
+}
+
+impl fmt::Display for Dollars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${:.2}", self.value())
+    }
+}
