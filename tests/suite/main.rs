@@ -1,1 +1,4 @@
+//! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
+#![allow(clippy::disallowed_methods)]
 
+mod levels;
