@@ -58,6 +58,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
+/// Writes a new file and waits until its content is on disk, without any care for readers in between: for files of a
+/// folder that is renamed into place as a whole.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Problem::io("write the file", path, &e))
+}
+
 /// Renames a file or a whole folder and syncs the parent, so that the new name survives a crash.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|e| Problem::io("rename", from, &e))?;
