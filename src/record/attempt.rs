@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 
 /// Name of the file in the attempt's folder.
 pub const ATTEMPT_FILE: &str = "attempt.json";
-/// Name of the file by which exactly one process owns the attempt.
-pub const CLAIM_FILE: &str = "claim";
 
 /// What a worker is to do: one attempt, complete in itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

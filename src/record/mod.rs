@@ -18,6 +18,7 @@
 
 mod attempt;
 mod checkpoint;
+mod claim;
 mod evidence;
 mod format;
 mod manifest;
@@ -27,6 +28,7 @@ mod weights;
 
 pub use attempt::*;
 pub use checkpoint::*;
+pub use claim::*;
 pub use evidence::*;
 pub use format::FORMAT;
 pub use manifest::*;
