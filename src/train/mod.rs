@@ -24,5 +24,5 @@ mod toy;
 
 pub use error::TrainError;
 pub use observer::{Event, Observer, Silent, Stepped};
-pub use source::BatchSource;
+pub use source::{BatchSource, DatasetSource};
 pub use trainer::{Ended, Job, Limit, Trainer, fingerprint, tokens_per_sample};

@@ -1,6 +1,7 @@
-//! Where batches come from. [`Dataset`](crate::data::Dataset) is the real one; the loop's tests have a toy.
+//! Where batches come from: a dataset cut for a model's context, or a toy in the loop's tests.
 
-use crate::data::{Batch, Part};
+use crate::config::ModelSpec;
+use crate::data::{Batch, Dataset, Part};
 
 /// Samples by index, in an order that depends on nothing but seed and step.
 pub trait BatchSource {
@@ -14,4 +15,45 @@ pub trait BatchSource {
     fn bytes_per_token(&self) -> Option<f64>;
     /// Mean squared deviation of the validation targets from their mean; only for regression.
     fn target_variance(&self) -> Option<f64>;
+}
+
+/// A dataset as one model sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct DatasetSource<'a> {
+    dataset: &'a Dataset,
+    context: usize,
+}
+
+impl<'a> DatasetSource<'a> {
+    /// Text is cut into windows of the model's context; other data is not.
+    pub fn new(dataset: &'a Dataset, model: &ModelSpec) -> Self {
+        let context = match model {
+            ModelSpec::Gpt(gpt) => gpt.context,
+            ModelSpec::Mlp(_) | ModelSpec::Cnn(_) => 0,
+        };
+        DatasetSource { dataset, context }
+    }
+
+    /// Refuses a batch or context that the data is too small for; the other methods rely on it.
+    pub fn check(&self, batch_size: usize) -> crate::problem::Result<()> {
+        self.dataset.check(batch_size, self.context)
+    }
+}
+
+impl BatchSource for DatasetSource<'_> {
+    fn samples(&self, part: Part) -> usize {
+        self.dataset.samples(part, self.context)
+    }
+    fn train_indices(&self, seed: u64, step: u64, batch_size: usize) -> Vec<usize> {
+        self.dataset.train_indices(seed, step, batch_size, self.context)
+    }
+    fn batch(&self, part: Part, indices: &[usize], pad_to: usize) -> Batch {
+        self.dataset.batch(part, self.context, indices, pad_to)
+    }
+    fn bytes_per_token(&self) -> Option<f64> {
+        self.dataset.bytes_per_token()
+    }
+    fn target_variance(&self) -> Option<f64> {
+        self.dataset.target_variance()
+    }
 }
