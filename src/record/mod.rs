@@ -35,3 +35,6 @@ pub use manifest::*;
 pub use metrics::*;
 pub use outcome::*;
 pub use weights::*;
+
+#[cfg(test)]
+mod tests;
