@@ -85,6 +85,26 @@ pub fn resident_memory() -> (u64, u64) {
     (field("VmRSS:"), field("VmHWM:"))
 }
 
+/// Memory this process could still get, in bytes: what the kernel calls available, or what its control group (a
+/// container, a job) has left, whichever is less. `None` where the system does not say.
+pub fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    let host = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
+    Some(control_group_memory().map_or(host, |group| host.min(group)))
+}
+
+/// What the control group (version 2) has left; cached files can be dropped and do not count as used.
+fn control_group_memory() -> Option<u64> {
+    let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let folder = Path::new("/sys/fs/cgroup").join(own.lines().find_map(|l| l.strip_prefix("0::/"))?);
+    let number = |file: &str| std::fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+    let (limit, used) = (number("memory.max")?, number("memory.current")?);
+    let statistics = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let cached = statistics.lines().find_map(|l| l.strip_prefix("inactive_file ")?.parse::<u64>().ok()).unwrap_or(0);
+    Some(limit.saturating_sub(used.saturating_sub(cached)))
+}
+
 /// The path of this program.
 pub fn current_exe() -> io::Result<PathBuf> {
     std::env::current_exe()
