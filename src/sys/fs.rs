@@ -58,6 +58,54 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
+/// Writes a new file and waits until its content is on disk, without any care for readers in between: for files of a
+/// folder that is renamed into place as a whole.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Problem::io("write the file", path, &e))
+}
+
+/// A file that grows under a temporary name and appears under its own, whole, when committed; dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    temporary: std::path::PathBuf,
+    path: std::path::PathBuf,
+}
+
+impl Staged {
+    /// Starts a file that will be at `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = folder.join(format!(".{name}.{}.part", std::process::id()));
+        let file = File::create(&temporary).map_err(|e| Problem::io("write the file", path, &e))?;
+        Ok(Staged { file, temporary, path: path.to_path_buf() })
+    }
+
+    /// Adds bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| Problem::io("write the file", &self.path, &e))
+    }
+
+    /// Syncs it and gives it its name.
+    pub fn commit(self) -> Result<()> {
+        self.file.sync_all().map_err(|e| Problem::io("write the file", &self.path, &e))?;
+        rename(&self.temporary, &self.path)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit the temporary name is gone and this does nothing.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
 /// Renames a file or a whole folder and syncs the parent, so that the new name survives a crash.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|e| Problem::io("rename", from, &e))?;
