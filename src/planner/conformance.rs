@@ -1,5 +1,6 @@
 //! The one suite that every sampler passes, over random spaces.
 
+use super::space::from_json;
 use super::{Assignment, Observation, Space, active, sampler, satisfies};
 use crate::config::{Constraint, PlannerKind, PlannerSpec};
 use proptest::prelude::*;
@@ -52,7 +53,7 @@ fn space(finite: bool) -> impl Strategy<Value = Space> {
             }
             space.insert(name(i), parameter);
         }
-        serde_json::from_value(Value::Object(space)).expect("a space")
+        from_json(Value::Object(space))
     })
 }
 
@@ -180,7 +181,7 @@ proptest! {
 
 #[test]
 fn seeds_and_indices_make_a_difference() {
-    let space: Space = serde_json::from_value(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}})).unwrap();
+    let space = from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}}));
     for kind in [PlannerKind::Random, PlannerKind::Tpe] {
         let draw = |seed, index| sampler(&spec(kind, seed)).propose(&space, &[], index, &|_| true);
         assert_ne!(draw(1, 0), draw(2, 0));
@@ -192,12 +193,11 @@ fn seeds_and_indices_make_a_difference() {
 /// A grid over real ranges has exactly their points, conditional ones included.
 #[test]
 fn a_grid_is_the_product_of_its_points() {
-    let space: Space = serde_json::from_value(json!({
+    let space = from_json(json!({
         "kind": {"type": "choice", "values": ["sgd", "adamw"]},
         "lr": {"type": "log-float", "low": 1e-4, "high": 1e-1, "points": 4},
         "momentum": {"type": "float", "low": 0.0, "high": 0.9, "points": 3, "when": {"kind": ["sgd"]}},
-    }))
-    .unwrap();
+    }));
     let grid = sampler(&spec(PlannerKind::Grid, 5));
     let mut observations = vec![];
     while let Some(assignment) = grid.propose(&space, &observations, observations.len() as u64, &|_| true) {
@@ -212,7 +212,7 @@ fn a_grid_is_the_product_of_its_points() {
 /// In an endless space where everything is refused, and in an empty one, every sampler ends.
 #[test]
 fn refusal_of_everything_ends() {
-    let endless: Space = serde_json::from_value(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}})).unwrap();
+    let endless = from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}}));
     for kind in KINDS {
         let sampler = sampler(&spec(kind, 0));
         assert_eq!(sampler.propose(&endless, &[], 0, &|_| false), None);

@@ -208,13 +208,12 @@ fn phi_inverse(p: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Space;
     use super::*;
     use crate::rng::Stream;
     use serde_json::json;
 
     fn tree(space: Value) -> Tree {
-        Tree::new(&serde_json::from_value::<Space>(space).unwrap())
+        Tree::new(&super::super::space::from_json(space))
     }
 
     fn observations(assignments: &[Value]) -> Vec<Observation> {

@@ -3,7 +3,8 @@
 //! Run with `cargo test --release --lib planner::performance -- --nocapture` for the table in
 //! `docs/benchmarks/samplers.md`.
 
-use super::{Assignment, Observation, Space, sampler};
+use super::space::from_json;
+use super::{Assignment, Observation, sampler};
 use crate::config::{PlannerKind, PlannerSpec};
 use serde_json::{Value, json};
 
@@ -73,7 +74,7 @@ fn conditional(a: &Assignment) -> Option<f64> {
 
 /// Median over seeds of the best value after all evaluations.
 fn median_best(kind: PlannerKind, space: &Value, function: &dyn Fn(&Assignment) -> Option<f64>) -> f64 {
-    let space: Space = serde_json::from_value(space.clone()).expect("a space");
+    let space = from_json(space.clone());
     let mut bests: Vec<f64> = (0..SEEDS)
         .map(|seed| {
             let sampler = sampler(&PlannerSpec { kind, seed, startup: 10, ..PlannerSpec::default() });

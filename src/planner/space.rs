@@ -262,14 +262,25 @@ impl Range {
     }
 }
 
+/// A space as a config writes it.
+#[cfg(test)]
+pub(super) fn from_json(json: Value) -> Space {
+    let Value::Object(parameters) = json else { panic!("{json} is not an object") };
+    let parameter = |mut json: Value| {
+        let when = json.as_object_mut().and_then(|o| o.remove("when"));
+        Parameter {
+            domain: serde_json::from_value(json).expect("a domain"),
+            when: when.map(|when| serde_json::from_value(when).expect("conditions")).unwrap_or_default(),
+        }
+    };
+    parameters.into_iter().map(|(name, json)| (name, parameter(json))).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::from_json as space;
     use super::*;
     use serde_json::json;
-
-    fn space(json: Value) -> Space {
-        serde_json::from_value(json).unwrap()
-    }
 
     fn conditional() -> Space {
         space(json!({

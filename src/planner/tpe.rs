@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn space() -> Space {
-        serde_json::from_value(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}})).unwrap()
+        super::super::space::from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}}))
     }
 
     /// With a region of failures, proposals keep out of it; with a good spot, they go there.
