@@ -166,10 +166,7 @@ fn modules_import_only_from_lower_levels() {
             if theirs >= own && !basic {
                 faults.push(format!("{}: level {own} imports `{other}` of level {theirs}", relative.display()));
             }
-            if TENSOR_MODULES.contains(&module.as_str())
-                && PLANNING_MODULES.contains(&other.as_str())
-               
-            {
+            if TENSOR_MODULES.contains(&module.as_str()) && PLANNING_MODULES.contains(&other.as_str()) {
                 faults.push(format!("{}: a tensor module imports `{other}`", relative.display()));
             }
         }
