@@ -3,6 +3,7 @@
 //! Boundary: reads text, never runs anything; knows no tensors, no programs, no processes. Shapes that depend on the
 //! data (classes, image size) are checked in `graph`, where they are known.
 
+mod budget;
 mod campaign;
 mod data;
 mod experiment;

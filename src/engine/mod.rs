@@ -2,6 +2,15 @@
 //!
 //! Boundary: knows programs and tensors; never configs' meaning, files, campaigns.
 
+mod create;
+mod fingerprint;
+pub mod reference;
+mod threads;
+
+pub use create::{create, footprint};
+pub use fingerprint::NUMERICS_VERSION;
+pub use threads::{limit_threads, thread_environment};
+
 use crate::data::Batch;
 use crate::problem::Problem;
 use crate::units::Bytes;

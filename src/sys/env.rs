@@ -55,3 +55,15 @@ pub fn host_facts() -> Vec<(&'static str, String)> {
     facts.extend(std::fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|v| ("kernel", v.trim().to_string())));
     facts
 }
+
+/// Sets a variable of this process, if the process has only one thread; `false` where it has more and nothing was done.
+/// For libraries that take their settings from nowhere else.
+pub fn set_while_single_threaded(name: &str, value: &str) -> bool {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(0, |tasks| tasks.count());
+    if threads != 1 {
+        return false;
+    }
+    // SAFETY: no other thread exists that could read the environment at the same time.
+    unsafe { std::env::set_var(name, value) };
+    true
+}

@@ -1,0 +1,86 @@
+//! What decides the bits of results beside the programs.
+
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Version of the arithmetic: raised whenever an engine may compute other bits from the same program. Part of a run's
+/// identity.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// The version of candle this is built with (a test compares it with `Cargo.lock`).
+const CANDLE: &str = "0.11.1";
+
+/// Facts of CPU engines that compute with candle.
+pub(super) fn cpu() -> BTreeMap<String, String> {
+    let model = crate::sys::env::host_facts().into_iter().find(|(name, _)| *name == "cpu").map(|(_, value)| value);
+    BTreeMap::from([
+        ("numerics".to_string(), NUMERICS_VERSION.to_string()),
+        ("candle".to_string(), CANDLE.to_string()),
+        ("device".to_string(), "cpu".to_string()),
+        ("cpu".to_string(), model.unwrap_or_else(|| std::env::consts::ARCH.to_string())),
+        ("isa".to_string(), instruction_set()),
+        ("gemm".to_string(), gemm_probe()),
+    ])
+}
+
+/// The vector extensions that candle's GEMM chooses its kernels by.
+fn instruction_set() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut found = vec!["x86_64"];
+        if std::is_x86_feature_detected!("fma") {
+            found.push("fma");
+        }
+        if std::is_x86_feature_detected!("avx2") {
+            found.push("avx2");
+        }
+        if std::is_x86_feature_detected!("avx512f") {
+            found.push("avx512f");
+        }
+        found.join("+")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        std::env::consts::ARCH.to_string()
+    }
+}
+
+/// A hash of fixed matrix products. The GEMM beneath chooses its blocking of the summed dimension by the sizes of the
+/// caches, so that two CPUs of one name and instruction set may differ: this shows it.
+fn gemm_probe() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (m, n, k) in [(3, 5, 700), (70, 80, 1500), (1, 40, 333)] {
+        let values = |count: usize, salt: u64| -> Vec<f32> {
+            (0..count as u64).map(|i| ((i * 2_654_435_761 + salt) % 1000) as f32 / 997.0 - 0.5).collect()
+        };
+        let product = || -> candle_core::Result<Vec<f32>> {
+            let a = Tensor::from_vec(values(m * k, 1), (m, k), &Device::Cpu)?;
+            let b = Tensor::from_vec(values(k * n, 7), (k, n), &Device::Cpu)?;
+            a.matmul(&b)?.flatten_all()?.to_vec1::<f32>()
+        };
+        match product() {
+            Ok(values) => values.iter().for_each(|v| {
+                hasher.update(&v.to_le_bytes());
+            }),
+            Err(error) => return format!("failed: {error}"),
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_candle_is_the_locked_one() {
+        let lock = include_str!("../../Cargo.lock");
+        let after = lock.split("name = \"candle-core\"\n").nth(1).unwrap_or_default();
+        assert!(after.starts_with(&format!("version = \"{CANDLE}\"")), "update CANDLE and NUMERICS_VERSION together");
+    }
+
+    #[test]
+    fn facts_are_the_same_each_time() {
+        assert_eq!(cpu(), cpu());
+    }
+}

@@ -1,0 +1,136 @@
+//! When each value of a program dies, and how much memory the program needs at its peak.
+
+use super::super::EngineError;
+use super::attention::SCORE_ELEMENTS;
+use super::image::PATCH_ELEMENTS;
+use crate::graph::{Op, Program, StateSpec};
+
+/// A program checked against its state, with the values to free after each node.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// For each node, the values that nothing reads afterwards.
+    pub(super) dead: Vec<Vec<usize>>,
+    /// Elements alive at once at most, scratch of the ops included, the state not.
+    pub(super) peak_elements: u64,
+}
+
+impl Plan {
+    /// Checks that values are made before they are used and that state and batch fit; then finds lifetimes.
+    pub(super) fn new(program: &Program, state: &StateSpec) -> Result<Self, EngineError> {
+        check(program, state)?;
+        let mut last = vec![0; program.values.len()];
+        for (i, node) in program.nodes.iter().enumerate() {
+            for value in node.inputs.iter().chain(&node.outputs) {
+                last[value.0] = i;
+            }
+        }
+        for (_, value) in &program.writes {
+            last[value.0] = usize::MAX;
+        }
+        for (_, value) in &program.outputs {
+            last[value.0] = usize::MAX;
+        }
+        let mut dead = vec![Vec::new(); program.nodes.len()];
+        for (value, &node) in last.iter().enumerate() {
+            if let Some(list) = dead.get_mut(node) {
+                list.push(value);
+            }
+        }
+        Ok(Plan { peak_elements: peak(program, &dead), dead })
+    }
+}
+
+fn check(program: &Program, state: &StateSpec) -> Result<(), EngineError> {
+    let wrong = |what: String| Err(EngineError::Shape(format!("program `{}`: {what}", program.name)));
+    let mut made = vec![false; program.values.len()];
+    for (i, node) in program.nodes.iter().enumerate() {
+        if let Some(v) = node.inputs.iter().find(|v| !made.get(v.0).copied().unwrap_or(false)) {
+            return wrong(format!("node {i} ({:?}) reads value {} before it is made", node.op, v.0));
+        }
+        for v in &node.outputs {
+            match made.get_mut(v.0) {
+                Some(slot) if !*slot => *slot = true,
+                _ => return wrong(format!("node {i} ({:?}) makes value {} again", node.op, v.0)),
+            }
+        }
+        let declared = node.outputs.first().map(|v| &program.values[v.0].shape);
+        let wanted = match node.op {
+            Op::State(s) => state.tensors.get(s).map(|t| &t.shape),
+            Op::Batch(b) => program.batch.get(b).map(|b| &b.shape),
+            _ => declared,
+        };
+        if declared.is_none() || wanted != declared {
+            return wrong(format!("node {i} ({:?}) declares {declared:?} where {wanted:?} is", node.op));
+        }
+    }
+    for (s, v) in &program.writes {
+        let (tensor, value) = (state.tensors.get(*s), program.values.get(v.0));
+        if !made.get(v.0).copied().unwrap_or(false) || tensor.map(|t| &t.shape) != value.map(|v| &v.shape) {
+            return wrong(format!("state {s} ({tensor:?}) cannot be written from value {} ({value:?})", v.0));
+        }
+    }
+    if let Some((name, _)) = program.outputs.iter().find(|(_, v)| !made.get(v.0).copied().unwrap_or(false)) {
+        return wrong(format!("the output `{name}` is never made"));
+    }
+    Ok(())
+}
+
+/// Simulates the allocations: state leaves cost nothing, a reshape shares its input's memory.
+fn peak(program: &Program, dead: &[Vec<usize>]) -> u64 {
+    let mut owner: Vec<Option<usize>> = vec![None; program.values.len()];
+    let mut holders = vec![0u32; program.values.len()];
+    let (mut live, mut peak) = (0u64, 0u64);
+    for (i, node) in program.nodes.iter().enumerate() {
+        for v in &node.outputs {
+            owner[v.0] = match node.op {
+                Op::State(_) => None,
+                Op::Reshape => owner[node.inputs[0].0],
+                _ => Some(v.0),
+            };
+            if owner[v.0] == Some(v.0) {
+                live += program.values[v.0].elements() as u64;
+            }
+            if let Some(root) = owner[v.0] {
+                holders[root] += 1;
+            }
+        }
+        peak = peak.max(live + scratch(program, i));
+        for &v in &dead[i] {
+            if let Some(root) = owner[v] {
+                holders[root] -= 1;
+                if holders[root] == 0 {
+                    live -= program.values[root].elements() as u64;
+                }
+            }
+        }
+    }
+    peak
+}
+
+/// Elements that a node needs beside its inputs and outputs.
+fn scratch(program: &Program, node: usize) -> u64 {
+    let node = &program.nodes[node];
+    let shape = |i: usize| &program.values[node.inputs[i].0].shape;
+    let elements = |i: usize| program.values[node.inputs[i].0].elements();
+    match node.op {
+        Op::Attention { heads, .. } | Op::AttentionGrad { heads, .. } => {
+            // One copy of the portion's qkv, and score matrices: two forward, four backward.
+            let one = heads * shape(0).get(1).map_or(0, |t| t * t);
+            let portion = one.max(SCORE_ELEMENTS.min(one * shape(0)[0]));
+            let matrices = if matches!(node.op, Op::Attention { .. }) { 2 } else { 4 };
+            (matrices * portion + elements(0)) as u64
+        }
+        Op::Conv2d | Op::Conv2dGradInput | Op::Conv2dGradWeight => {
+            let images = if node.op == Op::Conv2dGradInput { shape(1) } else { shape(0) };
+            let kernel = match node.op {
+                Op::Conv2d => shape(1),
+                Op::Conv2dGradInput => shape(0),
+                _ => &program.values[node.outputs[0].0].shape,
+            };
+            let pixels: usize = images.get(1..3).map_or(0, |hw| hw.iter().product());
+            let patches = pixels * kernel.get(1..).map_or(0, |k| k.iter().product::<usize>());
+            2 * patches.max(PATCH_ELEMENTS.min(patches * images[0])) as u64
+        }
+        _ => 0,
+    }
+}
