@@ -5,8 +5,10 @@ use crate::cost::{Estimate, predict};
 use crate::graph::{DType, Op, StateSpec, StepPrograms, Value, ValueId};
 use crate::rng::{Sequence, Stream};
 
-/// A program of `(op, input shapes, output shapes)`.
-fn program(ops: &[(Op, Vec<Vec<usize>>, Vec<Vec<usize>>)]) -> Program {
+/// An op with the shapes of its inputs and outputs.
+type Step = (Op, Vec<Vec<usize>>, Vec<Vec<usize>>);
+
+fn program(ops: &[Step]) -> Program {
     let mut program =
         Program { name: "micro", values: vec![], nodes: vec![], batch: vec![], writes: vec![], outputs: vec![] };
     for (op, inputs, outputs) in ops {
@@ -21,15 +23,15 @@ fn program(ops: &[(Op, Vec<Vec<usize>>, Vec<Vec<usize>>)]) -> Program {
     program
 }
 
-fn matmul(m: usize, k: usize, n: usize) -> (Op, Vec<Vec<usize>>, Vec<Vec<usize>>) {
+fn matmul(m: usize, k: usize, n: usize) -> Step {
     (Op::MatMul { trans_a: false, trans_b: false }, vec![vec![m, k], vec![k, n]], vec![vec![m, n]])
 }
 
-fn add(n: usize) -> (Op, Vec<Vec<usize>>, Vec<Vec<usize>>) {
+fn add(n: usize) -> Step {
     (Op::Add, vec![vec![n], vec![n]], vec![vec![n]])
 }
 
-fn norm(rows: usize, features: usize) -> (Op, Vec<Vec<usize>>, Vec<Vec<usize>>) {
+fn norm(rows: usize, features: usize) -> Step {
     let shape = vec![rows, features];
     (Op::RmsNorm { eps: 1e-5 }, vec![shape.clone(), vec![features]], vec![shape, vec![rows]])
 }

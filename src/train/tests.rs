@@ -267,10 +267,7 @@ struct BTreeMapOf;
 impl BTreeMapOf {
     fn last_eval(folder: &Path) -> std::collections::BTreeMap<String, f64> {
         let evals = metrics(folder).into_iter().rev();
-        evals
-            .into_iter()
-            .find_map(|m| if let Metrics::Eval { metrics, .. } = m { Some(metrics) } else { None })
-            .unwrap()
+        evals.into_iter().find_map(|m| if let Metrics::Eval { metrics, .. } = m { Some(metrics) } else { None }).unwrap()
     }
 }
 
@@ -366,8 +363,7 @@ fn device_seconds_become_steps_once_and_for_all() {
     bench.experiment.training.budget = TrainingBudget::DeviceSeconds(0.2);
     // One batch of the toy takes 10 ms, so 20 steps fit (19 where the clock's sums round down).
     let crash = bench.train(folder.path(), ToyEngine::failing(8, Failure::Crash));
-    let calibrated =
-        crash.events.iter().find_map(|e| if let Event::Calibrated { total, .. } = e { Some(*total) } else { None });
+    let calibrated = crash.events.iter().find_map(|e| if let Event::Calibrated { total, .. } = e { Some(*total) } else { None });
     let total = calibrated.unwrap();
     assert!((19..=20).contains(&total), "{total}");
     // A machine half as fast goes on with the same number: the checkpoint has it.

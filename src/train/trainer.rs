@@ -148,7 +148,11 @@ pub(super) fn optimiser_step(
 impl<'a> Trainer<'a> {
     /// Finds where to begin, loads the state there and resolves the number of steps. Nothing is trained yet, so the
     /// caller can record [`total_steps`](Self::total_steps) and [`warnings`](Self::warnings) first.
-    pub fn prepare(job: Job<'a>, engine: &'a mut dyn Engine, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+    pub fn prepare(
+        job: Job<'a>,
+        engine: &'a mut dyn Engine,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, TrainError> {
         clean_checkpoints(&job.folder.join(CHECKPOINTS_FOLDER))?;
         let mut warnings = Vec::new();
         let point = resume::find(&job, &mut warnings, observer)?;
