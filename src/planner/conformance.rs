@@ -98,7 +98,7 @@ fn outcome(i: usize, assignment: Assignment, all_fail: bool) -> Observation {
         _ if all_fail => (None, true),
         1 => (None, true),
         2 => (None, false),
-        3 if i % 2 == 0 => (Some(f64::NAN), false),
+        3 if i.is_multiple_of(2) => (Some(f64::NAN), false),
         _ => (Some((i * 7 % 11) as f64), false),
     };
     Observation { assignment, value, failed }
