@@ -145,10 +145,13 @@ impl Worker {
     }
 }
 
+/// What a worker does, asked at its launch.
+type Script<'c> = Box<dyn FnMut(&Launch) -> Play + 'c>;
+
 /// The machine: it keeps running when an executor is dropped.
 pub struct FakeMachine<'c> {
     clock: &'c dyn Clock,
-    script: RefCell<Box<dyn FnMut(&Launch) -> Play + 'c>>,
+    script: RefCell<Script<'c>>,
     workers: RefCell<BTreeMap<AttemptId, Worker>>,
     launches: RefCell<Vec<Launch>>,
 }
