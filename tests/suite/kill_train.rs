@@ -12,7 +12,7 @@ const EXPERIMENT: &str = r#"
 data.kind = "digits"
 model = { kind = "mlp", widths = [32], dropout = 0.1 }
 optimizer = { kind = "adamw", learning_rate = 0.003 }
-training = { batch_size = 16, budget = { steps = 1500 }, ema_decay = 0.9, seed = 11 }
+training = { batch_size = 16, budget = { steps = 1200 }, ema_decay = 0.9, seed = 11 }
 evaluation = { every = 100, samples = 64, batch_size = 64, checkpoint_every = 3 }
 "#;
 const KILLS: usize = 50;
@@ -52,24 +52,20 @@ fn steps_done(out: &Path) -> u64 {
 fn killed_fifty_times_and_resumed_it_ends_in_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     write_experiment(folder.path(), "");
-    let whole = Instant::now();
     assert!(start(folder.path(), "whole").wait().unwrap().success());
-    let whole = whole.elapsed();
 
     let out: PathBuf = folder.path().join("killed");
     let mut random = Sequence::new(1, Stream::Data, 0, 0);
-    let (mut kills, mut inside_a_checkpoint, mut restarts) = (0, 0, 0);
+    let (mut kills, mut inside_a_checkpoint) = (0, 0);
     while kills < KILLS {
         let mut child = start(folder.path(), "killed");
-        restarts += 1;
-        // Starting takes a while; what is left of the run is spread over the kills that are left.
-        let before = steps_done(&out);
+        // A few checkpoints on, whatever the machine's speed, and then at any moment of the next few steps.
+        let target = steps_done(&out) + 3 + 3 * random.below(4);
         let waiting = Instant::now();
-        while steps_done(&out) == before && waiting.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(Duration::from_millis(1));
+        while steps_done(&out) < target && waiting.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_micros(500));
         }
-        let share = whole.mul_f64(random.uniform() / KILLS as f64);
-        std::thread::sleep(share);
+        std::thread::sleep(Duration::from_secs_f64(0.01 * random.uniform()));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         assert!(!status.success(), "the run was over after {kills} kills: give it more steps");
@@ -77,7 +73,7 @@ fn killed_fifty_times_and_resumed_it_ends_in_the_same_bits() {
         inside_a_checkpoint += usize::from(has_temporary(&out));
     }
     assert!(start(folder.path(), "killed").wait().unwrap().success());
-    println!("{kills} kills, {inside_a_checkpoint} of them while a checkpoint was written or removed, {restarts} restarts");
+    println!("{kills} kills, {inside_a_checkpoint} of them while a checkpoint was written or removed");
     assert!(inside_a_checkpoint >= 5, "only {inside_a_checkpoint} kills fell into a checkpoint");
     assert!(!has_temporary(&out), "what was left half-written is cleaned up");
     assert_eq!(result(&out), result(&folder.path().join("whole")));
@@ -102,7 +98,7 @@ fn sigterm_checkpoints_with_exit_code_75_and_the_rest_is_the_same() {
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(75));
     let stopped = Outcome::read(&out).unwrap().unwrap();
-    assert!(stopped.step > 0 && stopped.step < 1500, "{}", stopped.step);
+    assert!(stopped.step > 0 && stopped.step < 1200, "{}", stopped.step);
     assert_eq!(steps_done(&out), stopped.step);
     assert!(start(folder.path(), "stopped").wait().unwrap().success());
     assert_eq!(result(&out), result(&folder.path().join("whole")));
