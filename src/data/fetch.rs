@@ -33,7 +33,7 @@ pub(super) fn get_set(
 ) -> Result<Vec<PathBuf>> {
     let mut missing = Vec::new();
     for file in set.files {
-        if !in_cache(file, cache)? {
+        if !in_cache(set, file, cache)? {
             missing.push(file);
         }
     }
@@ -46,10 +46,24 @@ pub(super) fn get_set(
     Ok(set.files.iter().map(|f| cache.join(f.name)).collect())
 }
 
+/// What to do where the program cannot fetch a file itself.
+fn by_hand(set: &NamedSet, file: &RemoteFile, path: &Path) -> String {
+    format!(
+        "with a network elsewhere, fetch {} and put it at {} ({} bytes, sha256 {}); NANORESEARCH_DATA names another \
+         folder to look in, and `nanoresearch data get {}` fetches ahead for machines without a network",
+        file.urls[0],
+        path.display(),
+        file.bytes,
+        file.sha256,
+        set.name
+    )
+}
+
 /// Whether the file is there and right; one that is there and wrong is refused, not overwritten: it may be the user's.
-fn in_cache(file: &RemoteFile, cache: &Path) -> Result<bool> {
+fn in_cache(set: &NamedSet, file: &RemoteFile, cache: &Path) -> Result<bool> {
     let path = cache.join(file.name);
-    let Some(bytes) = sys::fs::read_if_there(&path)? else { return Ok(false) };
+    let there = sys::fs::read_if_there(&path).map_err(|p| p.remedy(by_hand(set, file, &path)))?;
+    let Some(bytes) = there else { return Ok(false) };
     let found = hex(&Sha256::digest(&bytes));
     if found == file.sha256 {
         return Ok(true);
@@ -80,15 +94,7 @@ fn download(
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let path = cache.join(file.name);
-    let by_hand = format!(
-        "with a network elsewhere, fetch {} and put it at {} ({} bytes, sha256 {}); NANORESEARCH_DATA names another \
-         folder to look in, and `nanoresearch data get {}` fetches ahead for machines without a network",
-        file.urls[0],
-        path.display(),
-        file.bytes,
-        file.sha256,
-        set.name
-    );
+    let by_hand = by_hand(set, file, &path);
     sys::fs::create_dir(cache).map_err(|p| p.remedy(by_hand.clone()))?;
     let mut network = Vec::new();
     let mut wrong = None;
