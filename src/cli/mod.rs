@@ -44,8 +44,7 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Validate an experiment or campaign and say what it will cost, without running it
     Check(check::CheckArgs),
-    /// Train one experiment here
-    Train(train::TrainArgs),
+    Train(train::Args),
     /// Start a campaign
     Run(run::RunArgs),
     /// Go on with a campaign whose controller ended
@@ -75,9 +74,7 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Execute one attempt (started by a controller)
-    #[command(hide = true)]
-    Worker(worker::WorkerArgs),
+    Worker(worker::Args),
 }
 
 /// Parses the arguments, runs the command, prints, and returns the documented exit code.
@@ -114,7 +111,7 @@ fn dispatch(command: Command) -> Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "nanoresearch", &mut std::io::stdout());
             Ok(0)
         }
-        Command::Worker(args) => worker::run(&args),
+        Command::Worker(args) => Ok(worker::run(&args)),
     }
 }
 

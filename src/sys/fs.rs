@@ -213,6 +213,14 @@ pub fn truncate(path: &Path, length: u64) -> Result<()> {
         .map_err(|e| Problem::io("truncate the file", path, &e))
 }
 
+/// Removes a file; an absent one is fine.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Problem::io("remove the file", path, &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a folder and what is in it; an absent one is fine.
 pub fn remove_dir(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {

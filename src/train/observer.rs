@@ -2,6 +2,7 @@
 
 use crate::record::Timing;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 /// Something worth a line in a log.
@@ -32,6 +33,20 @@ pub enum Event {
     Warning(String),
 }
 
+impl fmt::Display for Event {
+    /// A line for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Calibrated { seconds_per_step, total } => {
+                write!(f, "a step takes {:.2} ms, so the budget is {total} steps", seconds_per_step * 1e3)
+            }
+            Event::Resumed { step, from } => write!(f, "resumed at step {step} from {}", from.display()),
+            Event::Checkpoint { step, path } => write!(f, "checkpoint at step {step}: {}", path.display()),
+            Event::Warning(text) => write!(f, "warning: {text}"),
+        }
+    }
+}
+
 /// One optimiser step, for people to look at; every step, whether it is recorded or not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stepped {
@@ -51,6 +66,8 @@ pub struct Stepped {
 
 /// Is told what happens, between steps; every method does nothing unless it is overridden.
 pub trait Observer {
+    /// Data are being downloaded, before anything else: bytes so far and in all.
+    fn on_download(&mut self, _bytes: u64, _total: Option<u64>) {}
     /// Training begins at `done` of `total` steps.
     fn on_start(&mut self, _total: u64, _done: u64) {}
     /// An optimiser step was done.
