@@ -15,6 +15,10 @@
 //! Boundary: formats and their readers and writers; knows no engine and no campaign. Every format carries a version; a
 //! newer one is refused with what to do.
 
+mod claim;
+
+pub use claim::{CLAIM_FILE, Claim};
+
 use crate::config::Experiment;
 use crate::ids::{AttemptId, RunKey};
 use crate::units::{Bytes, DeviceTime};

@@ -118,6 +118,44 @@ impl Appender {
     }
 }
 
+/// Length of a file in bytes.
+pub fn length(path: &Path) -> Result<u64> {
+    std::fs::metadata(path).map(|m| m.len()).map_err(|e| Problem::io("look at the file", path, &e))
+}
+
+/// When a file or folder was last changed, in seconds since the Unix epoch by its filesystem's clock.
+pub fn modified(path: &Path) -> Option<f64> {
+    let time = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
+    time.duration_since(std::time::UNIX_EPOCH).ok().map(|d| d.as_secs_f64())
+}
+
+/// The entries of a folder, sorted; empty where it cannot be read.
+pub fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    found.sort();
+    found
+}
+
+/// Whether a path lies on a filesystem that only one kernel at a time can have mounted, where an advisory lock is the
+/// whole truth. `false` for network and unknown filesystems.
+pub fn is_local(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    // The magic numbers of statfs(2): ext2/3/4, XFS, Btrfs, tmpfs, overlayfs, F2FS, ZFS, bcachefs.
+    const LOCAL: [i64; 8] =
+        [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: statfs fills a struct that this function owns, from a path that ends in a zero byte.
+    let kind = unsafe {
+        let mut facts: libc::statfs = std::mem::zeroed();
+        if libc::statfs(path.as_ptr(), &mut facts) != 0 {
+            return false;
+        }
+        facts.f_type as i64
+    };
+    LOCAL.contains(&(kind & 0xFFFF_FFFF))
+}
+
 /// Cuts a file to `length` bytes and syncs it.
 pub fn truncate(path: &Path, length: u64) -> Result<()> {
     OpenOptions::new()
@@ -141,9 +179,31 @@ pub struct Lock {
     _file: File,
 }
 
+/// What came of asking for a lock.
+#[derive(Debug)]
+pub enum Locking {
+    /// It is ours.
+    Taken(Lock),
+    /// Another open file holds it, in this process or another.
+    Held,
+    /// The filesystem has no such locks.
+    Unsupported,
+}
+
 impl Lock {
     /// Takes the lock, or returns `None` at once if another process holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        match Self::attempt(path)? {
+            Locking::Taken(lock) => Ok(Some(lock)),
+            Locking::Held => Ok(None),
+            Locking::Unsupported => {
+                Err(Problem::io("lock the file", path, &std::io::Error::from(ErrorKind::Unsupported)))
+            }
+        }
+    }
+
+    /// Asks for the lock without waiting, telling a filesystem without locks apart from one where it is held.
+    pub fn attempt(path: &Path) -> Result<Locking> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -154,13 +214,14 @@ impl Lock {
         // SAFETY: flock on a descriptor this function owns.
         let got = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
         if got == 0 {
-            return Ok(Some(Lock { _file: file }));
+            return Ok(Locking::Taken(Lock { _file: file }));
         }
         let error = std::io::Error::last_os_error();
-        if error.kind() == ErrorKind::WouldBlock {
-            return Ok(None);
+        match error.raw_os_error() {
+            Some(libc::EWOULDBLOCK) => Ok(Locking::Held),
+            Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => Ok(Locking::Unsupported),
+            _ => Err(Problem::io("lock the file", path, &error)),
         }
-        Err(Problem::io("lock the file", path, &error))
     }
 }
 
