@@ -27,7 +27,6 @@ use crate::config::Experiment;
 use crate::ids::{AttemptId, RunId};
 use crate::planner::{self, Assignment, Sampler};
 use crate::problem::{Class, Problem, Result};
-use serde_json::Value;
 
 /// Proposals in a row that cannot be run before the space counts as exhausted.
 const REJECTIONS: usize = 100;
@@ -251,10 +250,6 @@ impl Mind<'_> {
                 None => Ok(Vec::new()),
             };
         }
-        if let Some(waiting) = state.candidates.iter().find(|c| c.standing == Standing::Proposed) {
-            let reason = "the search ended before its turn".to_string();
-            return Ok(vec![Event::ProposalRejected { index: waiting.index, reason }]);
-        }
         if self.live > 0 {
             return Ok(Vec::new());
         }
@@ -342,17 +337,14 @@ impl Mind<'_> {
                 };
                 self.plan(&wanted, plan.confirm, downscaled)
             }
+            // The proposal stays as it is: with a larger budget it is the first to be taken up.
             None => {
-                let free = state.ledger.free().time;
-                let reason = format!(
-                    "it does not fit: {free} are free, of which {} are kept back for confirmations",
-                    room::kept_back(state, self.scope.confirm, None).amount.time
+                let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
+                let why = format!(
+                    "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for confirmations",
+                    kept.amount.time
                 );
-                let ended = Event::SearchEnded {
-                    reason: Reason::BudgetSpent,
-                    why: format!("the next candidate does not fit in the budget, even downscaled ({free} are free)"),
-                };
-                Ok(vec![Event::ProposalRejected { index, reason }, ended])
+                Ok(vec![Event::SearchEnded { reason: Reason::BudgetSpent, why }])
             }
         }
     }
@@ -401,18 +393,7 @@ pub fn propose(state: &State, sampler: &dyn Sampler, index: u64, observed: usize
     let constraints = &state.campaign.constraints;
     let accept = |assignment: &Assignment| {
         let Ok(experiment) = scope.baseline.with(assignment) else { return false };
-        let Ok(tree) = serde_json::to_value(&experiment) else { return false };
-        planner::satisfies(constraints, &|path| lookup(&tree, path))
+        planner::satisfies(constraints, &|path| experiment.get(path))
     };
     sampler.propose(&state.campaign.space, &state.observations(index, observed), index, &accept)
-}
-
-/// The value at a dotted path of an experiment; list elements go by their position.
-fn lookup(tree: &Value, path: &str) -> Option<Value> {
-    let step = |node: &Value, key: &str| match node {
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?).cloned(),
-        Value::Object(map) => map.get(key).cloned(),
-        _ => None,
-    };
-    path.split('.').try_fold(tree.clone(), |node, key| step(&node, key))
 }
