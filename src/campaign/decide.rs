@@ -23,7 +23,7 @@ use super::recovery;
 use super::room::{self, Need};
 use super::state::{Candidate, Halt, Limits, Run, Scope, Standing, State};
 use super::Pricer;
-use crate::config::Experiment;
+use crate::config::{Downscale, Experiment};
 use crate::ids::{AttemptId, RunId};
 use crate::planner::{self, Assignment, Sampler};
 use crate::problem::{Class, Problem, Result};
@@ -322,8 +322,11 @@ impl Mind<'_> {
         if !fits(&plan) && self.live > 0 {
             return Ok(Vec::new());
         }
-        let order = &state.campaign.budget.downscale;
-        match downscale::fit(plan, order, false, self.advice.pricer, &fits)? {
+        // Seeds are given up for having any candidate at all, never for one more: over two seeds little can be confirmed.
+        let first = state.candidates.iter().all(|c| c.runs.is_empty());
+        let order: Vec<Downscale> =
+            state.campaign.budget.downscale.iter().copied().filter(|d| first || *d != Downscale::Seeds).collect();
+        match downscale::fit(plan, &order, false, self.advice.pricer, &fits)? {
             Some((plan, downscaled)) => {
                 if let Some(run) = self.existing(&plan.experiment, seed, &plan.price) {
                     return Ok(vec![Event::RunReused { index, run: run.id, seed }]);

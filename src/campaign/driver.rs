@@ -145,12 +145,12 @@ pub fn drive(folder: &Path, campaign: &Campaign, world: World, observers: &mut [
     finish
 }
 
-struct Controller<'a, 'o> {
+struct Controller<'a, 'o, 'p> {
     folder: PathBuf,
     journal: Journal<'a>,
     state: State,
     world: World<'a>,
-    observers: &'o mut [&'o mut dyn Observer],
+    observers: &'o mut [&'p mut dyn Observer],
     /// Attempts that this process launched or adopted.
     watched: BTreeSet<AttemptId>,
     /// Attempts that this process killed for a cancellation.
@@ -160,7 +160,7 @@ struct Controller<'a, 'o> {
     state_written: f64,
 }
 
-impl Controller<'_, '_> {
+impl Controller<'_, '_, '_> {
     /// Writes an event down and applies it. What the state refuses is never written.
     fn record(&mut self, event: &Event) -> Result<()> {
         let mut next = self.state.clone();
@@ -285,8 +285,9 @@ impl Controller<'_, '_> {
 
     /// Records what the executor knows of the attempts under way.
     fn poll(&mut self) -> Result<()> {
-        let live: Vec<(AttemptId, bool)> = self.state.live().map(|a| (a.id, a.launched_at.is_some())).collect();
-        for (id, launched) in live.into_iter().filter(|(id, _)| self.watched.contains(id)) {
+        let live = self.state.live().filter(|a| self.watched.contains(&a.id));
+        let live: Vec<(AttemptId, bool)> = live.map(|a| (a.id, a.launched_at.is_some())).collect();
+        for (id, launched) in live {
             match self.world.executor.poll(id)? {
                 Status::Pending => {}
                 // An earlier controller died between launching it and saying so.

@@ -62,7 +62,7 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
 #[test]
 fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_seeds() {
     // After the baseline (3 x 2 s used) there is room for candidates beside what is kept back for two finalists.
-    let campaign = campaign(&budget(80.0, "downscale = [\"steps\"]"));
+    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(80.0, "downscale = [\"steps\"]")));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed((0..60).map(|i| 0.2 + i as f64 * 0.003).collect())).0.unwrap();
     let state = lab.check();
@@ -83,9 +83,9 @@ fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_see
 fn the_number_of_runs_is_a_budget_too() {
     let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(3600.0, "runs = 12")));
     let lab = Lab::quiet(&campaign);
-    let conclusion = lab.conclude(&campaign);
+    lab.drive_with(&campaign, &Listed((0..60).map(|i| 0.2 + i as f64 * 0.003).collect())).0.unwrap();
     let state = lab.check();
-    assert_eq!(conclusion.reason, Reason::BudgetSpent);
+    assert_eq!(state.conclusion.as_ref().unwrap().reason, Reason::BudgetSpent);
     assert!(state.runs.len() <= 12 && state.runs.len() >= 11, "{}", state.runs.len());
     assert_eq!(state.runs.iter().filter(|r| matches!(r.purpose, Purpose::Confirm { .. })).count(), 4);
 }

@@ -97,19 +97,19 @@ fn ctrl_c_leaves_attempts_running_and_the_next_controller_adopts_them() {
     lab.stop = Default::default();
     // Stopped by a script that asks to leave at the second launch.
     let stop = lab.stop.clone();
-    let leaving = Lab::new(&campaign, move |spec, _| {
+    let mut leaving = Lab::new(&campaign, move |spec, _| {
         if spec.id.run.0 == 2 {
             stop.request();
         }
         completes(spec)
     });
-    let leaving = Lab { stop: lab.stop.clone(), ..leaving };
+    leaving.stop = lab.stop.clone();
     assert_eq!(leaving.drive(&campaign).unwrap(), Finish::Left { live: 1 });
     assert_eq!(leaving.machine.alive(), 1, "the attempt goes on");
     leaving.clock.advance(60.0);
-    let resumed = Lab { stop: Default::default(), ..leaving };
-    assert_eq!(resumed.conclude(&campaign).reason, Reason::CandidatesDone);
-    let state = resumed.check();
+    leaving.stop = Default::default();
+    assert_eq!(leaving.conclude(&campaign).reason, Reason::CandidatesDone);
+    let state = leaving.check();
     assert!(state.runs.iter().all(|r| r.attempts.len() == 1));
 }
 
