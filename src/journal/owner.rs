@@ -307,7 +307,15 @@ mod tests {
         let me = ProcessId { pid: 1, start: 1 };
         let other = ProcessId { pid: 2, start: 2 };
         let by = |host: &str, process, released| {
-            Some(Owner { format: 1, epoch: 3, host: host.into(), process, since: "then".into(), heartbeat: 4, released })
+            Some(Owner {
+                format: 1,
+                epoch: 3,
+                host: host.into(),
+                process,
+                since: "then".into(),
+                heartbeat: 4,
+                released,
+            })
         };
         use LockWitness as L;
         use Verdict as V;

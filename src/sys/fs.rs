@@ -176,7 +176,16 @@ pub fn remove_dir(path: &Path) -> Result<()> {
 /// An exclusive advisory lock on a file, held until dropped or the process dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing would not do: a child that another thread is starting right now holds a copy of the descriptor until it
+    /// runs its own program, and the lock with it.
+    fn drop(&mut self) {
+        // SAFETY: flock on a descriptor this value owns.
+        unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+    }
 }
 
 /// What came of asking for a lock.
@@ -214,7 +223,7 @@ impl Lock {
         // SAFETY: flock on a descriptor this function owns.
         let got = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
         if got == 0 {
-            return Ok(Locking::Taken(Lock { _file: file }));
+            return Ok(Locking::Taken(Lock { file }));
         }
         let error = std::io::Error::last_os_error();
         match error.raw_os_error() {
