@@ -107,7 +107,7 @@ impl Scale {
         };
         let free =
             |a: &Tick, b: &Tick| centre(b) - centre(a) >= (width(&a.label, TEXT) + width(&b.label, TEXT)) / 2.0 + 8.0;
-        let most = ((length / 55.0) as usize).clamp(2, 8);
+        let most = ((length / 45.0) as usize).clamp(4, 8);
         let tries: Vec<Vec<Tick>> = (2..=most).rev().map(|n| self.ticks(n)).collect();
         match tries.iter().find(|t| t.len() > 1 && t.windows(2).all(|w| free(&w[0], &w[1]))) {
             Some(ticks) => ticks.clone(),

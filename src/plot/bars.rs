@@ -1,13 +1,15 @@
 //! Horizontal bars, one row a name: magnitudes, stacks, timelines.
 
 use super::axis::{Axis, Scale};
-use super::canvas::{Anchor, Area, LINE, TEXT, TITLE, WIDTH, render, width, wrap};
+use super::canvas::{Anchor, Area, LINE, TEXT, TITLE_WIDE, WIDTH, render, width, wrap};
 use super::figure::vertical_grid;
 use super::legend::{Legend, SAMPLE};
-use super::style::{AXIS, INK, colour, hatch};
+use super::style::{AXIS, INK, PAPER, SOLID, colour, hatch};
 
 const MARGIN: f64 = 10.0;
 const ROW: f64 = 21.0;
+/// Share of the width that labels may take beside their bars; longer ones stand above them.
+const BESIDE: f64 = 0.34;
 
 /// A piece of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +25,7 @@ pub struct Bar {
 /// A named row.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BarRow {
-    /// Written at the left.
+    /// Written at the left of the bars, or above them where the labels of a chart are long.
     pub label: String,
     /// Drawn in this order; one that is not finite is left out.
     pub bars: Vec<Bar>,
@@ -55,22 +57,23 @@ impl BarChart {
         });
         let x = Scale::new(&self.x, values, true);
         let room = WIDTH - 2.0 * MARGIN;
-        let title = wrap(&self.title, room, TITLE, 3);
+        let title = wrap(&self.title, room, TITLE_WIDE, 3);
         let names: &[String] = if self.series.len() > 1 { &self.series } else { &[] };
         let legend = Legend::new(names.iter().map(String::as_str), room);
-        let widest = |texts: &mut dyn Iterator<Item = &String>, most: f64| {
-            texts.map(|t| width(t, TEXT)).fold(0.0, f64::max).min(room * most)
-        };
-        let label_room = widest(&mut self.rows.iter().map(|r| &r.label), 0.36);
-        let note_room = widest(&mut self.rows.iter().map(|r| &r.note), 0.26);
+        let widest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|t| width(t, TEXT)).fold(0.0, f64::max);
+        let label = widest(&mut self.rows.iter().map(|r| &r.label));
+        let above = label > room * BESIDE;
+        let lift = if above { LINE } else { 0.0 };
+        let row_height = ROW + lift;
+        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.26);
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;
         let area = Area {
-            left: MARGIN + label_room + 8.0,
+            left: if above { MARGIN + 6.0 } else { MARGIN + label + 8.0 },
             top,
             right: WIDTH - MARGIN - if note_room > 0.0 { note_room + 8.0 } else { 6.0 },
-            bottom: top + self.rows.len().max(2) as f64 * ROW + 6.0,
+            bottom: top + self.rows.len().max(2) as f64 * row_height + 6.0,
         };
         let below = area.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;
@@ -91,8 +94,17 @@ impl BarChart {
                 canvas.text("no data yet", area.at((0.5, 0.5)), Anchor::Middle, room);
             }
             for (i, row) in self.rows.iter().enumerate() {
-                let middle = top + 3.0 + (i as f64 + 0.5) * ROW;
-                canvas.text(&row.label, (area.left - 8.0, middle), Anchor::End, label_room);
+                let middle = top + 3.0 + i as f64 * row_height + lift + ROW / 2.0;
+                if above {
+                    // On a patch of paper, so that no grid line runs through the words.
+                    let (left, at) = (area.left + 4.0, middle - ROW / 2.0 - LINE / 2.0 + 2.0);
+                    let right = (left + width(&row.label, TEXT)).min(area.right);
+                    let patch = Area { left, top: at - LINE / 2.0, right, bottom: at + LINE / 2.0 };
+                    canvas.fill(patch, PAPER, 0.85);
+                    canvas.text(&row.label, (left, at), Anchor::Start, area.right - left);
+                } else {
+                    canvas.text(&row.label, (area.left - 8.0, middle), Anchor::End, label);
+                }
                 canvas.text(&row.note, (WIDTH - MARGIN, middle), Anchor::End, note_room);
                 for bar in &row.bars {
                     let (Some(a), Some(b)) = (x.share(bar.from), x.share(bar.to)) else { continue };
@@ -112,15 +124,15 @@ impl BarChart {
                     && low <= 1.0
                 {
                     let ends = [low.max(0.0), high.min(1.0)].map(|s| area.at((s, 0.0)).0);
-                    canvas.line(&[(ends[0], middle), (ends[1], middle)], INK, 1.5, &[]);
+                    canvas.line(&[(ends[0], middle), (ends[1], middle)], INK, 1.5, SOLID);
                     for at in ends {
-                        canvas.line(&[(at, middle - 4.0), (at, middle + 4.0)], INK, 1.5, &[]);
+                        canvas.line(&[(at, middle - 4.0), (at, middle + 4.0)], INK, 1.5, SOLID);
                     }
                 }
             }
             let zero = x.share(0.0).filter(|s| (0.0..=1.0).contains(s)).unwrap_or(0.0);
-            canvas.line(&[area.at((zero, 1.0)), area.at((zero, 0.0))], AXIS, 1.0, &[]);
-            canvas.line(&[area.at((0.0, 0.0)), area.at((1.0, 0.0))], AXIS, 1.0, &[]);
+            canvas.line(&[area.at((zero, 1.0)), area.at((zero, 0.0))], AXIS, 1.0, SOLID);
+            canvas.line(&[area.at((0.0, 0.0)), area.at((1.0, 0.0))], AXIS, 1.0, SOLID);
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The paper: plain shapes and text in units, over plotters' SVG backend.
 
-use super::style::{Hatch, INK, Marker, PAPER};
+use super::style::{DASHES, Hatch, INK, Marker, PAPER, SOLID};
 use plotters::prelude::{DrawingBackend, FontStyle, IntoFont, RGBColor, SVGBackend, ShapeStyle, TextStyle};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -9,13 +9,17 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub const WIDTH: f64 = 460.0;
 /// Size of the smallest text, in units: 10 px at a width of 360 px, 18 px at 640 px.
 pub const TEXT: f64 = 13.0;
-/// Size of a title.
+/// Size of a title, and of a title's text in the estimate of widths: it is bold.
 pub(super) const TITLE: f64 = 15.0;
+pub(super) const TITLE_WIDE: f64 = TITLE * 1.14;
 /// Distance of text lines.
 pub(super) const LINE: f64 = 17.0;
 
 /// The backend has whole coordinates only, so a unit is drawn as four.
 const SCALE: f64 = 4.0;
+/// The backend knows no dashes and would have them drawn one by one, at many times the size. So a dashed line is drawn
+/// with a stroke width beyond this, which is turned into the dash when the SVG is complete.
+const DASHED: u32 = 20;
 /// plotters' SVG backend divides font sizes by this.
 const BACKEND_FONT: f64 = 1.24;
 
@@ -64,10 +68,11 @@ pub(super) fn render(title: &str, height: f64, draw: impl FnOnce(&mut Canvas)) -
         let _ = canvas.backend.present();
     }
     let title = clean(title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let svg = with_dashes(svg);
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"100%\" \
-         style=\"max-width:{}px\" role=\"img\">\n<title>{title}</title>\n{body}",
+         style=\"max-width:{}px\" stroke-linejoin=\"round\" role=\"img\">\n<title>{title}</title>\n{body}",
         WIDTH * 1.5
     )
 }
@@ -98,12 +103,11 @@ impl Canvas<'_> {
         let _ = self.backend.draw_text(text, &style, at);
     }
 
-    /// A line through points, dashed by lengths drawn and skipped in turn.
-    pub fn line(&mut self, points: &[Point], colour: RGBColor, width: f64, dash: &[f64]) {
-        let style = ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width: whole(width) as u32 };
-        for piece in dashed(points, dash) {
-            let _ = self.backend.draw_path(piece.into_iter().map(place), &style);
-        }
+    /// A line through points in one of the [`DASHES`].
+    pub fn line(&mut self, points: &[Point], colour: RGBColor, width: f64, dash: usize) {
+        let stroke_width = (whole(width) as u32).clamp(1, DASHED - 1) + dash as u32 * DASHED;
+        let style = ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width };
+        let _ = self.backend.draw_path(points.iter().copied().map(place), &style);
     }
 
     /// A filled rectangle.
@@ -122,7 +126,7 @@ impl Canvas<'_> {
     /// The outline of a rectangle.
     pub fn frame(&mut self, a: Area, colour: RGBColor, width: f64) {
         let corners = [(a.left, a.top), (a.right, a.top), (a.right, a.bottom), (a.left, a.bottom), (a.left, a.top)];
-        self.line(&corners, colour, width, &[]);
+        self.line(&corners, colour, width, SOLID);
     }
 
     /// A point's marker with a white rim, so that it stands out from what lies beneath.
@@ -161,14 +165,14 @@ impl Canvas<'_> {
             let (from, to) = (x.max(area.left), (x + height).min(area.right));
             let (low, high) = (area.bottom - (from - x), area.bottom - (to - x));
             if rising && to > from {
-                self.line(&[(from, low), (to, high)], PAPER, 1.25, &[]);
+                self.line(&[(from, low), (to, high)], PAPER, 1.25, SOLID);
             }
             if falling && to > from {
                 let flip = |y: f64| area.top + area.bottom - y;
-                self.line(&[(from, flip(low)), (to, flip(high))], PAPER, 1.25, &[]);
+                self.line(&[(from, flip(low)), (to, flip(high))], PAPER, 1.25, SOLID);
             }
             if upright && x > area.left {
-                self.line(&[(x, area.top), (x, area.bottom)], PAPER, 1.25, &[]);
+                self.line(&[(x, area.top), (x, area.bottom)], PAPER, 1.25, SOLID);
             }
             x += 6.0;
         }
@@ -186,39 +190,19 @@ fn place((x, y): Point) -> (i32, i32) {
     (whole(x), whole(y))
 }
 
-/// Cuts a line into the drawn pieces of a dash pattern.
-fn dashed(points: &[Point], dash: &[f64]) -> Vec<Vec<Point>> {
-    if dash.is_empty() || points.len() < 2 {
-        return vec![points.to_vec()];
-    }
-    let mut pieces = vec![vec![points[0]]];
-    let (mut phase, mut left) = (0, dash[0]);
-    for ends in points.windows(2) {
-        let ((x0, y0), (x1, y1)) = (ends[0], ends[1]);
-        let length = (x1 - x0).hypot(y1 - y0);
-        let mut done = 0.0;
-        while length - done > left {
-            done += left;
-            let at = (x0 + (x1 - x0) * done / length, y0 + (y1 - y0) * done / length);
-            if phase % 2 == 0 {
-                if let Some(piece) = pieces.last_mut() {
-                    piece.push(at);
-                }
-            } else {
-                pieces.push(vec![at]);
+/// Replaces the stroke widths that stand for dashes.
+fn with_dashes(mut svg: String) -> String {
+    for (i, dash) in DASHES.iter().enumerate().skip(1) {
+        let lengths: Vec<String> = dash.iter().map(|d| whole(*d).to_string()).collect();
+        for width in 1..DASHED {
+            let code = format!("stroke-width=\"{}\"", i as u32 * DASHED + width);
+            if svg.contains(&code) {
+                svg =
+                    svg.replace(&code, &format!("stroke-width=\"{width}\" stroke-dasharray=\"{}\"", lengths.join(" ")));
             }
-            phase = (phase + 1) % dash.len();
-            left = dash[phase];
-        }
-        left -= length - done;
-        if phase % 2 == 0
-            && let Some(piece) = pieces.last_mut()
-        {
-            piece.push((x1, y1));
         }
     }
-    pieces.retain(|p| p.len() > 1);
-    pieces
+    svg
 }
 
 /// Without what may not stand in XML or would break a line.

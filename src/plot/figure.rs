@@ -1,9 +1,9 @@
 //! Series over two axes: lines, steps, bands, points, whiskers, rules.
 
 use super::axis::{Axis, Scale};
-use super::canvas::{Anchor, Area, Canvas, LINE, Point, TEXT, TITLE, WIDTH, render, width, wrap};
+use super::canvas::{Anchor, Area, Canvas, LINE, Point, TEXT, TITLE_WIDE, WIDTH, render, width, wrap};
 use super::legend::{Legend, SAMPLE};
-use super::style::{AXIS, FAINT, GRID, colour, dash, marker};
+use super::style::{AXIS, FAINT, GRID, SOLID, colour, dash, marker};
 
 const MARGIN: f64 = 10.0;
 
@@ -76,7 +76,7 @@ impl Figure {
         let x = Scale::new(&self.x, xs.into_iter(), false);
         let y = Scale::new(&self.y, ys.into_iter(), false);
         let room = WIDTH - 2.0 * MARGIN;
-        let title = wrap(&self.title, room, TITLE, 3);
+        let title = wrap(&self.title, room, TITLE_WIDE, 3);
         let named: Vec<&Series> = self.series.iter().filter(|s| !s.name.is_empty()).collect();
         let legend = Legend::new(named.iter().map(|s| s.name.as_str()), room);
         let y_label = wrap(&self.y.label, room, TEXT, 2);
@@ -112,14 +112,19 @@ impl Figure {
             }
             vertical_grid(canvas, &x, area);
             for share in y.minor() {
-                canvas.line(&[area.at((0.0, share)), area.at((1.0, share))], FAINT, 1.0, &[]);
+                canvas.line(&[area.at((0.0, share)), area.at((1.0, share))], FAINT, 1.0, SOLID);
             }
             for tick in &up {
                 let (left, at) = area.at((0.0, tick.at));
-                canvas.line(&[(left, at), (area.right, at)], GRID, 1.0, &[]);
+                canvas.line(&[(left, at), (area.right, at)], GRID, 1.0, SOLID);
                 canvas.text(&tick.label, (left - 6.0, at), Anchor::End, f64::INFINITY);
             }
-            canvas.line(&[(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)], AXIS, 1.0, &[]);
+            canvas.line(
+                &[(area.left, area.top), (area.left, area.bottom), (area.right, area.bottom)],
+                AXIS,
+                1.0,
+                SOLID,
+            );
             if x.empty || y.empty {
                 let middle = area.at((0.5, 0.5));
                 canvas.text("no data yet", middle, Anchor::Middle, room);
@@ -140,11 +145,11 @@ fn centred(text: &str, at: f64) -> f64 {
 /// Grid lines and labels of a horizontal axis.
 pub(super) fn vertical_grid(canvas: &mut Canvas, x: &Scale, area: Area) {
     for share in x.minor() {
-        canvas.line(&[area.at((share, 0.0)), area.at((share, 1.0))], FAINT, 1.0, &[]);
+        canvas.line(&[area.at((share, 0.0)), area.at((share, 1.0))], FAINT, 1.0, SOLID);
     }
     for tick in x.across(area.right - area.left, area.left, WIDTH) {
         let (at, bottom) = area.at((tick.at, 0.0));
-        canvas.line(&[(at, area.top), (at, bottom)], GRID, 1.0, &[]);
+        canvas.line(&[(at, area.top), (at, bottom)], GRID, 1.0, SOLID);
         canvas.text(&tick.label, (centred(&tick.label, at), bottom + 12.0), Anchor::Middle, f64::INFINITY);
     }
 }
@@ -174,7 +179,7 @@ impl Mark {
             Mark::Points(_) => canvas.marker(middle(0.5), marker(style), colour(style)),
             Mark::Band(_) => canvas.fill(area, colour(style), 0.22),
             Mark::Whiskers(_) => {
-                canvas.line(&[middle(0.0), middle(1.0)], colour(style), 1.5, &[]);
+                canvas.line(&[middle(0.0), middle(1.0)], colour(style), 1.5, SOLID);
                 canvas.marker(middle(0.5), marker(style), colour(style));
             }
         }
@@ -217,7 +222,7 @@ impl Mark {
                             .collect::<Vec<_>>()
                     };
                     if piece.len() == 1 {
-                        canvas.line(&[edge(true)[0], edge(false)[0]], ink, 1.5, &[]);
+                        canvas.line(&[edge(true)[0], edge(false)[0]], ink, 1.5, SOLID);
                         continue;
                     }
                     let mut outline = edge(true);
@@ -233,9 +238,9 @@ impl Mark {
                     {
                         let (low, high) = (low.clamp(0.0, 1.0), high.clamp(0.0, 1.0));
                         let ends = [area.at((a, low)), area.at((a, high))];
-                        canvas.line(&ends, ink, 1.5, &[]);
+                        canvas.line(&ends, ink, 1.5, SOLID);
                         for (cx, cy) in ends {
-                            canvas.line(&[(cx - 4.0, cy), (cx + 4.0, cy)], ink, 1.5, &[]);
+                            canvas.line(&[(cx - 4.0, cy), (cx + 4.0, cy)], ink, 1.5, SOLID);
                         }
                     }
                     if inside(&(a, b)) {

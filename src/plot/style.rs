@@ -14,7 +14,9 @@ const PALETTE: [RGBColor; 7] = [
 ];
 
 /// Drawn and skipped lengths in turn, in units; empty is solid. Five against seven colours: 35 combinations.
-const DASHES: [&[f64]; 5] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0], &[13.0, 4.0]];
+pub(super) const DASHES: [&[f64]; 5] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0], &[13.0, 4.0]];
+/// Index of the undashed line.
+pub(super) const SOLID: usize = 0;
 
 /// Text.
 pub(super) const INK: RGBColor = RGBColor(0x1c, 0x1c, 0x1c);
@@ -51,8 +53,8 @@ pub(super) fn colour(series: usize) -> RGBColor {
     PALETTE[series % PALETTE.len()]
 }
 
-pub(super) fn dash(series: usize) -> &'static [f64] {
-    DASHES[series % DASHES.len()]
+pub(super) fn dash(series: usize) -> usize {
+    series % DASHES.len()
 }
 
 pub(super) fn marker(series: usize) -> Marker {

@@ -55,7 +55,7 @@ fn check(svg: &str) -> Vec<Written> {
             let (x, y, size) = (number("x") / 4.0, number("y") / 4.0, number("font-size") / 4.0);
             assert!(size >= TEXT - 0.01, "{size}");
             let text = unescape(content.trim());
-            let w = width(&text, size);
+            let w = width(&text, if tag.contains("bold") { size * 1.14 } else { size });
             let left = match attribute(tag, "text-anchor") {
                 Some("start") => x,
                 Some("middle") => x - w / 2.0,
