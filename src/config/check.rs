@@ -39,7 +39,7 @@ impl Check<'_> {
 
     fn mismatch(&mut self, node: &Node, wanted: &str, advice: &str) {
         let what = format!("{} = {} is {}, not {wanted}", path_text(&self.path), node.show(), node.kind());
-        let remedy = [advice, &self.doc].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("; ");
+        let remedy = [advice, &self.doc].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n  ");
         self.report(node, what, if remedy.is_empty() { format!("give {wanted}") } else { remedy });
     }
 
@@ -70,8 +70,8 @@ impl Check<'_> {
                     self.within(key.clone(), None, |c| c.value(node, item));
                 }
             }
-            (Type::Record(fields), Tree::Table(_)) => self.record(node, &fields.iter().collect::<Vec<_>>(), None),
-            (Type::OneKey(fields), Tree::Table(_)) => self.one_key(node, fields),
+            (Type::Record(fields), Tree::Table(_)) => self.record(node, ty, &fields.iter().collect::<Vec<_>>(), None),
+            (Type::OneKey(fields), Tree::Table(_)) => self.one_key(node, ty, fields),
             (Type::Tagged { tag, variants }, Tree::Table(_)) => self.tagged(node, ty, tag, variants),
             (ty, _) => self.wrong_kind(node, ty),
         }
@@ -90,7 +90,9 @@ impl Check<'_> {
     fn wrong_kind(&mut self, node: &Node, ty: &Type) {
         let key = self.key().to_string();
         match ty {
-            Type::Flag => self.mismatch(node, "true or false", &format!("write {key} = true or {key} = false, without quotes")),
+            Type::Flag => {
+                self.mismatch(node, "true or false", &format!("write {key} = true or {key} = false, without quotes"))
+            }
             Type::Text => {
                 let advice = match node.tree {
                     Tree::List(_) | Tree::Table(_) => String::new(),
@@ -125,7 +127,8 @@ impl Check<'_> {
             }
             Type::OneKey(fields) => {
                 let first = fields.first().map_or("", |f| &f.name);
-                let value = if matches!(node.tree, Tree::Whole(_) | Tree::Real(_)) { node.show() } else { "...".into() };
+                let value =
+                    if matches!(node.tree, Tree::Whole(_) | Tree::Real(_)) { node.show() } else { "...".into() };
                 let names = listed(fields.iter().map(|f| f.name.as_str()));
                 let advice = format!("write {key} = {{ {first} = {value} }}, with one of {names}");
                 self.mismatch(node, "a table with one key", &advice);
@@ -158,7 +161,11 @@ impl Check<'_> {
         let names = || variants.iter().map(|(name, _)| name.as_str());
         let Some(chosen) = node.get(tag) else {
             let what = format!("{} has no {tag:?}", self.section());
-            let preset = if self.path.last().is_some_and(|k| k == "model") { ", or preset = the name of a model file" } else { "" };
+            let preset = if self.path.last().is_some_and(|k| k == "model") {
+                ", or preset = the name of a model file"
+            } else {
+                ""
+            };
             self.report(node, what, format!("add {tag} = one of {}{preset}", listed(names())));
             return;
         };
@@ -170,14 +177,14 @@ impl Check<'_> {
             return;
         };
         if variants.iter().any(|(n, _)| n == name) {
-            self.record(node, &ty.fields(Some(name)), Some((tag, name)));
+            self.record(node, ty, &ty.fields(Some(name)), Some((tag, name)));
         } else {
             let words: Vec<String> = names().map(str::to_string).collect();
             self.within(tag.to_string(), None, |c| c.unknown_word(chosen, name, &words));
         }
     }
 
-    fn one_key(&mut self, node: &Node, fields: &[Field]) {
+    fn one_key(&mut self, node: &Node, ty: &Type, fields: &[Field]) {
         let names = listed(fields.iter().map(|f| f.name.as_str()));
         let entries = node.table().unwrap_or_default();
         let known = entries.iter().filter(|(k, _)| fields.iter().any(|f| f.name == *k)).collect::<Vec<_>>();
@@ -188,42 +195,65 @@ impl Check<'_> {
             self.report(extra, what, format!("keep exactly one of {names}"));
         } else {
             let optional: Vec<Field> = fields.iter().map(|f| Field { required: false, ..f.clone() }).collect();
-            self.record(node, &optional.iter().collect::<Vec<_>>(), None);
+            self.record(node, ty, &optional.iter().collect::<Vec<_>>(), None);
         }
     }
 
     /// `tag` is the key that chose these fields, and its value.
-    fn record(&mut self, node: &Node, fields: &[&Field], tag: Option<(&str, &str)>) {
+    fn record(&mut self, node: &Node, ty: &Type, fields: &[&Field], tag: Option<(&str, &str)>) {
+        let mut meant = Vec::new();
         for (key, child) in node.table().unwrap_or_default() {
             match fields.iter().find(|f| f.name == *key) {
                 Some(field) => self.within(key.clone(), Some(&field.doc), |c| c.value(child, &field.ty)),
                 None if tag.is_some_and(|(t, _)| t == key) => {}
-                None => self.unknown_key(child, key, fields, tag),
+                None => meant.extend(self.unknown_key(child, key, ty, fields, tag)),
             }
         }
-        for field in fields.iter().filter(|f| f.required && node.get(&f.name).is_none()) {
+        // A required key that is there under a misspelt name has been reported already.
+        let missing = |f: &&&Field| f.required && node.get(&f.name).is_none() && !meant.contains(&f.name);
+        for field in fields.iter().filter(missing) {
             let of = tag.map_or(String::new(), |(t, v)| format!(" (its {t} is {v:?})"));
             let what = format!("{}{of} has no {:?}", self.section(), field.name);
             self.report(node, what, format!("add it: {}", field.doc));
         }
     }
 
-    fn unknown_key(&mut self, node: &Node, key: &str, fields: &[&Field], tag: Option<(&str, &str)>) {
+    /// Reports the key; returns the name that was probably meant.
+    fn unknown_key(
+        &mut self,
+        node: &Node,
+        key: &str,
+        ty: &Type,
+        fields: &[&Field],
+        tag: Option<(&str, &str)>,
+    ) -> Option<String> {
         let what = format!("unknown key {key:?} in {}", self.section()).replace("in the top level", "at the top level");
         let names = || fields.iter().map(|f| f.name.as_str());
+        let variants = match ty {
+            Type::Tagged { variants, .. } => &variants[..],
+            _ => &[],
+        };
+        let kinds: Vec<&str> = variants
+            .iter()
+            .filter(|(_, fields)| fields.iter().any(|f| f.name == key))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let meant = nearest(key, names()).filter(|_| kinds.is_empty());
         let homes = self.root.homes(key);
-        let hint = match nearest(key, names()) {
-            Some(name) => format!("did you mean {name:?}? "),
-            None => match homes.iter().find(|h| **h != self.path.join(".")) {
-                Some(home) if home.is_empty() => format!("{key:?} belongs at the top level, above all sections. "),
-                Some(home) => format!("{key:?} is a key of [{home}]. "),
-                None if homes.is_empty() => String::new(),
-                None => "that key belongs to another kind. ".to_string(),
-            },
+        let hint = match (meant, homes.iter().find(|h| **h != self.path.join("."))) {
+            (Some(name), _) => format!("did you mean {name:?}? "),
+            _ if !kinds.is_empty() => {
+                format!("{key:?} belongs to {} = {}. ", tag.map_or("", |(t, _)| t), listed(kinds))
+            }
+            (None, Some(home)) if home.is_empty() => format!("{key:?} belongs at the top level, above all sections. "),
+            (None, Some(home)) => format!("{key:?} is a key of [{home}]. "),
+            (None, None) => String::new(),
         };
         let of = tag.map_or(String::new(), |(t, v)| format!(" with {t} = {v:?}"));
-        let whose = if self.path.is_empty() { "possible here".to_string() } else { format!("{}{of} has", self.section()) };
+        let whose =
+            if self.path.is_empty() { "possible here".to_string() } else { format!("{}{of} has", self.section()) };
         self.report(node, what, format!("{hint}{whose}: {}", names().collect::<Vec<_>>().join(", ")));
+        meant.map(str::to_string)
     }
 }
 

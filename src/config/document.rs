@@ -40,7 +40,8 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub fn new(name: &'a str, text: &str) -> Self {
-        let starts = std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
+        let starts =
+            std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
         Lines { name, starts: starts.collect() }
     }
 
@@ -65,7 +66,7 @@ impl Node {
         if text.trim_start().starts_with('{') {
             return json::parse(text, &lines);
         }
-        let table = DeTable::parse(text).map_err(|e| syntax(&e, &lines))?;
+        let table = DeTable::parse(text).map_err(|e| syntax(&e, text, &lines))?;
         Ok(Node { place: name.into(), tree: from_table(table.into_inner(), &lines)? })
     }
 
@@ -232,10 +233,25 @@ pub(super) fn split_path(text: &str) -> Vec<String> {
     keys.iter().map(|k| k.trim().to_string()).collect()
 }
 
-fn syntax(error: &toml::de::Error, lines: &Lines) -> Problem {
+fn syntax(error: &toml::de::Error, text: &str, lines: &Lines) -> Problem {
+    let offset = error.span().map(|s| s.start);
+    let place = offset.map_or_else(|| lines.name.into(), |o| lines.place(o));
+    // By far the commonest slip: text without quotes, of which the parser says that it is no number.
+    let before = offset.and_then(|o| text.get(..o)).and_then(|t| t.lines().count().checked_sub(1));
+    let line = before.and_then(|n| text.lines().nth(n)).unwrap_or_default();
+    if let Some((key, value)) = line.split_once('=') {
+        let (key, value) = (key.trim(), value.split('#').next().unwrap_or_default().trim());
+        let word = value.chars().next().is_some_and(char::is_alphabetic) && !value.contains(['"', '\'', '=', '[', '{']);
+        if word && !["true", "false", "inf", "nan"].contains(&value) {
+            return Problem::usage(format!("not valid TOML: {value} is neither a number nor text in quotes"))
+                .at(&*place)
+                .remedy(format!("write {key} = \"{value}\""));
+        }
+    }
     let what = format!("not valid TOML: {}", error.message().lines().collect::<Vec<_>>().join(", "));
-    let place = error.span().map_or_else(|| lines.name.into(), |s| lines.place(s.start));
-    Problem::usage(what).at(&*place).remedy("correct this line: text needs quotes, lists commas, and every key stands once")
+    Problem::usage(what)
+        .at(&*place)
+        .remedy("correct this line: text needs quotes, lists commas, and every key stands once")
 }
 
 fn from_table(table: DeTable, lines: &Lines) -> Result<Tree> {
@@ -249,7 +265,7 @@ fn from_value(value: DeValue, place: &dyn Fn(usize) -> Place) -> Result<Tree> {
         DeValue::Boolean(b) => Tree::Flag(b),
         DeValue::Integer(i) => {
             let parsed = i64::from_str_radix(i.as_str(), i.radix());
-            Tree::Whole(parsed.map_err(|_| Problem::usage(format!("{i} does not fit in 64 bits")))?)
+            Tree::Whole(parsed.map_err(|_| too_large(&i.to_string()))?)
         }
         DeValue::Float(f) => Tree::Real(finite(f.as_str())?),
         DeValue::Datetime(d) => {
@@ -268,7 +284,11 @@ fn from_value(value: DeValue, place: &dyn Fn(usize) -> Place) -> Result<Tree> {
             entries.sort_by_key(|(key, _)| key.span().start);
             let nodes = entries.into_iter().map(|(key, value)| {
                 let at = place(key.span().start);
-                let tree = from_value(value.into_inner(), place).map_err(|p| or_at(p, &at))?;
+                let named = |p: Problem| match p.place {
+                    Some(_) => p,
+                    None => Problem { what: format!("{} = {}", key.get_ref(), p.what), ..p }.at(&*at),
+                };
+                let tree = from_value(value.into_inner(), place).map_err(named)?;
                 Ok((key.into_inner().into_owned(), Node { place: at, tree }))
             });
             Tree::Table(nodes.collect::<Result<_>>()?)
@@ -278,6 +298,12 @@ fn from_value(value: DeValue, place: &dyn Fn(usize) -> Place) -> Result<Tree> {
 
 fn or_at(problem: Problem, place: &Place) -> Problem {
     if problem.place.is_some() { problem } else { problem.at(&**place) }
+}
+
+/// A whole number that TOML cannot hold either.
+pub(super) fn too_large(token: &str) -> Problem {
+    Problem::usage(format!("{token} is too large"))
+        .remedy("whole numbers go from -9223372036854775808 to 9223372036854775807")
 }
 
 /// A number that is one.

@@ -52,8 +52,12 @@ mod tests {
             .map(|(name, _)| {
                 let data = if name.starts_with("gpt") { "text\"\nname = \"tinyshakespeare" } else { "digits" };
                 let text = format!("data.kind = \"{data}\"\nmodel.preset = \"{name}\"\noptimizer.kind = \"adamw\"");
-                parse_experiment(&text.replace("data.kind = \"text\"\nname", "data.kind = \"text\"\ndata.name"), "t", &[])
-                    .unwrap()
+                parse_experiment(
+                    &text.replace("data.kind = \"text\"\nname", "data.kind = \"text\"\ndata.name"),
+                    "t",
+                    &[],
+                )
+                .unwrap()
             })
             .collect();
         let groups = "data.kind = \"idx\"\ndata.images = \"a\"\ndata.labels = \"b\"\nmodel.kind = \"cnn\"\n[evaluation]\nevery = 5\n\
@@ -73,7 +77,10 @@ mod tests {
             assert_eq!(experiment.run_key("d"), again.run_key("d"));
             assert_ne!(experiment.run_key("d"), experiment.run_key("e"));
         }
-        assert_eq!(canonical(&json!({"b": [1, {"z": 0.1, "a": null}], "a": "x"})), r#"{"a":"x","b":[1,{"a":null,"z":0.1}]}"#);
+        assert_eq!(
+            canonical(&json!({"b": [1, {"z": 0.1, "a": null}], "a": "x"})),
+            r#"{"a":"x","b":[1,{"a":null,"z":0.1}]}"#
+        );
     }
 
     /// Changes every scalar of the experiment in turn; those that decide results must change the key.

@@ -2,7 +2,7 @@
 //!
 //! Boundary: RFC 8259 into [`Node`]; numbers and string escapes are left to `serde_json` and `str::parse`.
 
-use super::document::{Lines, Node, Place, Tree, finite};
+use super::document::{Lines, Node, Place, Tree, finite, too_large};
 use crate::problem::{Problem, Result};
 
 /// Deepest nesting accepted; configs need five, and the reader's stack must not depend on its input.
@@ -173,8 +173,7 @@ impl Reader<'_> {
         let tree = if token.contains(['.', 'e', 'E']) {
             Tree::Real(finite(token).map_err(|p| p.at(&*place))?)
         } else {
-            let whole = token.parse();
-            Tree::Whole(whole.map_err(|_| Problem::usage(format!("{token} does not fit in 64 bits")).at(&*place))?)
+            Tree::Whole(token.parse().map_err(|_| too_large(token).at(&*place))?)
         };
         Ok(tree)
     }

@@ -4,7 +4,7 @@
 //! keeps the places, so that whatever is wrong is reported where it was written.
 
 use super::check::{check, together};
-use super::document::{Node, Place, Tree};
+use super::document::{Node, Place, Tree, split_path};
 use super::overrides::{Override, merge};
 use super::types::{self, Type};
 use super::validate::Issue;
@@ -248,8 +248,17 @@ pub(super) fn typed<T: DeserializeOwned>(document: &Node, ty: &Type) -> Result<T
 /// Reports issues at the places of their paths.
 fn refuse(document: &Node, issues: Vec<Issue>) -> Result<()> {
     let problems = issues.into_iter().map(|issue| {
-        let place: Place = document.place_of(&issue.path);
+        let place = place_of(document, &issue);
         Problem::usage(issue.what).at(&*place).remedy(issue.remedy)
     });
     together(problems.collect()).map_or(Ok(()), Err)
+}
+
+/// Where a person would look: of the settings involved, one given on the command line, else one in a file of theirs
+/// rather than in a preset.
+fn place_of(document: &Node, issue: &Issue) -> Place {
+    let own = document.place_of(&issue.path);
+    let places = || std::iter::once(own.clone()).chain(issue.others.iter().map(|o| document.place_of(&split_path(o))));
+    let given = places().find(|p| p.starts_with("command line"));
+    given.or_else(|| places().find(|p| !p.starts_with("models/") && p.contains(':'))).unwrap_or(own)
 }

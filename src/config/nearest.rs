@@ -18,7 +18,8 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         }
         // An abbreviation begins alike and keeps the order of its letters; a part of the name counts too.
         let mut letters = candidate.chars();
-        let abbreviates = candidate.chars().next() == word.chars().next() && word.chars().all(|w| letters.any(|c| c == w));
+        let abbreviates =
+            candidate.chars().next() == word.chars().next() && word.chars().all(|w| letters.any(|c| c == w));
         let part = word.len() > 2 && candidate.contains(&word) || candidate.len() > 2 && word.contains(&candidate);
         (abbreviates || part).then_some(100 + candidate.len())
     };

@@ -8,6 +8,9 @@ use super::document::{Node, Place, Tree, path_text, split_path};
 use super::types::Type;
 use crate::problem::{Problem, Result};
 
+/// Deepest path that can be set: beyond anything the types have, so that no input decides how deep the stack grows.
+const DEPTH: usize = 16;
+
 /// One `key=value`.
 #[derive(Debug, Clone)]
 pub(super) struct Override {
@@ -29,12 +32,18 @@ impl Override {
         }
         let value = value.trim();
         if value.is_empty() {
-            return Err(wrong("the value is empty", "write e.g. optimizer.learning_rate=0.01, or key='\"\"' for empty text"));
+            return Err(wrong(
+                "the value is empty",
+                "write e.g. optimizer.learning_rate=0.01, or key='\"\"' for empty text",
+            ));
         }
         let value = match Node::parse_value(value, &place) {
             Some(node) => node.map_err(|p| p.at(&*place))?,
             None if value.starts_with(['[', '{', '"', '\'']) => {
-                return Err(wrong("the value is not valid TOML", "quote it for the shell, e.g. 'model.widths=[64, 64]'"));
+                return Err(wrong(
+                    "the value is not valid TOML",
+                    "quote it for the shell, e.g. 'model.widths=[64, 64]'",
+                ));
             }
             None => Node::new(&place, Tree::Text(value.to_string())),
         };
@@ -53,6 +62,10 @@ impl Override {
 
     /// Sets the value in a document of the given type.
     pub fn apply(&self, document: &mut Node, ty: &Type) -> Result<()> {
+        if self.path.len() > DEPTH {
+            let what = format!("a path of {} keys leads nowhere", self.path.len());
+            return Err(Problem::usage(what).at(&*self.value.place).remedy("write e.g. optimizer.learning_rate=0.01"));
+        }
         set(document, Some(ty), &self.path, 0, self.value.clone())
     }
 }

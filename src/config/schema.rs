@@ -30,7 +30,7 @@ pub fn schema(which: &str) -> Option<String> {
         let inline = schema["properties"]["baseline"].clone();
         schema["properties"]["baseline"] = json!({ "description": inline["description"], "type": "object" });
         schema["if"] = json!({ "not": { "required": ["baseline_file"] } });
-        schema["then"] = json!({ "required": ["baseline"], "properties": { "baseline": { "$ref": inline["$ref"] } } });
+        schema["then"] = json!({ "required": ["baseline"], "properties": { "baseline": inline } });
     }
     Some(serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n")
 }
@@ -109,7 +109,8 @@ mod tests {
         fn walk(value: &Value, at: &str, bare: &mut Vec<String>) {
             for (key, property) in value["properties"].as_object().into_iter().flatten() {
                 let tag = property.get("const").is_some();
-                let only = value["properties"].as_object().is_some_and(|p| p.len() == 1) && value["description"].is_string();
+                let only =
+                    value["properties"].as_object().is_some_and(|p| p.len() == 1) && value["description"].is_string();
                 if !tag && !only && property["description"].as_str().is_none_or(str::is_empty) {
                     bare.push(format!("{at}/{key}"));
                 }

@@ -7,7 +7,7 @@ use super::types::{self, Type};
 use super::validate::Issue;
 use super::{Campaign, Constraint, Domain, Experiment, Parameter, Relation};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Assignment = BTreeMap<String, Value>;
 
@@ -94,6 +94,9 @@ pub(super) fn issues(campaign: &Campaign) -> Vec<Issue> {
         space.fixed(path);
         space.conditions(path, parameter);
         if space.issues.len() == before {
+            space.switches(path, parameter);
+        }
+        if space.issues.len() == before {
             space.values(path, parameter);
         }
     }
@@ -175,38 +178,83 @@ impl SpaceCheck<'_> {
                 self.add(&at, what, "list values that the other parameter can take");
             }
         }
-        if self.reaches(path, path, self.campaign.space.len()) {
+        if self.circular(path) {
             let what = format!("{path}: its conditions lead back to itself");
             self.add(&["space", path, "when"], what, "break the circle: remove one of the conditions");
         }
     }
 
-    /// Whether the conditions of `from`, followed at most `depth` times, name `target`.
-    fn reaches(&self, from: &str, target: &str, depth: usize) -> bool {
-        let Some(parameter) = self.campaign.space.get(from) else { return false };
-        parameter.when.keys().any(|next| next == target || depth > 0 && self.reaches(next, target, depth - 1))
+    /// Whether following conditions from a parameter leads back to it.
+    fn circular(&self, start: &str) -> bool {
+        let (mut open, mut seen) = (vec![start], BTreeSet::new());
+        while let Some(parameter) = open.pop().and_then(|path| self.campaign.space.get(path)) {
+            for next in parameter.when.keys().filter(|next| self.campaign.space.contains_key(*next)) {
+                if next == start {
+                    return true;
+                }
+                if seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
     }
 
     /// The first value of every condition, and of the conditions of those.
-    fn context(&self, parameter: &Parameter, into: &mut Assignment, depth: usize) {
-        for (other, values) in &parameter.when {
-            if let Some(value) = values.first() {
-                into.insert(other.clone(), value.clone());
+    fn context(&self, parameter: &Parameter) -> Assignment {
+        let mut context = Assignment::new();
+        let mut open = vec![parameter];
+        while let Some(parameter) = open.pop() {
+            for (other, values) in parameter.when.iter().filter(|(_, values)| !values.is_empty()) {
+                if context.insert(other.clone(), values[0].clone()).is_none() {
+                    open.extend(self.campaign.space.get(other));
+                }
             }
-            if let (Some(theirs), true) = (self.campaign.space.get(other), depth > 0) {
-                self.context(theirs, into, depth - 1);
+        }
+        context
+    }
+
+    /// A setting that only some kinds (or presets) have, in a space that searches the kind, must say with which.
+    fn switches(&mut self, path: &str, parameter: &Parameter) {
+        let Some((section, _)) = path.rsplit_once('.') else { return };
+        let Some(probe) = parameter.domain.probes().into_iter().next() else { return };
+        for switch in ["kind", "preset"].map(|key| format!("{section}.{key}")) {
+            let Some(Domain::Choice { values }) = self.campaign.space.get(&switch).map(|p| &p.domain) else { continue };
+            if switch == path {
+                continue;
+            }
+            let exists = |value: &Value| {
+                let mut assignment = self.context(parameter);
+                assignment.extend([(switch.clone(), value.clone()), (path.to_string(), probe.clone())]);
+                self.campaign.baseline.assign(&assignment).is_ok()
+            };
+            let (with, without): (Vec<&Value>, Vec<&Value>) = values.iter().partition(|v| exists(v));
+            let allowed = |v: &Value| parameter.when.get(&switch).is_none_or(|vs| vs.iter().any(|w| same_value(v, w)));
+            // Where no value of the switch has it, the path itself is wrong, and `values` says how.
+            if let (Some(value), false) = (without.iter().find(|v| allowed(v)), with.is_empty()) {
+                let what = format!("{path} does not exist with {switch} = {value}");
+                let list = with.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(", ");
+                self.add(&["space", path], what, &format!("add when = {{ {switch:?} = [{list}] }} to it"));
             }
         }
     }
 
     /// Tries the ends of a range, or every choice, on the baseline.
     fn values(&mut self, path: &str, parameter: &Parameter) {
-        let mut context = Assignment::new();
-        self.context(parameter, &mut context, self.campaign.space.len());
+        let context = self.context(parameter);
         let Ok(base) = self.campaign.baseline.assign(&context) else { return };
         let keys = split_path(path);
         let json = serde_json::to_value(&base).unwrap_or_default();
         let ty = types::experiment().at(&json, &keys).map(|(ty, _)| ty);
+        if let (None, Some(probe), false) = (ty, parameter.domain.probes().first(), path == "model.preset") {
+            let mut assignment = context;
+            assignment.insert(path.to_string(), probe.clone());
+            if let Err(problem) = self.campaign.baseline.assign(&assignment) {
+                let what = format!("{path:?} is not a path of the baseline: {}", problem.what);
+                self.add(&["space", path], what, &problem.remedy.unwrap_or_default());
+            }
+            return;
+        }
         let real = matches!(parameter.domain, Domain::Float { .. } | Domain::LogFloat { .. });
         if let (true, Some(Type::Whole(..))) = (real, ty) {
             let what = format!("{path} is a whole number, and its range is of real ones");
@@ -247,13 +295,15 @@ impl SpaceCheck<'_> {
                 Value::Number(_) => {}
                 Value::String(path) => {
                     let keys = split_path(path);
-                    let ty = types::experiment().at(&json, &keys).or_else(|| types::experiment().at(&Value::Null, &keys));
+                    let ty =
+                        types::experiment().at(&json, &keys).or_else(|| types::experiment().at(&Value::Null, &keys));
                     match ty {
                         Some((Type::Whole(..) | Type::Real, _)) => {}
                         Some(_) => self.add(&at, format!("{path} is not a number"), "constraints compare numbers"),
                         None => {
-                            let names = self.campaign.space.keys().map(String::as_str);
-                            let near = super::nearest::did_you_mean(path, names);
+                            let mut names = Vec::new();
+                            leaves(&json, "", &mut names);
+                            let near = super::nearest::did_you_mean(path, names.iter().map(String::as_str));
                             let what = format!("{path:?} is not a path of an experiment");
                             self.add(&at, what, &format!("{near}write e.g. \"model.width\", or a number"));
                         }
@@ -270,5 +320,15 @@ impl SpaceCheck<'_> {
             let what = format!("nothing is a multiple of {}", constraint.right);
             self.add(&["constraints", &position, "right"], what, "give a number above 0");
         }
+    }
+}
+
+/// The paths of all single values.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    let below = |key: &str| if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
+    match value {
+        Value::Object(entries) => entries.iter().for_each(|(k, v)| leaves(v, &below(k), found)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| leaves(v, &below(&i.to_string()), found)),
+        _ => found.push(path.to_string()),
     }
 }

@@ -13,7 +13,10 @@ pub(super) enum Type {
     /// A table with fixed keys.
     Record(Vec<Field>),
     /// A table whose key `tag` chooses the other keys.
-    Tagged { tag: String, variants: Vec<(String, Vec<Field>)> },
+    Tagged {
+        tag: String,
+        variants: Vec<(String, Vec<Field>)>,
+    },
     /// A table with exactly one of these keys.
     OneKey(Vec<Field>),
     /// A table with any keys.

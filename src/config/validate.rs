@@ -124,7 +124,7 @@ impl Experiment {
         optimizer(&mut rules, &self.optimizer);
         schedule(&mut rules, self);
         training(&mut rules, self);
-        together(&mut rules, self);
+        between_sections(&mut rules, self);
         rules.issues
     }
 }
@@ -150,7 +150,7 @@ fn data(rules: &mut Rules, data: &DataSpec) {
                 (None, _) => "data of kind \"idx\" needs both images and labels".to_string(),
             };
             let remedy = "give either name = a known set, or both images and labels = paths";
-            rules.relation(ok, "data", &["data.name", "data.images", "data.labels"], what, remedy);
+            rules.relation(ok, "data", &["data.kind", "data.name", "data.images", "data.labels"], what, remedy);
         }
         DataSpec::Csv(d) => {
             rules.range(!d.path.is_empty(), "data.path", "a path");
@@ -165,7 +165,13 @@ fn data(rules: &mut Rules, data: &DataSpec) {
                 _ => "data of kind \"text\" names no text".to_string(),
             };
             let remedy = "give either name = a known text, e.g. \"tinyshakespeare\", or path = a file";
-            rules.relation(d.name.is_some() != d.path.is_some(), "data", &["data.name", "data.path"], what, remedy);
+            rules.relation(
+                d.name.is_some() != d.path.is_some(),
+                "data",
+                &["data.kind", "data.name", "data.path"],
+                what,
+                remedy,
+            );
         }
         DataSpec::Modular(d) => rules.range((2..=1024).contains(&d.modulus), "data.modulus", "in 2 to 1024"),
     }
@@ -315,13 +321,14 @@ fn training(rules: &mut Rules, experiment: &Experiment) {
     rules.not_negative(r.wall_seconds, "resources.wall_seconds");
     rules.range(r.memory_mib < 1 << 40, "resources.memory_mib", "a size of memory in MiB");
     let divides = r.micro_batch == 0 || t.batch_size.is_multiple_of(r.micro_batch);
-    let what = format!("resources.micro_batch = {} does not divide training.batch_size = {}", r.micro_batch, t.batch_size);
+    let what =
+        format!("resources.micro_batch = {} does not divide training.batch_size = {}", r.micro_batch, t.batch_size);
     let near = format!("choose among {}, or 0 for the whole batch", divisors(t.batch_size));
     rules.relation(divides, "resources.micro_batch", &["training.batch_size"], what, &near);
 }
 
 /// Sections that must fit each other.
-fn together(rules: &mut Rules, experiment: &Experiment) {
+fn between_sections(rules: &mut Rules, experiment: &Experiment) {
     let kind = |rules: &Rules, section: &str| rules.value(&[section.to_string(), "kind".to_string()]);
     let (model, data) = (kind(rules, "model"), kind(rules, "data"));
     let what = format!("a model of kind {model} cannot read data of kind {data}");
@@ -343,12 +350,13 @@ fn together(rules: &mut Rules, experiment: &Experiment) {
     );
 }
 
-/// The divisors of a size, for a message; a few around the middle where there are many.
+/// The divisors of a size, for a message; the smallest ones where there are many.
 fn divisors(n: usize) -> String {
     if n == 0 || n > MAX_SIZE {
         return "its divisors".to_string();
     }
-    let all: Vec<usize> = (1..=n).filter(|d| n.is_multiple_of(*d)).collect();
+    let small: Vec<usize> = (1..=n.isqrt()).filter(|d| n.is_multiple_of(*d)).collect();
+    let all: BTreeSet<usize> = small.iter().flat_map(|d| [*d, n / d]).collect();
     let shown: Vec<String> = all.iter().take(10).map(usize::to_string).collect();
     format!("{}{}", shown.join(", "), if all.len() > 10 { ", ..." } else { "" })
 }

@@ -26,6 +26,7 @@ impl Campaign {
         let sound = baseline.is_empty();
         issues.extend(baseline.into_iter().map(|mut issue| {
             issue.path.insert(0, "baseline".to_string());
+            issue.others.iter_mut().for_each(|other| other.insert_str(0, "baseline."));
             issue.what = format!("baseline: {}", issue.what);
             issue
         }));
