@@ -1,1 +1,44 @@
-//! (to be written)
+//! A campaign from its first event to its conclusion.
+//!
+//! [`events`] says what may happen, [`state`] what is known, [`apply`] how one changes the other (the same function live
+//! and on restart), [`decide`] what follows (pure), [`ledger`] what it costs, [`downscale`] what is given up when it costs
+//! too much, [`placement`] where files lie, and [`drive`] is the one place where anything is done: it writes down each
+//! decision, then acts on it. A controller killed between any two lines leaves a journal from which the next goes on.
+//!
+//! Boundary: starts runs only through an [`Executor`](crate::exec::Executor), asks prices of a [`Pricer`] and proposals of a
+//! [`Sampler`](crate::planner::Sampler). Must not know engines, tensors, processes, reports or the command line.
+
+pub mod apply;
+mod changes;
+pub mod decide;
+pub mod downscale;
+mod driver;
+mod conclude;
+mod recovery;
+pub mod events;
+pub mod ledger;
+pub mod placement;
+pub mod results;
+mod room;
+pub mod state;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::Experiment;
+use crate::problem::Result;
+
+pub use decide::{Advice, decide};
+pub use driver::{Finish, Observer, World, create, drive, load};
+pub use events::{Conclusion, Event, Price, Purpose, Reason, RunResult};
+pub use ledger::{Amount, Ledger};
+pub use results::results_tsv;
+pub use state::{Attempt, Candidate, Decision, Halt, Run, Standing, State};
+
+/// Says what a run would take, before anything is spent on it.
+pub trait Pricer {
+    /// The price of one attempt at the whole experiment. The same experiment always has the same price within one
+    /// controller's life. A [`Problem`](crate::problem::Problem) of class `Usage` means that it cannot be run at all (it is
+    /// then rejected, recorded and never submitted); any other problem stops the controller.
+    fn price(&self, experiment: &Experiment) -> Result<Price>;
+}

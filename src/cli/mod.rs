@@ -1,8 +1,125 @@
 //! Arguments, one file per command, output and exit codes.
+//!
+//! The library never prints; this module does. Data goes to stdout, everything else to stderr, and every expected
+//! failure leaves as one paragraph with its documented exit code.
 
+mod best;
+mod check;
+mod control;
+mod data;
+mod demo;
+mod doctor;
+mod folder;
+mod logs;
+mod narrate;
+mod output;
+mod pricer;
+mod report;
+mod resume;
+mod run;
+mod schema;
+mod smoke;
+mod status;
+mod train;
+mod why;
+mod worker;
+
+use crate::problem::Result;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
+
+/// Turns a research question and a compute budget into measured experiments and a report.
+#[derive(Debug, Parser)]
+#[command(name = "nanoresearch", version, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or config; 3 budget spent, goal unmet; 4 device or network \
+unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a real little campaign on the embedded digits, in under a minute
+    Demo(demo::DemoArgs),
+    /// Validate an experiment or campaign and say what it will cost, without running it
+    Check(check::CheckArgs),
+    Train(train::Args),
+    /// Start a campaign
+    Run(run::RunArgs),
+    /// Go on with a campaign whose controller ended
+    Resume(resume::ResumeArgs),
+    /// Show how a campaign stands
+    Status(status::StatusArgs),
+    /// Show a run's log and metrics, and follow them
+    Logs(logs::LogsArgs),
+    /// Say why a run was made and what was decided about it
+    Why(why::WhyArgs),
+    /// Let running attempts end and start nothing new
+    Stop(control::ControlArgs),
+    /// Kill running attempts and conclude
+    Cancel(control::ControlArgs),
+    /// Show the best confirmed candidate and its config
+    Best(best::BestArgs),
+    /// Write report.html and results.tsv
+    Report(report::ReportArgs),
+    /// List and fetch datasets
+    Data(data::DataArgs),
+    /// Print the JSON Schema of experiments or campaigns
+    Schema(schema::SchemaArgs),
+    /// Say what was found on this machine, and what is missing
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    Worker(worker::Args),
+}
 
 /// Parses the arguments, runs the command, prints, and returns the documented exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(problem) => {
+            output::say(&format!("error: {problem}"));
+            ExitCode::from(problem.class.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    let done = |result: Result<()>| result.map(|()| 0);
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Check(args) => done(check::run(&args)),
+        Command::Train(args) => train::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Resume(args) => resume::run(&args),
+        Command::Status(args) => done(status::run(&args)),
+        Command::Logs(args) => done(logs::run(&args)),
+        Command::Why(args) => done(why::run(&args)),
+        Command::Stop(args) => done(control::run(&args, control::Request::Stop)),
+        Command::Cancel(args) => done(control::run(&args, control::Request::Cancel)),
+        Command::Best(args) => done(best::run(&args)),
+        Command::Report(args) => done(report::run(&args)),
+        Command::Data(args) => done(data::run(&args)),
+        Command::Schema(args) => done(schema::run(&args)),
+        Command::Doctor(args) => done(doctor::run(&args)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "nanoresearch", &mut std::io::stdout());
+            Ok(0)
+        }
+        Command::Worker(args) => Ok(worker::run(&args)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
 }

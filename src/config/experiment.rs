@@ -4,7 +4,7 @@ use super::{DataSpec, EvaluationSpec, ModelSpec, OptimizerSpec, ResourcesSpec, S
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A typed experiment. Read it from TOML or JSON with [`super::load_experiment`], which also validates it.
+/// An experiment, in TOML or JSON. Relative paths in it refer to its own folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {

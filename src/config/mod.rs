@@ -2,7 +2,14 @@
 //!
 //! Boundary: reads text, never runs anything; knows no tensors, no programs, no processes. Shapes that depend on the
 //! data (classes, image size) are checked in `graph`, where they are known.
+//!
+//! A file becomes a tree whose keys know their lines (`document`); presets, baseline files and overrides change the
+//! tree (`presets`, `load`, `overrides`); the tree is checked against the types as data (`types`, `check`), becomes a
+//! value through serde, and is validated (`validate`, `validate_campaign`, `space`). Search spaces set values through
+//! the same tree (`assign`), so they can do nothing that a file could not.
 
+// The types.
+mod budget;
 mod campaign;
 mod data;
 mod experiment;
@@ -12,11 +19,41 @@ mod schedule;
 mod shape;
 mod training;
 
+// From text to types, with places.
+mod check;
+mod document;
+mod json;
+mod load;
+mod nearest;
+mod overrides;
+mod presets;
+mod schema;
+mod types;
+
+// What types mean.
+mod assign;
+mod identity;
+mod space;
+mod validate;
+mod validate_campaign;
+
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod shipped_tests;
+#[cfg(test)]
+mod tests;
+
 pub use campaign::*;
 pub use data::*;
 pub use experiment::Experiment;
+pub use identity::NUMERICS_VERSION;
+pub use load::{Loaded, load_campaign, load_experiment, parse_campaign, parse_experiment, to_toml};
 pub use model::*;
 pub use optimizer::*;
+pub use presets::presets;
 pub use schedule::*;
+pub use schema::schema;
 pub use shape::*;
+pub use space::same_value;
 pub use training::*;

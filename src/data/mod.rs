@@ -1,34 +1,31 @@
-//! Datasets: readers, tokenisers, seeded splits, batches.
+//! Datasets: readers, tokenisers, seeded splits, batches, and the cache of named sets.
 //!
 //! Boundary: turns files into plain arrays; must not know models, programs, engines or runs.
+//!
+//! [`Dataset::load`] is the door: it finds the files (embedded, beside the config, or in the cache of [named sets](registry),
+//! downloading what is missing), reads them, splits them with a seed, and hands out [`Batch`]es. Everything it does is a
+//! function of the spec and the files' content, so [`Dataset::hash`] names exactly what a run will see.
 
-/// A column of a batch, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Column {
-    /// Pixels, features, regression targets, weights.
-    F32(Vec<f32>),
-    /// Tokens and labels.
-    U32(Vec<u32>),
-}
+mod batch;
+mod dataset;
+mod digits;
+mod fetch;
+mod files;
+mod identity;
+mod idx;
+mod load;
+mod modular;
+mod order;
+mod registry;
+mod rows;
+mod split;
+mod table;
+mod text;
 
-/// Samples side by side, as a program's batch inputs want them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
-    /// Number of samples B, padding included.
-    pub samples: usize,
-    /// `[B, ...sample shape]`.
-    pub input: Column,
-    /// Classes or tokens `[B * targets]`, or regression targets `[B, K]`.
-    pub target: Column,
-    /// One weight for each target row; 0 marks padding.
-    pub weight: Vec<f32>,
-}
+#[cfg(test)]
+mod tests;
 
-/// Which part of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// To learn from.
-    Train,
-    /// To be judged by.
-    Validation,
-}
+pub use batch::{Batch, Column, Part};
+pub use dataset::Dataset;
+pub use fetch::get;
+pub use registry::{NamedSet, RemoteFile, SetKind, registry};

@@ -84,6 +84,17 @@ impl From<EngineError> for Problem {
     }
 }
 
+/// One of an experiment's three programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Forward and backward of a micro-batch.
+    Micro = 0,
+    /// The update.
+    Apply = 1,
+    /// Evaluation.
+    Eval = 2,
+}
+
 /// Executes step programs over a state of its own.
 pub trait Engine: Send {
     /// `reference`, `cpu`, `cuda`.
@@ -102,4 +113,9 @@ pub trait Engine: Send {
     fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError>;
     /// Peak memory that the programs need beside the process itself.
     fn footprint(&self) -> Bytes;
+    /// Executes one program without changing the state and returns the seconds of each of its nodes, for calibration
+    /// of the cost model. `batch` is ignored by `apply`. Empty where an engine cannot tell its nodes apart.
+    fn node_seconds(&mut self, _which: Which, _batch: &Batch, _inputs: &StepInputs) -> Result<Vec<f64>, EngineError> {
+        Ok(Vec::new())
+    }
 }

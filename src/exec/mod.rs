@@ -1,6 +1,23 @@
 //! Executors start attempts and tell what became of them. Poll-based: nothing here blocks or decides.
 //!
+//! No attempt is lost or run twice, whenever a controller is killed, by this protocol around `record::Claim`:
+//!
+//! 1. the campaign journals its intent, then calls [`Executor::launch`];
+//! 2. the worker takes the attempt's claim by exclusive creation before anything else, and leaves where it cannot;
+//! 3. a later controller calls [`Executor::adopt`] on every attempt whose end is not in its journal: an outcome means
+//!    ended; a worker's claim means running while that process lives; no claim is taken as abandoned on the spot, so
+//!    that a worker that was just about to start finds the attempt given up.
+//!
 //! Boundary: knows attempts, folders and processes; must not know campaigns, planners, budgets.
+
+pub mod fake;
+
+#[cfg(test)]
+mod conformance;
+mod evidence;
+mod local;
+
+pub use local::LocalExecutor;
 
 use crate::ids::AttemptId;
 use crate::problem::Result;
@@ -20,6 +37,7 @@ pub struct Launch {
 
 /// What is known of an attempt right now.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made one at a time and taken apart at once, never kept in numbers")]
 pub enum Status {
     /// Launched but no sign of the worker yet.
     Pending,
@@ -33,13 +51,15 @@ pub enum Status {
 pub trait Executor {
     /// How many attempts may be live at once.
     fn slots(&self) -> usize;
-    /// Starts a worker on an attempt. Called once an attempt and controller process; after a crash use [`adopt`](Self::adopt).
+    /// Starts a worker on an attempt. Called at most once an attempt; after a crash use [`adopt`](Self::adopt). On an error
+    /// this call started nothing. Whether there is a slot for it is for the caller to know.
     fn launch(&mut self, launch: &Launch) -> Result<()>;
     /// Takes over an attempt that an earlier controller launched, or was about to: afterwards it is watched like one's
     /// own, or is known never to start.
     fn adopt(&mut self, launch: &Launch) -> Result<()>;
-    /// What is known of it now. Cheap; never blocks.
+    /// What is known of it now. Cheap; never blocks. This is also where limits are enforced, so it is to be called often.
+    /// Once `Ended`, it stays so, with the same evidence.
     fn poll(&mut self, id: AttemptId) -> Result<Status>;
-    /// Asks the worker to checkpoint and leave (`gentle`), or kills it.
+    /// Asks the worker to checkpoint and leave (`gentle`), or kills it. Fine on one that has ended.
     fn stop(&mut self, id: AttemptId, gentle: bool) -> Result<()>;
 }

@@ -42,8 +42,7 @@ pub(super) fn backward(
             gradients.insert(input, total);
         }
     }
-    gradients.retain(|value, _| wanted.contains(value));
-    Ok(gradients)
+    Ok(wanted.iter().filter_map(|value| Some((*value, *gradients.get(value)?))).collect())
 }
 
 /// The gradients of a node's inputs, for those that are needed.

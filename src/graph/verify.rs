@@ -96,7 +96,7 @@ impl StepPrograms {
         for (index, tensor) in self.state.tensors.iter().enumerate() {
             if let StateRole::Grad(of) | StateRole::Slot(of) | StateRole::Ema(of) = tensor.role {
                 let param = self.state.tensors.get(of).filter(|p| matches!(p.role, StateRole::Param { .. }));
-                if !param.is_some_and(|p| p.shape == tensor.shape) {
+                if param.is_none_or(|p| p.shape != tensor.shape) {
                     return Err(format!("state {index} {} {:?} belongs to no parameter", tensor.name, tensor.shape));
                 }
             }

@@ -2,8 +2,28 @@
 //!
 //! Boundary: sees a search space and observations, returns assignments; pure and seeded, so that every proposal can be
 //! derived again from the journal. Must not know files, processes, campaigns' state, clocks.
+//!
+//! All samplers see a space as a [`space::Tree`] (parents before their conditional children), read randomness only from
+//! (planner seed, proposal index), and pass one suite, `conformance`. How they compare on functions with a known optimum
+//! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
-use crate::config::Parameter;
+mod constraint;
+mod grid;
+mod parzen;
+mod random;
+mod space;
+mod taken;
+mod tpe;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod performance;
+
+pub use constraint::satisfies;
+pub use space::active;
+
+use crate::config::{Parameter, PlannerKind, PlannerSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,6 +51,9 @@ pub trait Sampler {
     fn name(&self) -> &'static str;
     /// The `index`-th proposal (from 0) given all observations so far, pending ones included. `None`: the space is
     /// exhausted. Never repeats an assignment that was observed. Deterministic in its arguments.
+    ///
+    /// `accept` refuses what must not be tried (constraints, shapes, what does not fit). Finite spaces are searched to
+    /// the end before `None` is said, unless they have more than 100,000 members; otherwise after 10,000 draws.
     fn propose(
         &self,
         space: &Space,
@@ -38,4 +61,13 @@ pub trait Sampler {
         index: u64,
         accept: &dyn Fn(&Assignment) -> bool,
     ) -> Option<Assignment>;
+}
+
+/// The sampler that a campaign asks for.
+pub fn sampler(spec: &PlannerSpec) -> Box<dyn Sampler> {
+    match spec.kind {
+        PlannerKind::Random => Box::new(random::Random::new(spec.seed)),
+        PlannerKind::Grid => Box::new(grid::Grid::new(spec.seed)),
+        PlannerKind::Tpe => Box::new(tpe::Tpe::new(spec.seed, spec.startup)),
+    }
 }

@@ -1,1 +1,24 @@
-//! (to be written)
+//! Figures from plain series, as SVG text.
+//!
+//! Boundary: knows numbers, names and paper; must not know campaigns, runs or metrics. Layout is done here and not by
+//! plotters' charts, because these figures are made unseen from whatever a campaign measured: no label may overlap or leave
+//! the paper, a missing value is a gap, an empty series is a figure that says so. plotters draws (its SVG backend).
+//!
+//! A figure is [`WIDTH`] units wide with text of [`TEXT`] units, so that it is legible at a phone's width as well as in a
+//! printed column. Series differ by colour (Okabe and Ito's palette, safe for colour-blind readers) and by dash, marker or
+//! hatching, so that a grey print tells them apart.
+
+mod axis;
+mod bars;
+mod canvas;
+mod figure;
+mod legend;
+mod style;
+
+#[cfg(test)]
+mod tests;
+
+pub use axis::Axis;
+pub use bars::{Bar, BarChart, BarRow};
+pub use canvas::{TEXT, WIDTH};
+pub use figure::{Figure, Mark, Series};

@@ -58,6 +58,54 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
+/// Writes a new file and waits until its content is on disk, without any care for readers in between: for files of a
+/// folder that is renamed into place as a whole.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|e| Problem::io("write the file", path, &e))
+}
+
+/// A file that grows under a temporary name and appears under its own, whole, when committed; dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    temporary: std::path::PathBuf,
+    path: std::path::PathBuf,
+}
+
+impl Staged {
+    /// Starts a file that will be at `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = folder.join(format!(".{name}.{}.part", std::process::id()));
+        let file = File::create(&temporary).map_err(|e| Problem::io("write the file", path, &e))?;
+        Ok(Staged { file, temporary, path: path.to_path_buf() })
+    }
+
+    /// Adds bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| Problem::io("write the file", &self.path, &e))
+    }
+
+    /// Syncs it and gives it its name.
+    pub fn commit(self) -> Result<()> {
+        self.file.sync_all().map_err(|e| Problem::io("write the file", &self.path, &e))?;
+        rename(&self.temporary, &self.path)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // After a commit the temporary name is gone and this does nothing.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
 /// Renames a file or a whole folder and syncs the parent, so that the new name survives a crash.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|e| Problem::io("rename", from, &e))?;
@@ -118,6 +166,44 @@ impl Appender {
     }
 }
 
+/// Length of a file in bytes.
+pub fn length(path: &Path) -> Result<u64> {
+    std::fs::metadata(path).map(|m| m.len()).map_err(|e| Problem::io("look at the file", path, &e))
+}
+
+/// When a file or folder was last changed, in seconds since the Unix epoch by its filesystem's clock.
+pub fn modified(path: &Path) -> Option<f64> {
+    let time = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
+    time.duration_since(std::time::UNIX_EPOCH).ok().map(|d| d.as_secs_f64())
+}
+
+/// The entries of a folder, sorted; empty where it cannot be read.
+pub fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found: Vec<_> =
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    found.sort();
+    found
+}
+
+/// Whether a path lies on a filesystem that only one kernel at a time can have mounted, where an advisory lock is the
+/// whole truth. `false` for network and unknown filesystems.
+pub fn is_local(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    // The magic numbers of statfs(2): ext2/3/4, XFS, Btrfs, tmpfs, overlayfs, F2FS, ZFS, bcachefs.
+    const LOCAL: [i64; 8] =
+        [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E];
+    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: statfs fills a struct that this function owns, from a path that ends in a zero byte.
+    let kind = unsafe {
+        let mut facts: libc::statfs = std::mem::zeroed();
+        if libc::statfs(path.as_ptr(), &mut facts) != 0 {
+            return false;
+        }
+        facts.f_type as i64
+    };
+    LOCAL.contains(&(kind & 0xFFFF_FFFF))
+}
+
 /// Cuts a file to `length` bytes and syncs it.
 pub fn truncate(path: &Path, length: u64) -> Result<()> {
     OpenOptions::new()
@@ -125,6 +211,14 @@ pub fn truncate(path: &Path, length: u64) -> Result<()> {
         .open(path)
         .and_then(|f| f.set_len(length).and_then(|()| f.sync_all()))
         .map_err(|e| Problem::io("truncate the file", path, &e))
+}
+
+/// Removes a file; an absent one is fine.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Problem::io("remove the file", path, &e)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a folder and what is in it; an absent one is fine.
@@ -138,12 +232,43 @@ pub fn remove_dir(path: &Path) -> Result<()> {
 /// An exclusive advisory lock on a file, held until dropped or the process dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing would not do: a child that another thread is starting right now holds a copy of the descriptor until it
+    /// runs its own program, and the lock with it.
+    fn drop(&mut self) {
+        // SAFETY: flock on a descriptor this value owns.
+        unsafe { libc::flock(self.file.as_raw_fd(), libc::LOCK_UN) };
+    }
+}
+
+/// What came of asking for a lock.
+#[derive(Debug)]
+pub enum Locking {
+    /// It is ours.
+    Taken(Lock),
+    /// Another open file holds it, in this process or another.
+    Held,
+    /// The filesystem has no such locks.
+    Unsupported,
 }
 
 impl Lock {
     /// Takes the lock, or returns `None` at once if another process holds it.
     pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        match Self::attempt(path)? {
+            Locking::Taken(lock) => Ok(Some(lock)),
+            Locking::Held => Ok(None),
+            Locking::Unsupported => {
+                Err(Problem::io("lock the file", path, &std::io::Error::from(ErrorKind::Unsupported)))
+            }
+        }
+    }
+
+    /// Asks for the lock without waiting, telling a filesystem without locks apart from one where it is held.
+    pub fn attempt(path: &Path) -> Result<Locking> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -154,13 +279,14 @@ impl Lock {
         // SAFETY: flock on a descriptor this function owns.
         let got = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
         if got == 0 {
-            return Ok(Some(Lock { _file: file }));
+            return Ok(Locking::Taken(Lock { file }));
         }
         let error = std::io::Error::last_os_error();
-        if error.kind() == ErrorKind::WouldBlock {
-            return Ok(None);
+        match error.raw_os_error() {
+            Some(libc::EWOULDBLOCK) => Ok(Locking::Held),
+            Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EINVAL) => Ok(Locking::Unsupported),
+            _ => Err(Problem::io("lock the file", path, &error)),
         }
-        Err(Problem::io("lock the file", path, &error))
     }
 }
 
@@ -178,4 +304,12 @@ pub fn tail(path: &Path, limit: u64) -> String {
         Ok(if start == 0 { text } else { text.split_once('\n').map_or(text.clone(), |(_, rest)| rest.to_string()) })
     };
     read().unwrap_or_default()
+}
+
+/// Removes a file; an absent one is fine.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Problem::io("remove the file", path, &e)),
+        _ => Ok(()),
+    }
 }

@@ -31,6 +31,15 @@ impl ProcessId {
         }
     }
 
+    /// Seconds since it started; none where its start is not known.
+    pub fn age_seconds(self) -> Option<f64> {
+        let text = std::fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = text.split_whitespace().next()?.parse().ok()?;
+        // SAFETY: sysconf reads a constant.
+        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        (self.start > 0 && ticks > 0).then(|| (uptime - self.start as f64 / ticks as f64).max(0.0))
+    }
+
     /// Sends a signal, if it is still this very process.
     pub fn signal(self, signal: i32) -> io::Result<()> {
         if !self.alive() {
@@ -39,6 +48,15 @@ impl ProcessId {
         // SAFETY: plain kill(2).
         if unsafe { libc::kill(self.pid as i32, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+/// Where process numbers mean something: a hash of the kernel's boot and the process namespace. Equal ids: a process
+/// number can be looked up here. It says nothing about who or where the host is.
+pub fn host_id() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let hash = blake3::hash(format!("{}|{}", boot.trim(), namespace.display()).as_bytes());
+    hash.to_hex()[..16].to_string()
 }
 
 /// (state, start ticks) of a process.
@@ -110,9 +128,25 @@ pub struct DetachedChild {
 impl DetachedChild {
     /// Starts `program` with `arguments`, stdin closed, stdout and stderr appended to `log`.
     pub fn spawn(program: &Path, arguments: &[&std::ffi::OsStr], log: &Path) -> io::Result<Self> {
+        Self::spawn_with(program, arguments, log, &[])
+    }
+
+    /// As [`spawn`](Self::spawn), in this process's environment with some variables set (`Some`) or taken out (`None`).
+    pub fn spawn_with(
+        program: &Path,
+        arguments: &[&std::ffi::OsStr],
+        log: &Path,
+        environment: &[(String, Option<String>)],
+    ) -> io::Result<Self> {
         let log = File::options().append(true).create(true).open(log)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         // SAFETY: setsid is async-signal-safe and touches nothing of the parent.
         unsafe {
             command.pre_exec(|| {

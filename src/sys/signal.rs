@@ -24,6 +24,17 @@ impl StopFlag {
         Ok(flag)
     }
 
+    /// As for a worker, and Ctrl-C asks for a checkpoint too; a second Ctrl-C ends the process at once. For a person's
+    /// own training in a terminal.
+    pub fn for_terminal() -> std::io::Result<Self> {
+        let flag = Self::for_worker()?;
+        // Order matters: the first handler acts only if an earlier SIGINT has set the flag.
+        let interrupt = signal_hook::consts::SIGINT;
+        signal_hook::flag::register_conditional_default(interrupt, Arc::clone(&flag.checkpoint))?;
+        signal_hook::flag::register(interrupt, Arc::clone(&flag.checkpoint))?;
+        Ok(flag)
+    }
+
     /// SIGINT is counted, SIGTERM asks to leave; for controllers.
     pub fn for_controller() -> std::io::Result<Self> {
         let flag = Self::default();

@@ -1,1 +1,5 @@
+//! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
+#![allow(clippy::disallowed_methods)]
 
+mod kill_train;
+mod levels;

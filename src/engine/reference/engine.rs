@@ -1,6 +1,6 @@
 //! The engine around the interpreter: its state, and the three programs run on it.
 
-use super::super::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, fingerprint};
+use super::super::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, Which, fingerprint};
 use super::call::{Moment, elements};
 use super::interpret::{Results, run};
 use super::plan::Plan;
@@ -69,11 +69,21 @@ impl ReferenceEngine {
     }
 
     fn run(&self, which: Which, batch: &[Tensor], moment: &Moment) -> Result<Results, EngineError> {
+        self.run_timed(which, batch, moment, None)
+    }
+
+    fn run_timed(
+        &self,
+        which: Which,
+        batch: &[Tensor],
+        moment: &Moment,
+        seconds: Option<&mut Vec<f64>>,
+    ) -> Result<Results, EngineError> {
         let program = self.program(which);
         let plan = &self.plans[which as usize];
         match self.precision {
-            Precision::F32 => run::<f32>(program, plan, &self.state, batch, moment, &self.device),
-            Precision::F64 => run::<f64>(program, plan, &self.state, batch, moment, &self.device),
+            Precision::F32 => run::<f32>(program, plan, &self.state, batch, moment, &self.device, seconds),
+            Precision::F64 => run::<f64>(program, plan, &self.state, batch, moment, &self.device, seconds),
         }
     }
 
@@ -124,13 +134,6 @@ impl ReferenceEngine {
         };
         program.batch.iter().map(tensor).collect()
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Which {
-    Micro = 0,
-    Apply = 1,
-    Eval = 2,
 }
 
 impl Precision {
@@ -241,6 +244,13 @@ impl Engine for ReferenceEngine {
             correct_sum: results.scalar("correct_sum").unwrap_or(0.0),
             weight_sum: batch.weight.iter().map(|&w| f64::from(w)).sum(),
         })
+    }
+
+    fn node_seconds(&mut self, which: Which, batch: &Batch, inputs: &StepInputs) -> Result<Vec<f64>, EngineError> {
+        let tensors = if which == Which::Apply { Vec::new() } else { self.batch(self.program(which), batch)? };
+        let mut seconds = Vec::new();
+        self.run_timed(which, &tensors, &Moment::new(inputs, 0), Some(&mut seconds))?;
+        Ok(seconds)
     }
 
     fn footprint(&self) -> Bytes {

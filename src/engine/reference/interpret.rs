@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::real::Real;
 use super::{attention, elementwise, image, linear, loss, norm, optimizer, tokens};
 use crate::graph::{HostScalar, Op, Program, Value};
+use crate::sys::clock::Stopwatch;
 use candle_core::{Device, Tensor};
 
 /// What a program left behind.
@@ -34,7 +35,7 @@ impl Moment {
     }
 }
 
-/// Executes a program on a state and a batch, changing neither.
+/// Executes a program on a state and a batch, changing neither. `seconds` receives the time of each node.
 pub(super) fn run<T: Real>(
     program: &Program,
     plan: &Plan,
@@ -42,9 +43,11 @@ pub(super) fn run<T: Real>(
     batch: &[Tensor],
     moment: &Moment,
     device: &Device,
+    mut seconds: Option<&mut Vec<f64>>,
 ) -> Result<Results, EngineError> {
     let mut values: Vec<Option<Tensor>> = vec![None; program.values.len()];
     for (i, node) in program.nodes.iter().enumerate() {
+        let watch = seconds.is_some().then(Stopwatch::start);
         let outputs: Vec<&Value> = node.outputs.iter().map(|v| &program.values[v.0]).collect();
         let made = match node.op {
             Op::State(s) => vec![state[s].clone()],
@@ -66,6 +69,9 @@ pub(super) fn run<T: Real>(
         }
         for &v in &plan.dead[i] {
             values[v] = None;
+        }
+        if let (Some(seconds), Some(watch)) = (seconds.as_deref_mut(), watch) {
+            seconds.push(watch.seconds());
         }
     }
     let held = |v: usize| {

@@ -1,0 +1,88 @@
+//! Seconds of each of an experiment's programs on this machine.
+
+use super::synthetic;
+use crate::config::{DataShape, Experiment, InputShape, TargetShape};
+use crate::engine::{self, Engine, EngineError, HostState, StepInputs};
+use crate::graph::{self, Program, StepPrograms};
+use crate::problem::Result;
+use crate::sys::clock::Stopwatch;
+
+/// Seconds of one execution of each program: medians over repetitions.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// What was measured.
+    pub programs: StepPrograms,
+    /// Of `micro`.
+    pub micro: f64,
+    /// Of `apply`.
+    pub apply: f64,
+    /// Of `eval`.
+    pub eval: f64,
+}
+
+impl Measured {
+    /// Seconds of one optimiser step.
+    pub fn step(&self) -> f64 {
+        self.micro * self.programs.micro_steps as f64 + self.apply
+    }
+}
+
+/// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
+pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
+    let programs = graph::build(experiment, shape)?;
+    let mut engine =
+        engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
+    let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
+    engine.load(&HostState { tensors })?;
+    let ids = ids(shape);
+    let inputs = StepInputs { seed: 1, step: 0, learning_rate: 1e-4, bias_correction1: 0.1, bias_correction2: 0.001 };
+    let step = |engine: &mut dyn Engine, program: &Program| -> std::result::Result<f64, EngineError> {
+        let batch = synthetic::batch(program, ids);
+        let watch = Stopwatch::start();
+        match program.name {
+            "micro" => engine.micro(&batch, &inputs, 0)?,
+            "apply" => {
+                engine.apply(&inputs)?;
+            }
+            _ => {
+                engine.eval(&batch)?;
+            }
+        }
+        Ok(watch.seconds())
+    };
+    let mut times: [Vec<f64>; 3] = Default::default();
+    let all = [&programs.micro, &programs.apply, &programs.eval];
+    let watch = Stopwatch::start();
+    // The programs take turns, so that a disturbance of the machine falls on all of them. The first round warms up.
+    let mut round = 0;
+    while round < 4 || (watch.seconds() < seconds && round < 400) {
+        for (i, program) in all.iter().enumerate() {
+            let time = step(engine.as_mut(), program)?;
+            if round > 0 {
+                times[i].push(time);
+            }
+        }
+        round += 1;
+    }
+    let [micro, apply, eval] = times.map(median);
+    Ok(Measured { programs, micro, apply, eval })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Ids that are valid as inputs and as targets.
+fn ids(shape: &DataShape) -> u64 {
+    let input = match shape.input {
+        InputShape::Tokens { vocabulary, .. } => vocabulary,
+        _ => usize::MAX,
+    };
+    let target = match shape.target {
+        TargetShape::Class { classes } => classes,
+        TargetShape::NextToken { vocabulary } => vocabulary,
+        TargetShape::Real { .. } => usize::MAX,
+    };
+    input.min(target).max(1) as u64
+}

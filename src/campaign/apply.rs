@@ -1,0 +1,327 @@
+//! How events change the state: the one function that live operation and restart share.
+//!
+//! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`), so
+//! the driver tries it before it writes. Boundary: no decisions, no effects, no clock.
+
+use super::events::{Event, NextStep, RunResult};
+use super::ledger::{Amount, Ledger};
+use super::state::{
+    Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State,
+};
+use crate::config::Campaign;
+use crate::ids::{AttemptId, RunId};
+use crate::problem::{Problem, Result};
+use crate::units::{DeviceTime, Dollars};
+
+/// The budget's two columns.
+fn budget(campaign: &Campaign) -> (DeviceTime, Option<Dollars>) {
+    let limit = campaign.budget.dollars;
+    // Rounded down, as the time is: a budget must never be exceeded.
+    let dollars = (limit > 0.0).then(|| Dollars { micro: (limit * 1e6) as u64 });
+    (DeviceTime::from_hours(campaign.budget.device_hours), dollars)
+}
+
+impl State {
+    /// The state after the events, the first of which must have created the campaign.
+    pub fn replay<'a>(events: impl IntoIterator<Item = (f64, &'a Event)>) -> Result<Self> {
+        let mut state: Option<State> = None;
+        for (time, event) in events {
+            match (&mut state, event) {
+                (None, Event::Created { campaign, base, .. }) => {
+                    let (time_budget, dollars) = budget(campaign);
+                    state = Some(State {
+                        campaign: (**campaign).clone(),
+                        base: base.clone(),
+                        created: time,
+                        updated: time,
+                        events: 1,
+                        ledger: Ledger::new(time_budget, dollars),
+                        scope: None,
+                        runs: Vec::new(),
+                        candidates: Vec::new(),
+                        known: Vec::new(),
+                        baseline: None,
+                        search_ended: None,
+                        halt: None,
+                        conclusion: None,
+                        decisions: Vec::new(),
+                    });
+                }
+                (None, _) => return Err(inconsistent("the first event did not create a campaign")),
+                (Some(state), event) => apply(state, event, time)?,
+            }
+        }
+        state.ok_or_else(|| inconsistent("the journal has no events"))
+    }
+
+    fn run_mut(&mut self, id: RunId) -> Result<&mut Run> {
+        let index = (id.0 as usize).wrapping_sub(1);
+        self.runs.get_mut(index).ok_or_else(|| inconsistent(&format!("there is no run {id}")))
+    }
+
+    fn live_mut(&mut self, id: AttemptId) -> Result<&mut Attempt> {
+        let attempt = self.run_mut(id.run)?.attempts.last_mut().filter(|a| a.id == id && a.ended.is_none());
+        attempt.ok_or_else(|| inconsistent(&format!("attempt {id} is not under way")))
+    }
+
+    fn candidate_mut(&mut self, index: u64) -> Result<&mut Candidate> {
+        let candidate = self.candidates.get_mut(index as usize);
+        candidate.ok_or_else(|| inconsistent(&format!("there is no proposal {index}")))
+    }
+
+    fn decided(&mut self, run: Option<RunId>, candidate: Option<u64>, text: String) {
+        self.decisions.push(Decision { at: self.updated, run, candidate, text });
+    }
+
+    /// Notes what the screening run of a candidate gave, once.
+    fn screened(&mut self, index: u64, run: RunId) -> Result<()> {
+        let run = self.run(run).ok_or_else(|| inconsistent(&format!("there is no run {run}")))?;
+        let (value, failure) = match &run.result {
+            None => return Ok(()),
+            Some(RunResult::Finished { .. }) => (self.value(run), "the run has no value of the objective".to_string()),
+            Some(RunResult::Failed { reason }) => (None, reason.clone()),
+        };
+        let candidate = self.candidate_mut(index)?;
+        if candidate.standing != Standing::Screening {
+            return Ok(());
+        }
+        candidate.value = value;
+        candidate.standing = if value.is_some() { Standing::Screened } else { Standing::Failed { reason: failure } };
+        self.known.push(index);
+        Ok(())
+    }
+}
+
+fn inconsistent(what: &str) -> Problem {
+    Problem::failed(format!("the journal contradicts itself: {what}"))
+        .at("events.jsonl")
+        .remedy("restore the file from a copy, or start a new campaign in another folder")
+}
+
+/// Applies one event, read at `time` (seconds since the Unix epoch).
+pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
+    state.updated = time;
+    state.events += 1;
+    match event {
+        Event::Created { .. } => return Err(inconsistent("it creates the campaign twice")),
+        Event::ControllerStarted { version } => state.decided(None, None, format!("a controller ({version}) took over")),
+        Event::ControllerStopped { why } => state.decided(None, None, format!("the controller left: {why}")),
+        Event::Edited { campaign, changes } => {
+            let (time_budget, dollars) = budget(campaign);
+            state.ledger.set_budget(time_budget, dollars)?;
+            state.campaign = (**campaign).clone();
+            state.decided(None, None, format!("campaign.toml was edited: {}", changes.join("; ")));
+        }
+        Event::Scoped { baseline, price, seeds, confirm, downscaled } => {
+            state.scope = Some(Scope {
+                baseline: (**baseline).clone(),
+                price: price.clone(),
+                seeds: seeds.clone(),
+                confirm: *confirm,
+                downscaled: downscaled.clone(),
+            });
+            let given_up: Vec<String> = downscaled.iter().map(|d| format!(", {} instead of {}", d.to, d.from)).collect();
+            let text = format!(
+                "the budget holds {} baseline seeds and confirmations over {confirm}{}",
+                seeds.len(),
+                given_up.concat()
+            );
+            state.decided(None, None, text);
+        }
+        Event::ProposalMade { index, planner, assignment, observed, why, price, gain } => {
+            if *index != state.candidates.len() as u64 {
+                return Err(inconsistent(&format!("proposal {index} follows {} others", state.candidates.len())));
+            }
+            state.candidates.push(Candidate {
+                index: *index,
+                planner: planner.clone(),
+                assignment: assignment.clone(),
+                observed: *observed,
+                why: why.clone(),
+                price: price.clone(),
+                gain: *gain,
+                proposed: time,
+                runs: Default::default(),
+                value: None,
+                standing: Standing::Proposed,
+            });
+            state.decided(None, Some(*index), format!("candidate {index} proposed: {why}"));
+        }
+        Event::ProposalRejected { index, reason } => {
+            let candidate = state.candidate_mut(*index)?;
+            if candidate.standing != Standing::Proposed {
+                return Err(inconsistent(&format!("proposal {index} was taken up before it was rejected")));
+            }
+            candidate.standing = Standing::Rejected { reason: reason.clone() };
+            state.known.push(*index);
+            state.decided(None, Some(*index), format!("candidate {index} rejected: {reason}"));
+        }
+        Event::RunPlanned { .. } => plan(state, event, time)?,
+        Event::RunReused { index, run, seed } => {
+            if state.run(*run).is_none() {
+                return Err(inconsistent(&format!("proposal {index} uses run {run}, which does not exist")));
+            }
+            let candidate = state.candidate_mut(*index)?;
+            candidate.runs.insert(*seed, *run);
+            if candidate.standing == Standing::Proposed {
+                candidate.standing = Standing::Screening;
+            }
+            state.screened(*index, *run)?;
+            let text = format!("candidate {index} uses run {run} (seed {seed}): it is the same experiment");
+            state.decided(None, Some(*index), text);
+        }
+        Event::AttemptReserved { id, time: device_time, dollars, wall_seconds, memory, micro_batch, resume_from } => {
+            let run = state.run_mut(id.run)?;
+            if run.live().is_some() || run.result.is_some() || id.number as usize != run.attempts.len() + 1 {
+                return Err(inconsistent(&format!("attempt {id} does not follow from its run's attempts")));
+            }
+            let limits = Limits { wall_seconds: *wall_seconds, memory: *memory, micro_batch: *micro_batch };
+            let reserved = Amount { time: *device_time, dollars: *dollars };
+            run.next = None;
+            run.attempts.push(Attempt {
+                id: *id,
+                reserved,
+                limits,
+                resume_from: resume_from.clone(),
+                reserved_at: time,
+                launched_at: None,
+                ended: None,
+            });
+            state.ledger.reserve(*id, reserved)?;
+            let from = resume_from.as_ref().map(|p| format!(", resuming {}", p.display())).unwrap_or_default();
+            let text = format!("attempt {id}: {device_time} reserved, wall limit {wall_seconds:.0} s{from}");
+            state.decided(Some(id.run), None, text);
+        }
+        Event::AttemptLaunched { id } => state.live_mut(*id)?.launched_at = Some(time),
+        Event::AttemptEnded { id, class, evidence, time: device_time, dollars, overrun, checkpoint, cancelled } => {
+            let used = Amount { time: *device_time, dollars: *dollars };
+            state.live_mut(*id)?.ended = Some(AttemptEnd {
+                at: time,
+                class: *class,
+                evidence: evidence.clone(),
+                used,
+                overrun: *overrun,
+                checkpoint: checkpoint.clone(),
+                cancelled: *cancelled,
+            });
+            // The overrun travels separately, so that the account shows it and nobody pays it.
+            let seen = Amount { time: *device_time + *overrun, dollars: *dollars };
+            state.ledger.settle(*id, seen)?;
+        }
+        Event::RecoveryDecided { id, next, why } => {
+            let run = state.run_mut(id.run)?;
+            if run.attempts.last().is_none_or(|a| a.id != *id || a.ended.is_none()) {
+                return Err(inconsistent(&format!("a recovery from attempt {id}, which is not the last to have ended")));
+            }
+            if let NextStep::Retry { wall_seconds, memory, micro_batch, .. } = next {
+                run.limits = Limits { wall_seconds: *wall_seconds, memory: *memory, micro_batch: *micro_batch };
+            }
+            run.next = Some(next.clone());
+            state.decided(Some(id.run), None, format!("attempt {id}: {why}"));
+        }
+        Event::RunFinished { id, result } => {
+            let run = state.run_mut(*id)?;
+            if run.result.is_some() || run.live().is_some() {
+                return Err(inconsistent(&format!("run {id} ends twice or while an attempt lives")));
+            }
+            run.result = Some(result.clone());
+            run.finished = Some(time);
+            let text = match result {
+                RunResult::Finished { metrics } => {
+                    let list: Vec<String> = metrics.iter().map(|(k, v)| format!("{k} {v:.5}")).collect();
+                    format!("run {id} finished: {}", list.join(", "))
+                }
+                RunResult::Failed { reason } => format!("run {id} failed: {reason}"),
+            };
+            state.decided(Some(*id), None, text);
+            let waiting: Vec<u64> = state
+                .candidates
+                .iter()
+                .filter(|c| c.standing == Standing::Screening && c.runs.values().next() == Some(id))
+                .map(|c| c.index)
+                .collect();
+            for index in waiting {
+                state.screened(index, *id)?;
+            }
+        }
+        Event::BaselineEstablished { values, interval, floor } => {
+            state.baseline = Some(Baseline { values: values.clone(), interval: *interval, floor: *floor });
+            let text =
+                format!("baseline {} {interval:.4} over {} seeds; noise floor {floor:.4}", state.metric(), values.len());
+            state.decided(None, None, text);
+        }
+        Event::SearchEnded { reason, why } => {
+            state.search_ended = Some((*reason, why.clone()));
+            state.decided(None, None, format!("the search ended: {why}"));
+        }
+        Event::FinalistChosen { index, why } => {
+            let candidate = state.candidate_mut(*index)?;
+            if candidate.standing != Standing::Screened {
+                return Err(inconsistent(&format!("finalist {index} was never screened")));
+            }
+            candidate.standing = Standing::Confirming;
+            state.decided(None, Some(*index), format!("candidate {index} is a finalist: {why}"));
+        }
+        Event::CandidateJudged { index, verdict, difference, own, why } => {
+            state.candidate_mut(*index)?.standing =
+                Standing::Judged { verdict: *verdict, difference: *difference, own: *own, why: why.clone() };
+            state.decided(None, Some(*index), format!("candidate {index}: {why}"));
+        }
+        Event::StopRequested => {
+            state.halt = Some(Halt::Stop);
+            state.decided(None, None, "a person asked to stop: running attempts may end, nothing new starts".into());
+        }
+        Event::CancelRequested => {
+            state.halt = Some(Halt::Cancel);
+            state.decided(None, None, "a person cancelled: running attempts are killed".into());
+        }
+        Event::Reopened { why } => {
+            state.conclusion = None;
+            state.halt = None;
+            state.search_ended = None;
+            state.decided(None, None, format!("the campaign goes on: {why}"));
+        }
+        Event::Concluded(conclusion) => {
+            state.conclusion = Some(conclusion.clone());
+            state.decided(None, None, format!("concluded: {}", conclusion.sentence));
+        }
+    }
+    Ok(())
+}
+
+fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
+    let Event::RunPlanned { id, key, experiment, seed, purpose, price, confirm, downscaled, why } = event else {
+        return Err(inconsistent("a run is planned by another event"));
+    };
+    if id.0 as usize != state.runs.len() + 1 || state.run_with(key).is_some() {
+        return Err(inconsistent(&format!("run {id} is out of order, or the same experiment was planned before")));
+    }
+    if let Some(scope) = &mut state.scope {
+        scope.confirm = *confirm;
+    }
+    state.runs.push(Run {
+        id: *id,
+        key: key.clone(),
+        experiment: (**experiment).clone(),
+        seed: *seed,
+        purpose: *purpose,
+        price: price.clone(),
+        downscaled: downscaled.clone(),
+        planned: time,
+        limits: Limits::first(experiment, price),
+        attempts: Vec::new(),
+        next: None,
+        result: None,
+        finished: None,
+    });
+    if let Some(index) = purpose.candidate() {
+        let candidate = state.candidate_mut(index)?;
+        candidate.runs.insert(*seed, *id);
+        if candidate.standing == Standing::Proposed {
+            candidate.standing = Standing::Screening;
+        }
+    }
+    let given_up: Vec<String> = downscaled.iter().map(|d| format!("; {} instead of {}", d.to, d.from)).collect();
+    state.decided(Some(*id), purpose.candidate(), format!("run {id} (seed {seed}): {why}{}", given_up.concat()));
+    Ok(())
+}

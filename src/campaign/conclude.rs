@@ -1,0 +1,169 @@
+//! Verdicts: the baseline's noise, finalists, confirmations, the goal and the last word.
+//!
+//! A finalist is compared with the baseline seed by seed. Its screening seed is one of the pairs although the candidate
+//! was chosen by it, which flatters it a little; the verdict asks for the whole interval to clear the noise floor,
+//! and reports say how many seeds it rests on.
+
+use super::events::{Conclusion, Event, Reason, RunResult};
+use super::state::{Candidate, Standing, State};
+use crate::analysis::{Verdict, mean_interval, noise_floor, paired_interval, verdict};
+use crate::config::Direction;
+use std::collections::BTreeMap;
+
+/// The baseline's noise, or the end where fewer than two repetitions gave a value.
+pub fn baseline(state: &State) -> Event {
+    let mut values = BTreeMap::new();
+    for run in state.runs.iter().filter(|r| r.purpose == super::Purpose::Baseline) {
+        values.extend(state.value(run).map(|v| (run.seed, v)));
+    }
+    if values.len() < 2 {
+        return concluded(state, Reason::BaselineFailed);
+    }
+    let list: Vec<f64> = values.values().copied().collect();
+    let interval = mean_interval(&list, state.campaign.objective.confidence);
+    Event::BaselineEstablished { values, interval, floor: noise_floor(&list) }
+}
+
+/// The verdict over a finalist whose repetitions are done, if there is one without.
+pub fn judged(state: &State) -> Option<Event> {
+    for candidate in state.candidates.iter().filter(|c| c.standing == Standing::Confirming) {
+        let runs = || candidate.runs.values().filter_map(|id| state.run(*id));
+        if let Some(failed) = runs().find(|r| matches!(r.result, Some(RunResult::Failed { .. }))) {
+            let why = format!("its repetition on seed {} failed (run {})", failed.seed, failed.id);
+            return Some(judge(state, candidate, Some(&why)));
+        }
+        let complete = state.confirmation_seeds().iter().all(|seed| candidate.runs.contains_key(seed));
+        if complete && runs().all(|r| r.result.is_some()) {
+            return Some(judge(state, candidate, None));
+        }
+    }
+    None
+}
+
+/// The verdict over a finalist by the seeds it has. With a failed repetition it is never confirmed.
+pub fn judge(state: &State, candidate: &Candidate, remark: Option<&str>) -> Event {
+    let confidence = state.campaign.objective.confidence;
+    let (mut own, mut reference) = (Vec::new(), Vec::new());
+    let mut failed = false;
+    for (seed, run) in candidate.runs.iter().filter_map(|(seed, id)| Some((seed, state.run(*id)?))) {
+        failed |= matches!(run.result, Some(RunResult::Failed { .. }));
+        if let (Some(value), Some(base)) = (state.value(run), state.baseline.as_ref().and_then(|b| b.values.get(seed))) {
+            own.push(value);
+            reference.push(*base);
+        }
+    }
+    let floor = state.baseline.as_ref().map_or(f64::INFINITY, |b| b.floor);
+    let remark = remark.map(|r| format!(" ({r})")).unwrap_or_default();
+    if own.len() < 2 {
+        let why = format!("not confirmed: {} seeds are too few{remark}", own.len());
+        return Event::CandidateJudged {
+            index: candidate.index,
+            verdict: Verdict::Undecided,
+            difference: None,
+            own: None,
+            why,
+        };
+    }
+    let difference = paired_interval(&own, &reference, confidence);
+    let verdict = match verdict(&difference, floor, state.direction()) {
+        Verdict::Better if failed => Verdict::Undecided,
+        verdict => verdict,
+    };
+    let word = match verdict {
+        Verdict::Better => "confirmed",
+        Verdict::Worse => "refuted",
+        Verdict::Undecided => "not confirmed",
+    };
+    let why = format!(
+        "{word}: its {} differs from the baseline's by {difference:.4} over {} seeds; the noise floor is {floor:.4}{remark}",
+        state.metric(),
+        own.len()
+    );
+    Event::CandidateJudged {
+        index: candidate.index,
+        verdict,
+        difference: Some(difference),
+        own: Some(mean_interval(&own, confidence)),
+        why,
+    }
+}
+
+/// Whether a confirmed candidate, or the baseline itself, lies wholly beyond the goal.
+pub fn goal_met(state: &State) -> bool {
+    let confirmed = |c: &Candidate| match &c.standing {
+        Standing::Judged { verdict: Verdict::Better, own: Some(own), .. } => state.meets_goal(own),
+        _ => false,
+    };
+    state.baseline.as_ref().is_some_and(|b| state.meets_goal(&b.interval)) || state.candidates.iter().any(confirmed)
+}
+
+/// A screened candidate beyond the goal is confirmed at once: it may end the campaign.
+pub fn goal_suspect(state: &State) -> Option<Event> {
+    let goal = state.campaign.objective.goal?;
+    let beyond = |c: &&Candidate| c.standing == Standing::Screened && c.value.is_some_and(|v| state.better(v, goal));
+    let suspect = state.contenders().into_iter().find(beyond)?;
+    let why = format!("its {} of {:.4} lies beyond the goal of {goal}", state.metric(), suspect.value.unwrap_or(f64::NAN));
+    Some(Event::FinalistChosen { index: suspect.index, why })
+}
+
+/// The finalists that have yet to be confirmed: the best contenders, as many as the campaign wants in all.
+pub fn finalists(state: &State) -> Vec<Event> {
+    let chosen = state.contenders().into_iter().take(state.campaign.seeds.finalists).enumerate();
+    chosen
+        .filter(|(_, c)| c.standing == Standing::Screened)
+        .map(|(rank, c)| Event::FinalistChosen {
+            index: c.index,
+            why: format!("number {} by {} on the first seed ({:.4})", rank + 1, state.metric(), c.value.unwrap_or(f64::NAN)),
+        })
+        .collect()
+}
+
+/// The last word.
+pub fn concluded(state: &State, reason: Reason) -> Event {
+    let best = state.best();
+    let sentence = format!("{}: {}.", capital(reason.words()), finding(state, best));
+    Event::Concluded(Conclusion { reason, best: best.map(|c| c.index), sentence })
+}
+
+fn finding(state: &State, best: Option<&Candidate>) -> String {
+    let metric = state.metric();
+    let Some(baseline) = &state.baseline else {
+        return match (&state.scope, state.runs.len()) {
+            (None, 0) => format!(
+                "{} do not hold the baseline and one confirmed candidate, even downscaled; nothing was run",
+                state.ledger.budget()
+            ),
+            _ => "nothing can be compared, since the baseline has fewer than two values".to_string(),
+        };
+    };
+    if let Some(candidate) = best
+        && let Standing::Judged { difference: Some(difference), own: Some(own), .. } = &candidate.standing
+    {
+        let direction = if state.direction() == Direction::Minimize { "lowers" } else { "raises" };
+        return format!(
+            "candidate {} {direction} {metric} from {:.4} to {:.4}, a difference of {difference:.4} over {} seeds, beyond the noise floor of {:.4}",
+            candidate.index, baseline.interval.mean, own.mean, difference.n, baseline.floor
+        );
+    }
+    if state.meets_goal(&baseline.interval) {
+        return format!("the baseline's own {metric} of {:.4} lies beyond the goal", baseline.interval);
+    }
+    let judged = state.candidates.iter().filter(|c| matches!(c.standing, Standing::Judged { .. })).count();
+    let tried = state.candidates.iter().filter(|c| !c.runs.is_empty()).count();
+    let (b, floor) = (&baseline.interval, baseline.floor);
+    match (tried, judged) {
+        (0, _) => format!("no candidate was tried; the baseline's {metric} is {b:.4}"),
+        (_, 0) if state.contenders().is_empty() => {
+            format!("none of {tried} candidates was better than the baseline ({metric} {b:.4}) on its first seed")
+        }
+        (_, 0) => format!("{tried} candidates were tried and none was confirmed; the baseline's {metric} is {b:.4}"),
+        _ => format!(
+            "nothing cleared the noise floor of {floor:.4}: {judged} of {tried} candidates were repeated, the baseline's {metric} is {b:.4}"
+        ),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|c| c.to_uppercase().collect::<String>() + characters.as_str()).unwrap_or_default()
+}

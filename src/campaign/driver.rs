@@ -1,0 +1,421 @@
+//! The driver: the one place where a campaign does anything.
+//!
+//! Each round it obeys requests, polls the attempts, records what ended, asks [`decide`] until there is nothing left to
+//! decide, and makes the world agree with the state: an attempt that is reserved is launched (or adopted, if an earlier
+//! controller may have launched it), one that is to be cancelled is killed. Every event is written down before anything
+//! that follows from it is done, and applied by the function that a restart uses.
+//! Boundary: decides nothing; never waits for anything but its own short naps.
+
+use super::apply::apply;
+use super::changes::changes;
+use super::decide::{Advice, decide};
+use super::events::{Conclusion, Event, EvidenceSummary, Reason};
+use super::ledger::Amount;
+use super::placement::{self, Request};
+use super::state::{Halt, State};
+use super::Pricer;
+use crate::config::{self, Campaign};
+use crate::exec::{Executor, Launch, Status};
+use crate::failure;
+use crate::ids::AttemptId;
+use crate::journal::{self, Envelope, Journal};
+use crate::planner::Sampler;
+use crate::problem::{Class, Problem, Result};
+use crate::record::{End, Evidence};
+use crate::sys::clock::Clock;
+use crate::sys::fs;
+use crate::sys::signal::StopFlag;
+use crate::units::{Bytes, DeviceTime};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Seconds between two looks at the attempts.
+const NAP: f64 = 0.1;
+/// Seconds between two writings of `state.json` while nothing ends.
+const STATE_EVERY: f64 = 2.0;
+
+/// What a campaign needs of the outside.
+pub struct World<'a> {
+    /// What runs take.
+    pub pricer: &'a dyn Pricer,
+    /// Starts and watches attempts.
+    pub executor: &'a mut dyn Executor,
+    /// Proposes candidates.
+    pub sampler: &'a dyn Sampler,
+    /// Time.
+    pub clock: &'a dyn Clock,
+    /// Set by Ctrl-C or SIGTERM: the controller leaves, attempts go on.
+    pub stop: &'a StopFlag,
+}
+
+/// Somebody who wants to see what happens: progress on a terminal, reports, `results.tsv`.
+pub trait Observer {
+    /// After an event was recorded and applied.
+    fn on_event(&mut self, state: &State, event: &Event);
+    /// After each round, several times a second.
+    fn on_tick(&mut self, _state: &State) {}
+}
+
+/// How a controller's work ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finish {
+    /// The campaign is over.
+    Concluded(Conclusion),
+    /// The controller was asked to leave; so many attempts go on without it.
+    Left {
+        /// Attempts under way.
+        live: usize,
+    },
+}
+
+/// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to.
+/// Refuses a folder that holds a campaign already (class `Usage`).
+pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<()> {
+    fs::create_dir(folder)?;
+    let (mut journal, envelopes) = Journal::open(folder, clock)?;
+    if !envelopes.is_empty() {
+        return Err(Problem::usage("this folder holds a campaign already")
+            .at(folder.display().to_string())
+            .remedy("continue it with `resume`, or choose another folder with --out"));
+    }
+    fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), config::to_toml(campaign).as_bytes())?;
+    let base = base.canonicalize().map_err(|e| Problem::io("find the folder of the campaign's data", base, &e))?;
+    let version = env!("CARGO_PKG_VERSION").to_string();
+    let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
+    let (kind, version, data) = event.encode()?;
+    journal.append(&kind, version, data).map(drop)
+}
+
+/// The state of a campaign as its journal tells it, for looking at: locks nothing and changes nothing.
+pub fn load(folder: &Path) -> Result<State> {
+    let envelopes = journal::read(folder)?;
+    if envelopes.is_empty() {
+        return Err(Problem::usage("there is no campaign in this folder (no events.jsonl, or an empty one)")
+            .at(folder.display().to_string())
+            .remedy("check the path, or start one with `nanoresearch run campaign.toml`"));
+    }
+    replay(&envelopes)
+}
+
+/// The state after these envelopes.
+pub(super) fn replay(envelopes: &[Envelope]) -> Result<State> {
+    let events = envelopes.iter().map(|e| Ok((seconds(&e.time)?, Event::decode(&e.kind, e.version, &e.data)?)));
+    let events = events.collect::<Result<Vec<_>>>()?;
+    State::replay(events.iter().map(|(time, event)| (*time, event)))
+}
+
+/// Seconds since the Unix epoch of an RFC 3339 time.
+fn seconds(time: &str) -> Result<f64> {
+    let stamp = time.parse::<jiff::Timestamp>().map_err(|e| {
+        Problem::usage(format!("`{time}` is not an RFC 3339 time: {e}"))
+            .at("events.jsonl")
+            .remedy("restore the file from a copy")
+    })?;
+    Ok(stamp.as_millisecond() as f64 / 1e3)
+}
+
+/// Drives the campaign in `folder` (see [`create`]) until it is concluded or the controller is asked to leave. `campaign`
+/// is the campaign as it is in `campaign.toml` now: budgets and stopping rules may have been edited since. A campaign that
+/// a person stopped goes on; any other concluded one needs such an edit. Errors: class `Owned` where another controller
+/// lives; what the pricer or the executor cannot do; anything about files. Attempts go on in every case.
+pub fn drive(folder: &Path, campaign: &Campaign, world: World, observers: &mut [&mut dyn Observer]) -> Result<Finish> {
+    let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
+    let (journal, envelopes) = Journal::open(&folder, world.clock)?;
+    if envelopes.is_empty() {
+        return Err(Problem::usage("this folder holds no campaign yet")
+            .at(folder.display().to_string())
+            .remedy("start one with `nanoresearch run campaign.toml`"));
+    }
+    let state = replay(&envelopes)?;
+    let mut controller = Controller {
+        folder,
+        journal,
+        state,
+        world,
+        observers,
+        watched: BTreeSet::new(),
+        killed: BTreeSet::new(),
+        unstarted: BTreeMap::new(),
+        state_written: f64::NEG_INFINITY,
+    };
+    controller.begin(campaign)?;
+    let finish = controller.rounds();
+    // Derived and only for looking at: that it could not be written must not hide how the campaign ended.
+    let _ = controller.write_state();
+    finish
+}
+
+struct Controller<'a, 'o, 'p> {
+    folder: PathBuf,
+    journal: Journal<'a>,
+    state: State,
+    world: World<'a>,
+    observers: &'o mut [&'p mut dyn Observer],
+    /// Attempts that this process launched or adopted.
+    watched: BTreeSet<AttemptId>,
+    /// Attempts that this process killed for a cancellation.
+    killed: BTreeSet<AttemptId>,
+    /// Attempts whose launch failed, with the cause.
+    unstarted: BTreeMap<AttemptId, String>,
+    state_written: f64,
+}
+
+impl Controller<'_, '_, '_> {
+    /// Writes an event down and applies it. What the state refuses is never written.
+    fn record(&mut self, event: &Event) -> Result<()> {
+        let mut next = self.state.clone();
+        apply(&mut next, event, self.state.updated)?;
+        let (kind, version, data) = event.encode()?;
+        let envelope = self.journal.append(&kind, version, data)?;
+        apply(&mut self.state, event, seconds(&envelope.time)?)?;
+        match event {
+            Event::RunPlanned { id, .. } => {
+                if let Some(run) = self.state.run(*id) {
+                    placement::write_run(&self.folder, run)?;
+                }
+            }
+            Event::RunFinished { id, .. } => {
+                if let Some(run) = self.state.run(*id) {
+                    placement::project_run(&self.folder, run)?;
+                }
+            }
+            _ => {}
+        }
+        for observer in self.observers.iter_mut() {
+            observer.on_event(&self.state, event);
+        }
+        Ok(())
+    }
+
+    /// Takes over: edits, reopening, files that a crash left out, attempts that an earlier controller left.
+    fn begin(&mut self, campaign: &Campaign) -> Result<()> {
+        let edits = changes(&self.state.campaign, campaign)?;
+        if !edits.is_empty() {
+            self.record(&Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() })?;
+        }
+        if let Some(conclusion) = &self.state.conclusion {
+            let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled);
+            if edits.is_empty() && !by_hand {
+                return Ok(());
+            }
+            // What was asked of the previous controller is done with.
+            for request in placement::requests(&self.folder) {
+                placement::clear(&self.folder, request)?;
+            }
+            let why = if edits.is_empty() { "a person resumed it" } else { "a person edited and resumed it" };
+            self.record(&Event::Reopened { why: why.to_string() })?;
+        }
+        self.record(&Event::ControllerStarted { version: env!("CARGO_PKG_VERSION").to_string() })?;
+        for run in &self.state.runs {
+            placement::write_run(&self.folder, run)?;
+            if run.result.is_some() && !self.folder.join(placement::run_path(run.id)).join("outcome.json").exists() {
+                placement::project_run(&self.folder, run)?;
+            }
+        }
+        let left: Vec<AttemptId> = self.state.live().map(|a| a.id).collect();
+        for id in left {
+            let launch = self.prepare(id)?;
+            self.world.executor.adopt(&launch)?;
+            self.watched.insert(id);
+        }
+        Ok(())
+    }
+
+    fn rounds(&mut self) -> Result<Finish> {
+        loop {
+            if let Some(conclusion) = &self.state.conclusion {
+                return Ok(Finish::Concluded(conclusion.clone()));
+            }
+            if self.world.stop.interrupts() > 0 || self.world.stop.requested() {
+                let live = self.state.live().count();
+                self.record(&Event::ControllerStopped { why: format!("asked to; {live} attempts go on") })?;
+                return Ok(Finish::Left { live });
+            }
+            if let Err(problem) = self.round() {
+                // The last word of a controller that cannot go on, unless it is no longer its journal to write to.
+                if problem.class != Class::Owned {
+                    let _ = self.record(&Event::ControllerStopped { why: problem.what.clone() });
+                }
+                return Err(problem);
+            }
+            if self.state.conclusion.is_none() {
+                self.world.clock.sleep(NAP);
+            }
+        }
+    }
+
+    fn round(&mut self) -> Result<()> {
+        self.journal.heartbeat()?;
+        self.obey()?;
+        self.poll()?;
+        loop {
+            let slots = self.world.executor.slots();
+            let advice = Advice { pricer: self.world.pricer, sampler: self.world.sampler, slots };
+            let decisions = decide(&self.state, &advice)?;
+            if decisions.is_empty() {
+                break;
+            }
+            for event in &decisions {
+                self.record(event)?;
+            }
+            self.act()?;
+        }
+        self.act()?;
+        if self.world.clock.monotonic() - self.state_written >= STATE_EVERY {
+            self.write_state()?;
+        }
+        for observer in self.observers.iter_mut() {
+            observer.on_tick(&self.state);
+        }
+        Ok(())
+    }
+
+    /// Journals what other processes asked for, then takes their files away.
+    fn obey(&mut self) -> Result<()> {
+        for request in placement::requests(&self.folder) {
+            match (request, self.state.halt) {
+                (Request::Stop, None) => self.record(&Event::StopRequested)?,
+                (Request::Cancel, None | Some(Halt::Stop)) => self.record(&Event::CancelRequested)?,
+                (Request::Stop, Some(_)) | (Request::Cancel, Some(Halt::Cancel)) => {}
+            }
+            placement::clear(&self.folder, request)?;
+        }
+        Ok(())
+    }
+
+    /// Records what the executor knows of the attempts under way.
+    fn poll(&mut self) -> Result<()> {
+        let live = self.state.live().filter(|a| self.watched.contains(&a.id));
+        let live: Vec<(AttemptId, bool)> = live.map(|a| (a.id, a.launched_at.is_some())).collect();
+        for (id, launched) in live {
+            match self.world.executor.poll(id)? {
+                Status::Pending => {}
+                // An earlier controller died between launching it and saying so.
+                Status::Running if !launched => self.record(&Event::AttemptLaunched { id })?,
+                Status::Running => {}
+                Status::Ended(evidence) => self.ended(id, &evidence)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles an attempt and records its end.
+    fn ended(&mut self, id: AttemptId, evidence: &Evidence) -> Result<()> {
+        let Some(reserved) = self.state.ledger.reservation(id) else { return Ok(()) };
+        let seconds = if evidence.never_started { 0.0 } else { evidence.seconds };
+        let held = DeviceTime::of(1, if seconds.is_finite() { seconds } else { 0.0 });
+        let rate = self.state.campaign.budget.dollars_per_device_hour;
+        // The price may have been edited since it was reserved: what is settled stays within what was set aside.
+        let used = Amount::priced(held, rate).min(reserved);
+        let mut summary = summarise(evidence);
+        if let Some(cause) = self.unstarted.remove(&id) {
+            summary.detail = format!("{}: {cause}", summary.detail);
+        }
+        let class = failure::classify(evidence);
+        self.record(&Event::AttemptEnded {
+            id,
+            class,
+            evidence: summary,
+            time: used.time,
+            dollars: used.dollars,
+            overrun: held.saturating_sub(reserved.time),
+            checkpoint: placement::newest_checkpoint(&self.folder, id),
+            cancelled: self.state.halt == Some(Halt::Cancel),
+        })
+    }
+
+    /// Makes the world agree with the state.
+    fn act(&mut self) -> Result<()> {
+        let fresh: Vec<AttemptId> = self.state.live().map(|a| a.id).filter(|id| !self.watched.contains(id)).collect();
+        for id in fresh {
+            let launch = self.prepare(id)?;
+            self.journal.check_ownership()?;
+            let launched = self.world.executor.launch(&launch);
+            self.watched.insert(id);
+            // Recorded for a failed launch too: it was tried, and counts as a try.
+            self.record(&Event::AttemptLaunched { id })?;
+            if let Err(problem) = launched {
+                self.unstarted.insert(id, problem.what);
+                self.ended(id, &never_started())?;
+            }
+        }
+        if self.state.halt == Some(Halt::Cancel) {
+            let doomed: Vec<AttemptId> =
+                self.state.live().map(|a| a.id).filter(|id| !self.killed.contains(id)).collect();
+            for id in doomed {
+                self.journal.check_ownership()?;
+                self.world.executor.stop(id, false)?;
+                self.killed.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// The attempt's folder and the order to start it.
+    fn prepare(&self, id: AttemptId) -> Result<Launch> {
+        let known = self.state.run(id.run).and_then(|run| Some((run, run.attempt(id.number)?)));
+        let Some((run, attempt)) = known else {
+            return Err(Problem::failed(format!("attempt {id} is not known to the campaign")));
+        };
+        placement::write_run(&self.folder, run)?;
+        placement::write_attempt(&self.folder, &self.state, run, attempt)?;
+        Ok(Launch {
+            id,
+            folder: self.folder.join(placement::attempt_path(id)),
+            kill_after_seconds: attempt.reserved.time.seconds(),
+        })
+    }
+
+    /// Writes `state.json`.
+    fn write_state(&mut self) -> Result<()> {
+        self.state_written = self.world.clock.monotonic();
+        let json = serde_json::to_vec(&self.state)
+            .map_err(|e| Problem::failed(format!("the state cannot be written as JSON: {e}")))?;
+        fs::write_atomic(&self.folder.join(placement::STATE_FILE), &json)
+    }
+}
+
+fn never_started() -> Evidence {
+    Evidence {
+        outcome: None,
+        exit_code: None,
+        signal: None,
+        killed_for_time: false,
+        never_started: true,
+        seconds: 0.0,
+        log_tail: String::new(),
+    }
+}
+
+/// The part of the evidence that is worth a line in the journal. JSON has no infinities, so only finite numbers stay.
+fn summarise(evidence: &Evidence) -> EvidenceSummary {
+    let finite = |x: f64| if x.is_finite() { x } else { 0.0 };
+    let mut summary = EvidenceSummary {
+        exit_code: evidence.exit_code,
+        signal: evidence.signal,
+        seconds: finite(evidence.seconds),
+        detail: failure::describe(evidence),
+        ..EvidenceSummary::default()
+    };
+    if let Some(outcome) = &evidence.outcome {
+        summary.end = Some(end_name(&outcome.end).to_string());
+        summary.step = outcome.step;
+        summary.metrics = outcome.metrics.iter().filter(|(_, v)| v.is_finite()).map(|(k, v)| (k.clone(), *v)).collect();
+        summary.training_seconds = finite(outcome.training_seconds);
+        summary.peak_memory = Bytes(outcome.peak_memory.0);
+        summary.weights = outcome.weights.clone();
+    }
+    summary
+}
+
+fn end_name(end: &End) -> &'static str {
+    match end {
+        End::Completed => "completed",
+        End::Diverged { .. } => "diverged",
+        End::Checkpointed => "checkpointed",
+        End::TimedOut { .. } => "timed-out",
+        End::OutOfMemory { .. } => "out-of-memory",
+        End::Refused { .. } => "refused",
+        End::Failed { .. } => "failed",
+    }
+}

@@ -1,0 +1,167 @@
+//! Where a campaign's files lie, and the ones that the controller writes.
+//!
+//! ```text
+//! <campaign>/campaign.toml  events.jsonl  state.json  control/{stop,cancel}
+//!            runs/0007/config.toml  outcome.json  metrics.jsonl  manifest.json
+//!                      attempts/01/{attempt.json,config.toml, ... the worker's files}
+//! ```
+//! `events.jsonl` is the truth. The rest at this level is derived and may be deleted; requests in `control/` are
+//! journaled and then removed. Boundary: paths and files; decides nothing.
+
+use super::state::{Attempt, Run, State};
+use crate::config;
+use crate::ids::{AttemptId, RunId};
+use crate::problem::{Problem, Result};
+use crate::record::{AttemptSpec, FORMAT};
+use crate::sys::fs;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The campaign as a person may edit it.
+pub const CAMPAIGN_FILE: &str = "campaign.toml";
+/// The whole state, for other programs; derived.
+pub const STATE_FILE: &str = "state.json";
+/// Where other processes leave their requests.
+pub const CONTROL_FOLDER: &str = "control";
+
+/// `runs/0007`, relative to the campaign folder.
+pub fn run_path(id: RunId) -> PathBuf {
+    PathBuf::from("runs").join(id.to_string())
+}
+
+/// `runs/0007/attempts/01`, relative to the campaign folder.
+pub fn attempt_path(id: AttemptId) -> PathBuf {
+    run_path(id.run).join("attempts").join(format!("{:02}", id.number))
+}
+
+/// What another process asks of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Let running attempts end, start nothing.
+    Stop,
+    /// Kill running attempts.
+    Cancel,
+}
+
+impl Request {
+    fn file(self) -> &'static str {
+        match self {
+            Request::Stop => "stop",
+            Request::Cancel => "cancel",
+        }
+    }
+}
+
+/// Leaves a request for the controller of the campaign in `folder`, which obeys it within a second or when it next runs.
+pub fn request(folder: &Path, request: Request) -> Result<()> {
+    let control = folder.join(CONTROL_FOLDER);
+    fs::create_dir(&control)?;
+    fs::write_atomic(&control.join(request.file()), b"")
+}
+
+/// The requests that are waiting, the gentler one first.
+pub fn requests(folder: &Path) -> Vec<Request> {
+    let there = |r: &Request| folder.join(CONTROL_FOLDER).join(r.file()).exists();
+    [Request::Stop, Request::Cancel].into_iter().filter(there).collect()
+}
+
+/// Removes a request that has been journaled.
+pub fn clear(folder: &Path, request: Request) -> Result<()> {
+    let path = folder.join(CONTROL_FOLDER).join(request.file());
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Problem::io("remove the file", &path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes what people read of a planned run: `runs/0007/config.toml`. Does nothing where it is there already.
+pub fn write_run(folder: &Path, run: &Run) -> Result<()> {
+    let path = folder.join(run_path(run.id));
+    let config = path.join("config.toml");
+    if config.exists() {
+        return Ok(());
+    }
+    fs::create_dir(&path)?;
+    fs::write_atomic(&config, config::to_toml(&run.experiment).as_bytes())
+}
+
+/// Makes an attempt's folder with all that its worker needs. Does nothing where it is there already: a worker may be
+/// reading it.
+pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt) -> Result<()> {
+    let path = folder.join(attempt_path(attempt.id));
+    let file = path.join("attempt.json");
+    if file.exists() {
+        return Ok(());
+    }
+    fs::create_dir(&path)?;
+    let mut experiment = run.experiment.clone();
+    experiment.resources.micro_batch = attempt.limits.micro_batch;
+    let config = config::to_toml(&experiment);
+    let spec = AttemptSpec {
+        format: FORMAT,
+        id: attempt.id,
+        experiment,
+        base: state.base.clone(),
+        key: run.key.clone(),
+        resume_from: attempt.resume_from.as_ref().map(|p| folder.join(p)),
+        wall_seconds: attempt.limits.wall_seconds,
+        memory: attempt.limits.memory,
+    };
+    let json = serde_json::to_vec_pretty(&spec)
+        .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;
+    fs::write_atomic(&path.join("config.toml"), config.as_bytes())?;
+    fs::write_atomic(&file, &json)
+}
+
+/// The newest complete checkpoint in an attempt's folder, relative to the campaign folder.
+pub fn newest_checkpoint(folder: &Path, id: AttemptId) -> Option<PathBuf> {
+    let relative = attempt_path(id).join("checkpoints");
+    let entries = std::fs::read_dir(folder.join(&relative)).ok()?;
+    let complete = entries.flatten().filter_map(|e| {
+        let name = e.file_name().into_string().ok()?;
+        let step: u64 = name.strip_prefix("step-")?.parse().ok()?;
+        e.path().join("checkpoint.json").is_file().then_some((step, name))
+    });
+    complete.max().map(|(_, name)| relative.join(name))
+}
+
+/// Writes `runs/0007/{outcome.json,manifest.json,metrics.jsonl}` of a run that ended, from its attempts. Files that an
+/// attempt did not leave are left out.
+pub fn project_run(folder: &Path, run: &Run) -> Result<()> {
+    let Some(last) = run.attempts.last() else { return Ok(()) };
+    let target = folder.join(run_path(run.id));
+    fs::create_dir(&target)?;
+    for name in ["outcome.json", "manifest.json"] {
+        let source = folder.join(attempt_path(last.id)).join(name);
+        if let Some(bytes) = fs::read_if_there(&source)? {
+            fs::write_atomic(&target.join(name), &bytes)?;
+        }
+    }
+    let mut lines: Vec<(u64, String)> = Vec::new();
+    for attempt in &run.attempts {
+        let source = folder.join(attempt_path(attempt.id)).join("metrics.jsonl");
+        let Some(bytes) = fs::read_if_there(&source)? else { continue };
+        let own = metrics_lines(&bytes);
+        let Some((first, _)) = own.first() else { continue };
+        // An attempt that resumed repeats the steps after its checkpoint, so what an earlier one wrote of them goes.
+        let kept = resumed_step(attempt).map_or(0, |step| step.min(first.saturating_sub(1)));
+        lines.retain(|(step, _)| *step <= kept);
+        lines.extend(own);
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+    fs::write_atomic(&target.join("metrics.jsonl"), text.as_bytes())
+}
+
+/// Whole lines with their step; a torn last line is left out.
+fn metrics_lines(bytes: &[u8]) -> Vec<(u64, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let step = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();
+    text.lines().filter_map(|line| Some((step(line)?, line.to_string()))).collect()
+}
+
+fn resumed_step(attempt: &Attempt) -> Option<u64> {
+    attempt.resume_from.as_ref()?.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}

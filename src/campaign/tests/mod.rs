@@ -1,0 +1,9 @@
+//! Whole campaigns against fakes, in virtual time.
+#![allow(clippy::disallowed_methods)]
+
+mod budget;
+mod failures;
+mod lab;
+mod people;
+mod restart;
+mod whole;

@@ -1,0 +1,91 @@
+//! `check FILE`: validates an experiment or a campaign and says what it will cost, without running it.
+
+use super::output::{self, Format, Table, duration};
+use super::pricer::{Assessment, MachinePricer};
+use crate::config::{self, Experiment};
+use crate::problem::Result;
+use crate::sys::fs;
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Experiment or campaign, TOML or JSON
+    file: PathBuf,
+    /// Settings that replace the file's: key=value
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Print the step programs, an op a line, with shapes
+    #[arg(long)]
+    plan: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Checks and prints.
+pub fn run(args: &CheckArgs) -> Result<()> {
+    if is_campaign(&fs::read_text(&args.file)?) {
+        let loaded = config::load_campaign(&args.file, &args.overrides)?;
+        let pricer = MachinePricer::new(&loaded.base);
+        let assessment = pricer.assess(&loaded.value.baseline)?;
+        if args.format == Format::Table {
+            output::print(&format!("campaign {}: valid; its baseline:\n", loaded.value.name));
+        }
+        show(args, &loaded.value.baseline, &assessment);
+    } else {
+        let loaded = config::load_experiment(&args.file, &args.overrides)?;
+        let assessment = MachinePricer::new(&loaded.base).assess(&loaded.value)?;
+        show(args, &loaded.value, &assessment);
+    }
+    Ok(())
+}
+
+/// Campaigns are told from experiments by the sections that only they have.
+fn is_campaign(text: &str) -> bool {
+    let keys = ["question", "[space", "[objective", "[budget]", "baseline_file", "\"question\"", "\"space\""];
+    text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
+}
+
+fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) {
+    let forward_backward = a.programs.micro.total_work();
+    let step_bytes =
+        forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0;
+    if args.format == Format::Json {
+        output::print_json(&json!({
+            "parameters": a.programs.state.parameter_count(),
+            "train_samples": a.samples.train,
+            "validation_samples": a.samples.validation,
+            "steps": a.cost.steps,
+            "step_flops": a.programs.step_flops().0,
+            "step_bytes": step_bytes,
+            "memory_bytes": a.cost.memory.0,
+            "step_seconds": a.prediction.step_seconds,
+            "run_seconds": a.cost.wall,
+            "device_hours": a.cost.device_time.hours(),
+            "data_hash": a.data_hash,
+            "run_key": experiment.run_key(&a.data_hash),
+        }));
+        return;
+    }
+    let step = a.prediction.step_seconds;
+    let wall = a.cost.wall;
+    let mut table = Table::new(&["", ">", "80% interval"]);
+    let mut row = |name: &str, value: String, range: String| table.row(vec![name.into(), value, range]);
+    row("parameters", a.programs.state.parameter_count().to_string(), String::new());
+    row("training samples", a.samples.train.to_string(), String::new());
+    row("validation samples", a.samples.validation.to_string(), String::new());
+    row("steps", a.cost.steps.to_string(), String::new());
+    row("work a step", a.programs.step_flops().to_string(), String::new());
+    row("traffic a step", crate::units::Bytes(step_bytes).to_string(), String::new());
+    row("memory", a.cost.memory.to_string(), String::new());
+    row("time a step", duration(step.seconds), format!("{} to {}", duration(step.low), duration(step.high)));
+    row("time a run", duration(wall.seconds), format!("{} to {}", duration(wall.low), duration(wall.high)));
+    row("device time a run", a.cost.device_time.to_string(), String::new());
+    output::print(&table.render());
+    if args.plan {
+        output::print(&format!("\n{}", a.programs));
+    }
+}

@@ -1,0 +1,47 @@
+//! Which campaign a command is about, and which of its runs.
+
+use crate::campaign::{self, Run, State};
+use crate::ids::RunId;
+use crate::problem::{Problem, Result};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// The campaign folder, shared by all commands that look at one.
+#[derive(Debug, Clone, Args)]
+pub struct CampaignFolder {
+    /// Campaign folder [default: the current folder]
+    #[arg(long = "in", value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+}
+
+impl CampaignFolder {
+    /// Reads the campaign as it stands; locks nothing.
+    pub fn load(&self) -> Result<State> {
+        load(&self.folder)
+    }
+}
+
+/// Reads a campaign as it stands; locks nothing.
+pub fn load(folder: &Path) -> Result<State> {
+    if !folder.join("events.jsonl").exists() {
+        return Err(Problem::usage("there is no campaign here (no events.jsonl)")
+            .at(folder.display().to_string())
+            .remedy("name a campaign folder with --in DIR, or start one with `nanoresearch run campaign.toml`"));
+    }
+    campaign::load(folder)
+}
+
+/// A run chosen by a number (`7`, `0007`) or `last`.
+pub fn select<'a>(state: &'a State, selector: &str) -> Result<&'a Run> {
+    let last = state.runs.len();
+    if last == 0 {
+        return Err(Problem::usage("this campaign has no runs yet").remedy("see `nanoresearch status`"));
+    }
+    let number = match selector {
+        "last" => Some(last as u32),
+        text => text.parse::<u32>().ok(),
+    };
+    number.and_then(|n| state.run(RunId(n))).ok_or_else(|| {
+        Problem::usage(format!("there is no run \"{selector}\"")).remedy(format!("use a number from 1 to {last}, or `last`"))
+    })
+}

@@ -1,0 +1,113 @@
+//! Says on stderr what a campaign does, a line an event, and keeps results.tsv and report.html current.
+
+use super::output::{duration, say, significant};
+use crate::analysis::Verdict;
+use crate::campaign::{Event, Observer, Run, RunResult, State};
+use crate::report;
+use crate::sys::clock::Stopwatch;
+use std::path::PathBuf;
+
+/// Seconds between two renewals of report.html while a campaign runs; results.tsv is renewed with every run.
+const REPORT_EVERY: f64 = 15.0;
+
+/// The observer that `run`, `resume` and `demo` inject.
+pub struct Narrator {
+    folder: PathBuf,
+    watch: Stopwatch,
+    reported: f64,
+    quiet: bool,
+}
+
+impl Narrator {
+    /// For the campaign in `folder`; `quiet` says only what went wrong and how it ended.
+    pub fn new(folder: PathBuf, quiet: bool) -> Self {
+        Narrator { folder, watch: Stopwatch::start(), reported: 0.0, quiet }
+    }
+
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            say(&format!("{:>7}  {text}", clock(self.watch.seconds())));
+        }
+    }
+}
+
+/// Elapsed time as `m:ss`.
+fn clock(seconds: f64) -> String {
+    let whole = seconds as u64;
+    format!("{}:{:02}", whole / 60, whole % 60)
+}
+
+fn name(state: &State, run: &Run) -> String {
+    format!("run {} {:<9} seed {}  {}", run.id, run.purpose.name(), run.seed, report::what(state, run))
+}
+
+impl Observer for Narrator {
+    fn on_event(&mut self, state: &State, event: &Event) {
+        match event {
+            Event::Scoped { price, seeds, downscaled, .. } => {
+                self.line(&format!(
+                    "plan: baseline on {} seeds, about {} a run; budget {}",
+                    seeds.len(),
+                    duration(price.seconds),
+                    state.ledger.budget()
+                ));
+                for step in downscaled {
+                    self.line(&format!("downscaled {:?}: {} -> {}", step.what, step.from, step.to));
+                }
+            }
+            Event::ProposalRejected { index, reason } => {
+                self.line(&format!("proposal {index} rejected: {}", reason.lines().next().unwrap_or_default()));
+            }
+            Event::RecoveryDecided { id, why, .. } => {
+                if state.run(id.run).is_some_and(|r| r.result.is_none()) {
+                    self.line(&format!("attempt {id}: {why}"));
+                }
+            }
+            Event::RunFinished { id, result } => {
+                if let Some(run) = state.run(*id) {
+                    let value = match result {
+                        RunResult::Finished { .. } => format!(
+                            "{} {}",
+                            state.metric(),
+                            state.value(run).map_or_else(|| "missing".into(), |v| significant(v, 4))
+                        ),
+                        RunResult::Failed { reason } => format!("failed: {}", reason.lines().next().unwrap_or_default()),
+                    };
+                    self.line(&format!("{}: {value} ({:.1} device-s)", name(state, run), run.used().time.seconds()));
+                }
+                self.renew(state, false);
+            }
+            Event::BaselineEstablished { interval, floor, .. } => {
+                self.line(&format!("baseline {} {interval:.4}, noise floor {}", state.metric(), significant(*floor, 2)));
+            }
+            Event::SearchEnded { why, .. } => self.line(&format!("search ended: {why}")),
+            Event::FinalistChosen { index, why } => self.line(&format!("candidate {index} is confirmed over seeds: {why}")),
+            Event::CandidateJudged { index, verdict, why, .. } => {
+                let word = match verdict {
+                    Verdict::Better => "confirmed better",
+                    Verdict::Worse => "worse",
+                    Verdict::Undecided => "undecided",
+                };
+                self.line(&format!("candidate {index}: {word}: {why}"));
+            }
+            Event::Concluded(_) => self.renew(state, true),
+            _ => {}
+        }
+    }
+}
+
+impl Narrator {
+    /// Writes the derived files; a failure is said and does not stop the campaign.
+    fn renew(&mut self, state: &State, now: bool) {
+        let due = now || self.watch.seconds() - self.reported >= REPORT_EVERY;
+        let written = if due {
+            self.reported = self.watch.seconds();
+            report::write(&self.folder, state).map(|_| ())
+        } else {
+            report::write_results(&self.folder, state).map(|_| ())
+        };
+        if let Err(problem) = written {
+            say(&format!("warning: {problem}"));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! How commands speak: data on stdout as a table or JSON, everything else on stderr.
+
+use crate::sys;
+use clap::ValueEnum;
+use serde::Serialize;
+use std::io::Write;
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON document, for programs.
+    Json,
+}
+
+/// Where a column's text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A plain-text table: a header, rows, columns two spaces apart.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    header: Vec<(String, Option<Align>)>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with the given column titles; `>` in front of a title aligns the column to the right.
+    pub fn new(titles: &[&str]) -> Self {
+        let header = titles
+            .iter()
+            .map(|t| match t.strip_prefix('>') {
+                Some(rest) => (rest.to_string(), Some(Align::Right)),
+                None => ((*t).to_string(), Some(Align::Left)),
+            })
+            .collect();
+        Table { header, rows: Vec::new() }
+    }
+
+    /// Adds a row; missing cells are empty.
+    pub fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// The table as text, without trailing spaces.
+    pub fn render(&self) -> String {
+        let columns = self.header.len();
+        let width = |text: &str| text.chars().count();
+        let mut widths: Vec<usize> = self.header.iter().map(|(t, _)| width(t)).collect();
+        for row in &self.rows {
+            for (w, cell) in widths.iter_mut().zip(row) {
+                *w = (*w).max(width(cell));
+            }
+        }
+        let line = |cells: &[String]| {
+            let mut text = String::new();
+            for (i, w) in widths.iter().enumerate() {
+                let cell = cells.get(i).map_or("", String::as_str);
+                let gap = " ".repeat(w - width(cell).min(*w));
+                let right = self.header[i].1 == Some(Align::Right);
+                text += &if right { format!("{gap}{cell}") } else { format!("{cell}{gap}") };
+                if i + 1 < columns {
+                    text += "  ";
+                }
+            }
+            format!("{}\n", text.trim_end())
+        };
+        let titles: Vec<String> = self.header.iter().map(|(t, _)| t.clone()).collect();
+        let mut text = line(&titles);
+        for row in &self.rows {
+            text += &line(row);
+        }
+        text
+    }
+}
+
+/// Prints to stdout; a closed pipe (`| head`) ends the output quietly.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Prints a value as pretty JSON.
+pub fn print_json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => say(&format!("cannot be written as JSON: {error}")),
+    }
+}
+
+/// Says something to the person, on stderr.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Bold where stdout is a terminal that wants it.
+pub fn bold(text: &str) -> String {
+    if sys::env::stdout_colour() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
+}
+
+/// A number with `digits` significant digits, without exponent for everyday sizes.
+pub fn significant(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return "-".to_string();
+    }
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    if !(-4..7).contains(&magnitude) {
+        return format!("{value:.*e}", digits.saturating_sub(1));
+    }
+    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// Seconds in the unit a person would choose.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.0} us", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{} ms", significant(seconds * 1e3, 3))
+    } else if seconds < 120.0 {
+        format!("{} s", significant(seconds, 3))
+    } else if seconds < 7200.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_aligns_and_trims() {
+        let mut table = Table::new(&["name", ">n"]);
+        table.row(vec!["a".into(), "10".into()]);
+        table.row(vec!["longer".into(), "2".into()]);
+        assert_eq!(table.render(), "name     n\na       10\nlonger   2\n");
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(significant(0.012345, 3), "0.0123");
+        assert_eq!(significant(1234.5, 3), "1234");
+        assert_eq!(significant(3.2e-7, 2), "3.2e-7");
+        assert_eq!(significant(f64::NAN, 3), "-");
+        assert_eq!(duration(0.0005), "500 us");
+        assert_eq!(duration(90.0), "90.0 s");
+        assert_eq!(duration(600.0), "10.0 min");
+    }
+}

@@ -1,0 +1,76 @@
+//! `status`: how a campaign stands.
+
+use super::folder::CampaignFolder;
+use super::output::{self, Format, Table, bold, significant};
+use crate::analysis::Interval;
+use crate::problem::Result;
+use crate::report::{RunSummary, Summary};
+use clap::Args;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    campaign: CampaignFolder,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Prints the summary.
+pub fn run(args: &StatusArgs) -> Result<()> {
+    let summary = Summary::of(&args.campaign.load()?);
+    match args.format {
+        Format::Json => output::print_json(&summary),
+        Format::Table => output::print(&text(&summary)),
+    }
+    Ok(())
+}
+
+/// An interval for people: `0.9722 [0.9650, 0.9794] (n=3)`.
+pub fn interval(i: &Interval) -> String {
+    format!("{i:.4} (n={})", i.n)
+}
+
+/// The summary as text.
+pub fn text(s: &Summary) -> String {
+    let mut out = format!("{}\n{}\n\n", bold(&format!("{} ({})", s.name, s.phase)), s.question);
+    if let Some(conclusion) = &s.conclusion {
+        out += &format!("finding   {}\n", conclusion.sentence);
+    }
+    out += &format!("budget    {}\n", s.budget.words());
+    if let Some(b) = &s.baseline {
+        out += &format!("baseline  {} {}, noise floor {}\n", s.metric, interval(&b.interval), significant(b.noise_floor, 2));
+    }
+    if let Some(best) = &s.best {
+        let difference = best.difference.as_ref().map_or(String::new(), |d| format!(", difference {}", interval(d)));
+        let own = best.own.as_ref().map_or(String::new(), interval);
+        out += &format!("best      {} {own}{difference}: {}\n", s.metric, crate::report::assignment(&best.assignment));
+    }
+    let counts: Vec<String> = s.runs_by_status.iter().map(|(status, n)| format!("{n} {status}")).collect();
+    out += &format!("runs      {}\n\n", if counts.is_empty() { "none yet".to_string() } else { counts.join(", ") });
+    out + &runs(s.metric, &s.runs)
+}
+
+/// The table of runs.
+pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
+    let metric = format!(">{metric}");
+    let mut table = Table::new(&["run", "purpose", ">seed", "status", &metric, ">tries", ">device-s", "what"]);
+    for run in runs {
+        table.row(vec![
+            run.id.to_string(),
+            run.purpose.to_string(),
+            run.seed.to_string(),
+            run.status.to_string(),
+            run.value.map_or_else(|| "-".into(), |v| significant(v, 4)),
+            run.attempts.to_string(),
+            format!("{:.1}", run.device_seconds),
+            run.failure.clone().map_or_else(|| run.what.clone(), |f| format!("{} -- {}", run.what, first_line(&f))),
+        ]);
+    }
+    table.render()
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_string()
+}

@@ -1,0 +1,144 @@
+//! `nanoresearch train FILE --out DIR`: one experiment, here and now.
+
+use crate::config::load_experiment;
+use crate::problem::{Problem, Result};
+use crate::record::{End, Outcome};
+use crate::sys::env;
+use crate::sys::signal::StopFlag;
+use crate::train::{Event, Observer, Stepped};
+use crate::worker::{Here, exit_code, train_here};
+use clap::Args as Arguments;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Train one experiment on this machine
+#[derive(Debug, Arguments)]
+pub struct Args {
+    /// The experiment, TOML or JSON
+    file: PathBuf,
+    /// Settings that replace the file's, as key=value (training.seed=3)
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Folder for metrics, checkpoints and the model
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on with the run that is in the folder
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Trains, shows progress on a terminal, and prints the result; 75 means checkpointed and to be resumed.
+pub fn run(args: &Args) -> Result<u8> {
+    let loaded = load_experiment(&args.file, &args.overrides)?;
+    let stop = StopFlag::for_terminal()
+        .map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")).remedy("see the system's message above"))?;
+    let mut progress = Progress::default();
+    let here = Here {
+        experiment: &loaded.value,
+        base: &loaded.base,
+        folder: &args.out,
+        resume: args.resume,
+        stop: &stop,
+    };
+    let outcome = train_here(&here, &mut progress);
+    progress.finish();
+    let outcome = outcome?;
+    match &outcome.end {
+        End::Completed | End::Diverged { .. } => print!("{}", summary(&outcome, args)),
+        End::Checkpointed => eprintln!(
+            "checkpointed at step {}; go on with\n  nanoresearch train {} --out {} --resume",
+            outcome.step,
+            args.file.display(),
+            args.out.display()
+        ),
+        End::TimedOut { limit_seconds } => eprintln!(
+            "error: the wall-clock limit of {limit_seconds} s passed at step {}\n  raise resources.wall_seconds and \
+             repeat the command with --resume",
+            outcome.step
+        ),
+        End::OutOfMemory { wanted, limit } => eprintln!(
+            "error: out of memory at step {}: {wanted} wanted where there were {limit}\n  choose a smaller \
+             resources.micro_batch, which changes no result, or raise resources.memory_mib",
+            outcome.step
+        ),
+        End::Refused { message } | End::Failed { message } => eprintln!("error: {message}"),
+    }
+    Ok(exit_code(&outcome.end))
+}
+
+/// Lines of `name value` for stdout.
+fn summary(outcome: &Outcome, args: &Args) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    match &outcome.end {
+        End::Diverged { reason } => rows.push(("diverged", reason.clone())),
+        _ => rows.push(("completed", format!("{} steps", outcome.step))),
+    }
+    rows.extend(outcome.metrics.iter().map(|(name, value)| (name.as_str(), format!("{value:.5}"))));
+    rows.push(("time", format!("{:.1} s, of which {:.1} s training", outcome.seconds, outcome.training_seconds)));
+    rows.push(("memory", outcome.peak_memory.to_string()));
+    rows.push(("folder", args.out.display().to_string()));
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+/// A bar on a terminal; elsewhere a line for each evaluation.
+#[derive(Default)]
+struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn bar(&mut self, length: u64, template: &str) -> Option<&ProgressBar> {
+        if !env::stderr_is_terminal() {
+            return None;
+        }
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Some(self.bar.insert(ProgressBar::new(length).with_style(style)))
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn on_download(&mut self, bytes: u64, total: Option<u64>) {
+        if self.bar.is_none() {
+            self.bar(total.unwrap_or(0), "downloading {wide_bar} {bytes}/{total_bytes} {eta}");
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(bytes);
+        }
+    }
+    fn on_start(&mut self, total: u64, done: u64) {
+        self.finish();
+        if let Some(bar) = self.bar(total, "{wide_bar} {pos}/{len} {msg} {eta}") {
+            bar.set_position(done);
+        }
+    }
+    fn on_step(&mut self, step: &Stepped) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(step.step);
+            bar.set_message(format!("loss {:.4} {:.0}/s", step.loss, step.timing.samples_per_second));
+        }
+    }
+    fn on_eval(&mut self, step: u64, metrics: &BTreeMap<String, f64>) {
+        let values: Vec<String> = metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+        self.say(&format!("step {step}: {}", values.join(", ")));
+    }
+    fn on_event(&mut self, event: &Event) {
+        if !matches!(event, Event::Checkpoint { .. }) {
+            self.say(&event.to_string());
+        }
+    }
+}

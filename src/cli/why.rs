@@ -1,0 +1,46 @@
+//! `why RUN`: why a run was made and what was decided about it, from the journal.
+
+use super::folder::{CampaignFolder, select};
+use super::output::{self, Format, duration};
+use crate::problem::Result;
+use crate::report::RunSummary;
+use crate::sys::clock::rfc3339;
+use clap::Args;
+use serde_json::json;
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// Run number, or `last`
+    run: String,
+    #[command(flatten)]
+    campaign: CampaignFolder,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Prints the decisions in order.
+pub fn run(args: &WhyArgs) -> Result<()> {
+    let state = args.campaign.load()?;
+    let run = select(&state, &args.run)?;
+    let decisions = state.why(run.id);
+    let summary = RunSummary::of(&state, run);
+    if args.format == Format::Json {
+        output::print_json(&json!({ "run": summary, "key": run.key, "price": run.price, "decisions": decisions }));
+        return Ok(());
+    }
+    let mut text = format!("run {} ({}, seed {}): {}\n", run.id, summary.purpose, run.seed, summary.what);
+    text += &format!(
+        "expected  {} (80% below {}), {}\n",
+        duration(run.price.seconds),
+        duration(run.price.high_seconds),
+        run.price.memory
+    );
+    text += &format!("identity  {}\n\n", run.key);
+    for decision in decisions {
+        text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace('\n', " "));
+    }
+    output::print(&text);
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! What the types cannot say about a campaign: ranges, relations, and that its baseline and space are sound.
+
+use super::Campaign;
+use super::document::split_path;
+use super::space;
+use super::types;
+use super::validate::Issue;
+use crate::problem::{Problem, Result};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+impl Campaign {
+    /// Everything about it that can be known without its data.
+    ///
+    /// # Errors
+    /// A usage problem with the first findings.
+    pub fn validate(&self) -> Result<()> {
+        let problems = self.issues().into_iter().map(|i| Problem::usage(i.what).remedy(i.remedy)).collect();
+        super::check::together(problems).map_or(Ok(()), Err)
+    }
+
+    /// Everything wrong with it that can be known without its data. The space is judged on a sound baseline only.
+    pub(super) fn issues(&self) -> Vec<Issue> {
+        let mut issues = self.own_issues();
+        let baseline = self.baseline.issues();
+        let sound = baseline.is_empty();
+        issues.extend(baseline.into_iter().map(|mut issue| {
+            issue.path.insert(0, "baseline".to_string());
+            issue.others.iter_mut().for_each(|other| other.insert_str(0, "baseline."));
+            issue.what = format!("baseline: {}", issue.what);
+            issue
+        }));
+        if sound {
+            issues.extend(space::issues(self));
+        }
+        issues
+    }
+
+    fn own_issues(&self) -> Vec<Issue> {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        let mut issues = Vec::new();
+        let mut need = |ok: bool, path: &str, wanted: &str| {
+            if !ok {
+                let keys = split_path(path);
+                let value = keys.iter().try_fold(&json, |v, k| v.get(k)).map_or("absent".to_string(), Value::to_string);
+                let doc = types::campaign().at(&json, &keys).map_or("", |(_, doc)| doc).to_string();
+                let what = format!("{path} = {value} is not {wanted}");
+                issues.push(Issue { path: keys, others: Vec::new(), what, remedy: doc });
+            }
+        };
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let name = !self.name.is_empty() && self.name.len() <= 64 && self.name.chars().all(legal);
+        need(name && !self.name.starts_with('-'), "name", "a name: 1 to 64 letters, digits, - and _");
+        need(!self.question.trim().is_empty(), "question", "a question");
+        let confidence = self.objective.confidence;
+        need(confidence > 0.5 && confidence < 1.0, "objective.confidence", "in (0.5, 1)");
+        need(self.objective.goal.is_none_or(f64::is_finite), "objective.goal", "a finite number");
+        let budget = &self.budget;
+        let hours = budget.device_hours > 0.0 && budget.device_hours <= 1e9;
+        need(hours, "budget.device_hours", "above 0 and at most 1e9");
+        let price = budget.dollars_per_device_hour;
+        need((0.0..=1e6).contains(&price), "budget.dollars_per_device_hour", "in 0 to 1e6");
+        need((0.0..=1e12).contains(&budget.dollars), "budget.dollars", "in 0 to 1e12");
+        let downscale: BTreeSet<_> = budget.downscale.iter().map(|d| format!("{d:?}")).collect();
+        need(downscale.len() == budget.downscale.len(), "budget.downscale", "a list without repetition");
+        let seeds = &self.seeds;
+        need((2..=1000).contains(&seeds.baseline), "seeds.baseline", "in 2 to 1000");
+        need((2..=1000).contains(&seeds.confirm), "seeds.confirm", "in 2 to 1000");
+        need((1..=1000).contains(&seeds.finalists), "seeds.finalists", "in 1 to 1000");
+        let last = i64::try_from(seeds.first).ok().and_then(|f| f.checked_add(1000));
+        need(last.is_some(), "seeds.first", "a whole number of at most 63 bits");
+        need(i64::try_from(self.planner.seed).is_ok(), "planner.seed", "a whole number of at most 63 bits");
+        need(self.planner.startup >= 1, "planner.startup", "1 or more");
+        let execution = &self.execution;
+        need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
+        need(execution.retries <= 100, "execution.retries", "in 0 to 100");
+        need((0.0..=3600.0).contains(&execution.kill_margin_seconds), "execution.kill_margin_seconds", "in 0 to 3600");
+
+        let mut relate = |ok: bool, path: &str, what: String, remedy: &str| {
+            if !ok {
+                issues.push(Issue { path: split_path(path), others: Vec::new(), what, remedy: remedy.to_string() });
+            }
+        };
+        relate(
+            budget.dollars == 0.0 || price > 0.0,
+            "budget.dollars",
+            format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars),
+            "set budget.dollars_per_device_hour too, or dollars = 0",
+        );
+        relate(
+            seeds.confirm <= seeds.baseline,
+            "seeds.confirm",
+            format!("seeds.confirm = {} is more than seeds.baseline = {}", seeds.confirm, seeds.baseline),
+            "candidates are compared with the baseline seed by seed: raise baseline or lower confirm",
+        );
+        relate(
+            budget.runs == 0 || budget.runs > seeds.baseline,
+            "budget.runs",
+            format!("budget.runs = {} leaves nothing after the baseline's {} seeds", budget.runs, seeds.baseline),
+            "allow more runs, or 0 for no limit",
+        );
+        let metrics = self.baseline.data.metrics();
+        let names = metrics.iter().map(|m| m.name()).collect::<Vec<_>>().join(", ");
+        relate(
+            metrics.contains(&self.objective.metric),
+            "objective.metric",
+            format!("objective.metric = {:?} is not measured on the baseline's data", self.objective.metric.name()),
+            &format!("choose one of {names}"),
+        );
+        issues
+    }
+}

@@ -1,0 +1,200 @@
+//! From measured programs to a throughput profile.
+//!
+//! The model is linear in its unknowns once it is known of every op whether computing or moving limits it. So the two
+//! take turns: solve for the costs by non-negative least squares on *relative* errors (a small program's error counts
+//! as much as a large one's), then decide every op's limit from the costs; the round with the smallest error is kept.
+//! A weak pull towards the speed of all classes together keeps unknowns that the samples say little about sensible.
+
+use super::nnls::nnls;
+use super::{Machine, OpClass, PROFILE_FORMAT, Rate, ThroughputProfile};
+use crate::graph::{Node, Program, Work};
+use crate::problem::{Problem, Result};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A program and how long one execution took.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// What was executed.
+    pub program: &'a Program,
+    /// Wall seconds of one execution, above 0.
+    pub seconds: f64,
+}
+
+/// Rounds of solving and deciding.
+const ROUNDS: usize = 12;
+/// A cost that is twice the common one counts as much as this relative error of one sample.
+const PULL: f64 = 0.02;
+/// Nominal coverage of [`ThroughputProfile::log_spread`].
+const COVERAGE: f64 = 0.8;
+
+/// The ops of one sample: class (as an index of unknowns) and work.
+type Ops = Vec<(usize, Work)>;
+
+/// Which term limits each op; none before the first decision: then both count.
+type Limits = Option<Vec<Vec<Limit>>>;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Limit {
+    Flops,
+    Bytes,
+}
+
+/// Fits a profile to samples, which should be whole programs like those to be predicted: the spread is that of leaving
+/// one of them out. Needs at least two, each with some op in it and a positive time.
+pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
+    let classes: BTreeMap<OpClass, usize> = {
+        let all = samples.iter().flat_map(|s| &s.program.nodes).filter_map(|node| OpClass::of(&node.op));
+        let seen: BTreeSet<OpClass> = all.collect();
+        seen.into_iter().enumerate().map(|(i, class)| (class, i)).collect()
+    };
+    let ops: Vec<Ops> = samples
+        .iter()
+        .map(|s| {
+            let op = |node: &Node| Some((classes[&OpClass::of(&node.op)?], s.program.work(node)));
+            s.program.nodes.iter().filter_map(op).collect()
+        })
+        .collect();
+    let seconds: Vec<f64> = samples.iter().map(|s| s.seconds).collect();
+    check(samples, &ops)?;
+
+    let together: Vec<Ops> = ops.iter().map(|ops| ops.iter().map(|(_, work)| (0, *work)).collect()).collect();
+    let fallback = solve(&together, &seconds, 1, None).0[0];
+    let (rates, limits) = solve(&ops, &seconds, classes.len(), Some(fallback));
+    let residuals = left_out(&ops, &seconds, &rates, &limits, fallback);
+    Ok(ThroughputProfile {
+        format: PROFILE_FORMAT,
+        machine,
+        rates: classes.iter().map(|(class, &i)| (*class, rates[i])).collect(),
+        fallback,
+        log_spread: spread(residuals),
+        samples: samples.len(),
+    })
+}
+
+fn check(samples: &[Sample], ops: &[Ops]) -> Result<()> {
+    if samples.len() < 2 {
+        let what = format!("a throughput profile needs at least 2 measured programs, there are {}", samples.len());
+        return Err(Problem::failed(what));
+    }
+    for (sample, ops) in samples.iter().zip(ops) {
+        let (name, seconds) = (sample.program.name, sample.seconds);
+        if !(seconds > 0.0 && seconds.is_finite()) || ops.is_empty() {
+            let what = format!("program `{name}` with {} ops was measured at {seconds} s", ops.len());
+            return Err(Problem::failed(what).remedy("measure more repetitions, so that the clock can tell them apart"));
+        }
+    }
+    Ok(())
+}
+
+/// The rates of `classes` classes and the limits they were solved under.
+fn solve(ops: &[Ops], seconds: &[f64], classes: usize, common: Option<Rate>) -> (Vec<Rate>, Limits) {
+    let mut limits: Limits = None;
+    let mut best: Option<(f64, Vec<Rate>, Limits)> = None;
+    let mut unknowns = vec![0.0; 3 * classes];
+    for _ in 0..ROUNDS {
+        let (rows, target) = equations(ops, seconds, classes, &limits, common, None);
+        unknowns = nnls(&rows, &target, &unknowns);
+        let rates = rates_of(&unknowns);
+        let error: f64 = ops.iter().zip(seconds).map(|(ops, y)| (predicted(ops, &rates) / y - 1.0).powi(2)).sum();
+        let next: Limits = Some(ops.iter().map(|ops| ops.iter().map(|op| limit(op, &rates)).collect()).collect());
+        let settled = next == limits;
+        if best.as_ref().is_none_or(|(least, ..)| error < *least) {
+            best = Some((error, rates, limits));
+        }
+        if settled {
+            break;
+        }
+        limits = next;
+    }
+    best.map_or((vec![Rate::default(); classes], None), |(_, rates, limits)| (rates, limits))
+}
+
+fn limit((class, work): &(usize, Work), rates: &[Rate]) -> Limit {
+    let rate = &rates[*class];
+    if work.flops.0 * rate.seconds_per_flop >= work.bytes.0 as f64 * rate.seconds_per_byte {
+        Limit::Flops
+    } else {
+        Limit::Bytes
+    }
+}
+
+/// One row a sample over (overhead, FLOPs, bytes) of each class, divided by its seconds, so that the target is 1; then
+/// the pulls towards `common`. The sample `without` is left out.
+fn equations(
+    ops: &[Ops],
+    seconds: &[f64],
+    classes: usize,
+    limits: &Limits,
+    common: Option<Rate>,
+    without: Option<usize>,
+) -> (Vec<Vec<f64>>, Vec<f64>) {
+    let (mut rows, mut target) = (vec![], vec![]);
+    for (i, (ops, y)) in ops.iter().zip(seconds).enumerate().filter(|(i, _)| Some(*i) != without) {
+        let mut row = vec![0.0; 3 * classes];
+        for (k, (class, work)) in ops.iter().enumerate() {
+            let limit = limits.as_ref().map(|limits| limits[i][k]);
+            row[3 * class] += 1.0 / y;
+            if limit != Some(Limit::Bytes) {
+                row[3 * class + 1] += work.flops.0 / y;
+            }
+            if limit != Some(Limit::Flops) {
+                row[3 * class + 2] += work.bytes.0 as f64 / y;
+            }
+        }
+        rows.push(row);
+        target.push(1.0);
+    }
+    if let Some(common) = common {
+        for class in 0..classes {
+            let costs = [common.seconds_per_op, common.seconds_per_flop, common.seconds_per_byte];
+            for (k, cost) in costs.into_iter().enumerate().filter(|(_, cost)| *cost > 0.0) {
+                let mut row = vec![0.0; 3 * classes];
+                row[3 * class + k] = PULL / cost;
+                rows.push(row);
+                target.push(PULL);
+            }
+        }
+    }
+    (rows, target)
+}
+
+fn rates_of(unknowns: &[f64]) -> Vec<Rate> {
+    let rate = |c: &[f64]| Rate { seconds_per_op: c[0], seconds_per_flop: c[1], seconds_per_byte: c[2] };
+    unknowns.chunks_exact(3).map(rate).collect()
+}
+
+fn predicted(ops: &Ops, rates: &[Rate]) -> f64 {
+    ops.iter().map(|(class, work)| rates[*class].seconds(*work)).sum()
+}
+
+/// `ln(measured / predicted)` of each sample under a fit without it. The limits stay those of the whole fit: one sample
+/// of many hardly moves them, and this saves most of the time.
+fn left_out(ops: &[Ops], seconds: &[f64], rates: &[Rate], limits: &Limits, common: Rate) -> Vec<f64> {
+    let start: Vec<f64> =
+        rates.iter().flat_map(|r| [r.seconds_per_op, r.seconds_per_flop, r.seconds_per_byte]).collect();
+    (0..ops.len())
+        .map(|i| {
+            let (rows, target) = equations(ops, seconds, rates.len(), limits, Some(common), Some(i));
+            let rates = rates_of(&nnls(&rows, &target, &start));
+            (seconds[i] / predicted(&ops[i], &rates).max(f64::MIN_POSITIVE)).ln()
+        })
+        .collect()
+}
+
+/// The half-width that covers a further sample with probability [`COVERAGE`]: the jackknife of Barber et al. (2021),
+/// that is the `ceil(0.8 (n+1))`-th smallest absolute residual. With fewer than four samples no residual is large
+/// enough for that; then half as much again as the largest.
+fn spread(residuals: Vec<f64>) -> f64 {
+    let mut sizes: Vec<f64> = residuals.into_iter().map(f64::abs).collect();
+    sizes.sort_by(f64::total_cmp);
+    let rank = (COVERAGE * (sizes.len() + 1) as f64).ceil() as usize;
+    match (sizes.get(rank - 1), sizes.last()) {
+        (Some(size), _) => *size,
+        (None, Some(largest)) => 1.5 * largest,
+        (None, None) => 0.0,
+    }
+}
+
+#[cfg(test)]
+#[path = "fit_tests.rs"]
+mod tests;

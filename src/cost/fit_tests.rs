@@ -1,0 +1,161 @@
+//! Fits to machines that are known, because they are made up.
+
+use super::*;
+use crate::cost::{Estimate, predict};
+use crate::graph::{DType, Op, StateSpec, StepPrograms, Value, ValueId};
+use crate::rng::{Sequence, Stream};
+
+/// An op with the shapes of its inputs and outputs.
+type Step = (Op, Vec<Vec<usize>>, Vec<Vec<usize>>);
+
+fn program(ops: &[Step]) -> Program {
+    let mut program =
+        Program { name: "micro", values: vec![], nodes: vec![], batch: vec![], writes: vec![], outputs: vec![] };
+    for (op, inputs, outputs) in ops {
+        let mut add = |shapes: &[Vec<usize>]| -> Vec<ValueId> {
+            let ids = program.values.len()..program.values.len() + shapes.len();
+            program.values.extend(shapes.iter().map(|s| Value { shape: s.clone(), dtype: DType::F32 }));
+            ids.map(ValueId).collect()
+        };
+        let node = Node { op: op.clone(), inputs: add(inputs), outputs: add(outputs) };
+        program.nodes.push(node);
+    }
+    program
+}
+
+fn matmul(m: usize, k: usize, n: usize) -> Step {
+    (Op::MatMul { trans_a: false, trans_b: false }, vec![vec![m, k], vec![k, n]], vec![vec![m, n]])
+}
+
+fn add(n: usize) -> Step {
+    (Op::Add, vec![vec![n], vec![n]], vec![vec![n]])
+}
+
+fn norm(rows: usize, features: usize) -> Step {
+    let shape = vec![rows, features];
+    (Op::RmsNorm { eps: 1e-5 }, vec![shape.clone(), vec![features]], vec![shape, vec![rows]])
+}
+
+/// 50 GFLOP/s and 10 GB/s with a few microseconds of overhead, norms slower.
+fn machine() -> BTreeMap<OpClass, Rate> {
+    let rate = |op, flop, byte| Rate { seconds_per_op: op, seconds_per_flop: 1.0 / flop, seconds_per_byte: 1.0 / byte };
+    [
+        (OpClass::Matmul, rate(5e-6, 5e10, 8e9)),
+        (OpClass::Elementwise, rate(2e-6, 1e11, 1e10)),
+        (OpClass::Norm, rate(9e-6, 1e11, 2e9)),
+    ]
+    .into()
+}
+
+fn truth(program: &Program) -> f64 {
+    let machine = machine();
+    program.nodes.iter().map(|n| machine[&OpClass::of(&n.op).unwrap()].seconds(program.work(n))).sum()
+}
+
+/// Something like a network: layers of products, norms and additions of random sizes.
+fn network(s: &mut Sequence) -> Program {
+    let (rows, width) = (8usize << s.below(7), 16usize << s.below(5));
+    let mut ops = vec![];
+    for _ in 0..=s.below(6) {
+        ops.extend([matmul(rows, width, 4 * width), add(rows * 4 * width), matmul(rows, 4 * width, width)]);
+        ops.extend((0..s.below(4)).map(|_| norm(rows, width)));
+    }
+    program(&ops)
+}
+
+fn measured(programs: &[Program], noise: f64, s: &mut Sequence) -> Vec<f64> {
+    programs.iter().map(|p| truth(p) * (noise * s.normal()).exp()).collect()
+}
+
+fn fitted(programs: &[Program], seconds: &[f64]) -> ThroughputProfile {
+    let samples: Vec<Sample> =
+        programs.iter().zip(seconds).map(|(program, &seconds)| Sample { program, seconds }).collect();
+    fit(&samples, Machine::default()).unwrap()
+}
+
+fn step(program: &Program, profile: &ThroughputProfile) -> Estimate {
+    let empty = |name| Program { name, ..self::program(&[]) };
+    let programs = StepPrograms {
+        state: StateSpec::default(),
+        micro: program.clone(),
+        apply: empty("apply"),
+        eval: empty("eval"),
+        micro_steps: 1,
+        micro_batch: 1,
+        targets_per_sample: 1,
+    };
+    predict(&programs, profile).step_seconds
+}
+
+/// Without noise, programs that were not in the fit are predicted to a few percent, their class rates are found.
+#[test]
+fn finds_the_machine() {
+    let mut s = Sequence::new(1, Stream::Data, 0, 0);
+    let programs: Vec<Program> = (0..40).map(|_| network(&mut s)).collect();
+    let seconds = measured(&programs, 0.0, &mut s);
+    let profile = fitted(&programs, &seconds);
+    let (found, want) = (profile.rate(OpClass::Matmul).seconds_per_flop, 2e-11);
+    assert!((found / want - 1.0).abs() < 0.05, "{found} s a FLOP, want {want}");
+    assert!(profile.log_spread < 0.05, "{}", profile.log_spread);
+    for _ in 0..50 {
+        let program = network(&mut s);
+        let ratio = step(&program, &profile).seconds / truth(&program);
+        assert!((0.85..1.15).contains(&ratio), "{ratio}");
+    }
+}
+
+/// With 10% of noise the 80% intervals cover 70% to 90% of further programs, and the median error is below 15%.
+#[test]
+fn intervals_cover() {
+    let (mut covered, mut errors) = (0, vec![]);
+    for machine in 0..25 {
+        let mut s = Sequence::new(2, Stream::Data, machine, 0);
+        let programs: Vec<Program> = (0..20).map(|_| network(&mut s)).collect();
+        let seconds = measured(&programs, 0.1, &mut s);
+        let profile = fitted(&programs, &seconds);
+        for _ in 0..20 {
+            let program = network(&mut s);
+            let seconds = measured(std::slice::from_ref(&program), 0.1, &mut s)[0];
+            let estimate = step(&program, &profile);
+            covered += u32::from((estimate.low..=estimate.high).contains(&seconds));
+            errors.push((estimate.seconds / seconds - 1.0).abs());
+        }
+    }
+    errors.sort_by(f64::total_cmp);
+    assert!((350..=450).contains(&covered), "{covered} of 500");
+    assert!(errors[250] < 0.15, "median error {}", errors[250]);
+}
+
+/// A class without samples gets the speed of all ops together, not a free ride.
+#[test]
+fn unseen_classes_cost_something() {
+    let mut s = Sequence::new(3, Stream::Data, 0, 0);
+    let programs: Vec<Program> = (0..12).map(|_| network(&mut s)).collect();
+    let seconds = measured(&programs, 0.0, &mut s);
+    let profile = fitted(&programs, &seconds);
+    let unseen = program(&[(Op::MeanPool2, vec![vec![64, 32, 32, 16]], vec![vec![64, 16, 16, 16]])]);
+    let seconds = step(&unseen, &profile).seconds;
+    assert!((1e-5..1e-1).contains(&seconds), "{seconds}");
+}
+
+/// Few, equal or impossible samples.
+#[test]
+fn poor_samples() {
+    let one = program(&[add(1000)]);
+    let sample = |seconds| Sample { program: &one, seconds };
+    for bad in [vec![], vec![sample(1.0)], vec![sample(1.0), sample(0.0)], vec![sample(1.0), sample(f64::NAN)]] {
+        assert!(fit(&bad, Machine::default()).is_err());
+    }
+    let nothing = program(&[]);
+    assert!(fit(&[sample(1.0), Sample { program: &nothing, seconds: 1.0 }], Machine::default()).is_err());
+    let profile = fit(&[sample(1e-5), sample(1.1e-5), sample(0.9e-5)], Machine::default()).unwrap();
+    let seconds = step(&one, &profile).seconds;
+    assert!((0.8e-5..1.2e-5).contains(&seconds) && profile.log_spread > 0.05, "{seconds} {}", profile.log_spread);
+}
+
+#[test]
+fn the_spread_is_a_conformal_quantile() {
+    assert_eq!(spread((1..=9).map(f64::from).collect()), 8.0);
+    assert_eq!(spread(vec![-4.0, 1.0, 2.0, 3.0]), 4.0);
+    assert_eq!(spread(vec![1.0, -2.0]), 3.0);
+}

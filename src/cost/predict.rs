@@ -1,0 +1,71 @@
+//! Seconds of programs on a machine whose profile is known.
+
+use super::{OpClass, ThroughputProfile};
+use crate::graph::{Node, Program, StateRole, StepPrograms};
+use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Seconds with an 80% interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Best guess.
+    pub seconds: f64,
+    /// The truth is below with 10% probability.
+    pub low: f64,
+    /// The truth is above with 10% probability.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// Seconds whose logarithm is uncertain by `log_spread`: the errors of a profile are relative ones.
+    pub(super) fn new(seconds: f64, log_spread: f64) -> Self {
+        Estimate { seconds, low: seconds * (-log_spread).exp(), high: seconds * log_spread.exp() }
+    }
+}
+
+/// What the parts of a run take.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Seconds of one micro-batch.
+    pub micro_seconds: f64,
+    /// Seconds of one update.
+    pub apply_seconds: f64,
+    /// Seconds of one evaluation batch.
+    pub eval_seconds: f64,
+    /// One optimiser step: all micro-batches and the update.
+    pub step_seconds: Estimate,
+    /// Seconds to write one checkpoint.
+    pub checkpoint_seconds: f64,
+    /// Seconds before the first step.
+    pub startup_seconds: f64,
+    /// State, the largest of the programs, and the process itself.
+    pub memory: Bytes,
+    /// Half-width of the 80% interval of the logarithm of all these seconds; see [`ThroughputProfile::log_spread`].
+    pub log_spread: f64,
+}
+
+/// Predicts by adding up the ops. Errors of a profile are shared by all ops of a class, so they do not average out over
+/// a program, and the interval of any part is as wide, relatively, as that of the whole.
+pub fn predict(programs: &StepPrograms, profile: &ThroughputProfile) -> Prediction {
+    let micro = seconds(&programs.micro, profile);
+    let apply = seconds(&programs.apply, profile);
+    let kept = programs.state.tensors.iter().filter(|t| !matches!(t.role, StateRole::Grad(_) | StateRole::LossSum));
+    let checkpoint: usize = kept.map(|t| 4 * t.shape.iter().product::<usize>()).sum();
+    let largest = [&programs.micro, &programs.apply, &programs.eval].map(|p| p.peak_bytes().0).into_iter().max();
+    Prediction {
+        micro_seconds: micro,
+        apply_seconds: apply,
+        eval_seconds: seconds(&programs.eval, profile),
+        step_seconds: Estimate::new(programs.micro_steps as f64 * micro + apply, profile.log_spread),
+        checkpoint_seconds: checkpoint as f64 * profile.machine.write_seconds_per_byte,
+        startup_seconds: profile.machine.startup_seconds,
+        memory: Bytes(profile.machine.process_memory.0 + programs.state.bytes().0 + largest.unwrap_or(0)),
+        log_spread: profile.log_spread,
+    }
+}
+
+/// Seconds of one execution of a program.
+fn seconds(program: &Program, profile: &ThroughputProfile) -> f64 {
+    let one = |node: &Node| Some(profile.rate(OpClass::of(&node.op)?).seconds(program.work(node)));
+    program.nodes.iter().filter_map(one).sum()
+}

@@ -1,0 +1,260 @@
+//! Evidence to class. Two witnesses: the worker's own outcome, then how the process ended. The log is untrusted text and
+//! only ever refines what the second witness already says.
+
+use crate::record::{End, Evidence};
+use serde::{Deserialize, Serialize};
+
+/// Exit code of a worker that checkpointed on request.
+const EXIT_CHECKPOINTED: i32 = 75;
+/// Exit code of a worker that refused its command line, config or input.
+const EXIT_REFUSED: i32 = 2;
+
+/// How an attempt ended, as far as it matters for what to do next. There is no "unknown": what no rule explains is a
+/// crash, never a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Class {
+    /// All steps done, results stored.
+    Completed,
+    /// Loss or gradient became non-finite: a result.
+    Diverged,
+    /// Preempted or asked to stop.
+    Checkpointed,
+    /// Beyond its wall-clock limit.
+    TimedOut,
+    /// Beyond its memory, by its own word or by a failed allocation.
+    OutOfMemory,
+    /// The config, data or checkpoint was refused: the same again would be refused again.
+    Refused,
+    /// No worker ever started, and none can.
+    NeverStarted,
+    /// It ended without a word: by a signal, by an exit code, or (both none) unseen.
+    Crashed {
+        /// Exit code, where known.
+        code: Option<i32>,
+        /// Signal, where known.
+        signal: Option<i32>,
+    },
+    /// The worker reported an error that is none of the above.
+    Failed,
+}
+
+/// Classifies an ended attempt. The first rule that applies decides:
+///
+/// 1. an outcome that the worker wrote is believed, whatever the process did afterwards: it is written last, by atomic
+///    rename, after everything it speaks of was stored (so Completed with signal 9 is Completed);
+/// 2. never started;
+/// 3. killed by the executor for time: timed out;
+/// 4. SIGABRT, or an end nobody saw, with Rust's `memory allocation of N bytes failed` as the log's last words: out of memory;
+/// 5. SIGTERM, SIGUSR2 or exit 75: asked to stop, before or while it could write its outcome;
+/// 6. exit 2: refused before an outcome could be written (the command line, `attempt.json`);
+/// 7. everything else, exit 0 and SIGKILL included: crashed.
+///
+/// Exit codes 129-159 are read as signals, as shells and container wrappers report them.
+pub fn classify(evidence: &Evidence) -> Class {
+    if let Some(outcome) = &evidence.outcome {
+        return match &outcome.end {
+            End::Completed => Class::Completed,
+            End::Diverged { .. } => Class::Diverged,
+            End::Checkpointed => Class::Checkpointed,
+            End::TimedOut { .. } => Class::TimedOut,
+            End::OutOfMemory { .. } => Class::OutOfMemory,
+            End::Refused { .. } => Class::Refused,
+            End::Failed { .. } => Class::Failed,
+        };
+    }
+    if evidence.never_started {
+        return Class::NeverStarted;
+    }
+    if evidence.killed_for_time {
+        return Class::TimedOut;
+    }
+    let (code, signal) = match (evidence.exit_code, evidence.signal) {
+        (Some(wrapped @ 129..=159), None) => (None, Some(wrapped - 128)),
+        other => other,
+    };
+    let unseen = code.is_none() && signal.is_none();
+    if (signal == Some(libc::SIGABRT) || unseen) && ends_in_failed_allocation(&evidence.log_tail) {
+        return Class::OutOfMemory;
+    }
+    match (code, signal) {
+        (_, Some(libc::SIGTERM | libc::SIGUSR2)) | (Some(EXIT_CHECKPOINTED), None) => Class::Checkpointed,
+        (Some(EXIT_REFUSED), None) => Class::Refused,
+        (code, signal) => Class::Crashed { code, signal },
+    }
+}
+
+/// Whether the last words of a log are those of Rust's allocation error handler: `memory allocation of N bytes failed`.
+fn ends_in_failed_allocation(log: &str) -> bool {
+    let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
+    let number = last.trim().strip_prefix("memory allocation of ").and_then(|rest| rest.strip_suffix(" bytes failed"));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// One sentence for people: what happened, by which witness, with the worker's message where there is one.
+pub fn describe(evidence: &Evidence) -> String {
+    if let Some(outcome) = &evidence.outcome {
+        return match &outcome.end {
+            End::Completed => format!("completed at step {}", outcome.step),
+            End::Diverged { reason } => format!("diverged at step {}: {reason}", outcome.step),
+            End::Checkpointed => format!("stopped on request at step {}, with a checkpoint", outcome.step),
+            End::TimedOut { limit_seconds } => {
+                format!("passed its limit of {limit_seconds:.0} s at step {}", outcome.step)
+            }
+            End::OutOfMemory { wanted, limit } => {
+                format!("out of memory at step {}: wanted {wanted} of {limit}", outcome.step)
+            }
+            End::Refused { message } => format!("refused: {message}"),
+            End::Failed { message } => format!("failed at step {}: {message}", outcome.step),
+        };
+    }
+    match classify(evidence) {
+        Class::NeverStarted => "no worker ever started".to_string(),
+        Class::TimedOut => format!("killed for passing its wall-clock limit, after {:.0} s", evidence.seconds),
+        Class::OutOfMemory => "an allocation failed and the process aborted (the log's last line)".to_string(),
+        Class::Checkpointed => "stopped on request before it could say how far it had come".to_string(),
+        Class::Refused => "the worker refused its input (exit code 2); see its log".to_string(),
+        Class::Crashed { signal: Some(libc::SIGKILL), .. } => {
+            "killed by signal 9, not by this program: possibly the kernel, for memory".to_string()
+        }
+        Class::Crashed { signal: Some(signal), .. } => format!("crashed with signal {signal}"),
+        Class::Crashed { code: Some(code), .. } => format!("ended with exit code {code} and no outcome"),
+        // Without an outcome no rule yields another class than an unseen crash.
+        _ => "ended unseen and without an outcome".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{FORMAT, Outcome};
+    use crate::units::{Bytes, DeviceTime};
+    use std::collections::BTreeMap;
+
+    fn silent() -> Evidence {
+        Evidence {
+            outcome: None,
+            exit_code: None,
+            signal: None,
+            killed_for_time: false,
+            never_started: false,
+            seconds: 3.0,
+            log_tail: String::new(),
+        }
+    }
+
+    fn said(end: End) -> Evidence {
+        let outcome = Outcome {
+            format: FORMAT,
+            end,
+            step: 7,
+            metrics: BTreeMap::new(),
+            seconds: 3.0,
+            training_seconds: 2.0,
+            device_time: DeviceTime::of(1, 3.0),
+            peak_memory: Bytes(1),
+            weights: None,
+            checkpoint: None,
+        };
+        Evidence { outcome: Some(outcome), ..silent() }
+    }
+
+    fn crashed(code: Option<i32>, signal: Option<i32>) -> Class {
+        Class::Crashed { code, signal }
+    }
+
+    #[test]
+    fn the_outcome_is_the_first_witness() {
+        let text = || "because".to_string();
+        let table = [
+            (End::Completed, Class::Completed),
+            (End::Diverged { reason: text() }, Class::Diverged),
+            (End::Checkpointed, Class::Checkpointed),
+            (End::TimedOut { limit_seconds: 60.0 }, Class::TimedOut),
+            (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }, Class::OutOfMemory),
+            (End::Refused { message: text() }, Class::Refused),
+            (End::Failed { message: text() }, Class::Failed),
+        ];
+        for (end, class) in table {
+            let plain = said(end);
+            assert_eq!(classify(&plain), class);
+            // Every contradiction by the second witness, alone and together, changes nothing.
+            let contradicted = Evidence {
+                exit_code: Some(101),
+                signal: Some(9),
+                killed_for_time: true,
+                never_started: true,
+                log_tail: "memory allocation of 4096 bytes failed".to_string(),
+                ..plain.clone()
+            };
+            assert_eq!(classify(&contradicted), class);
+            assert_eq!(classify(&Evidence { signal: Some(9), ..plain }), class);
+        }
+    }
+
+    #[test]
+    fn without_an_outcome_the_process_speaks() {
+        let exit = |code| Evidence { exit_code: Some(code), ..silent() };
+        let signal = |signal| Evidence { signal: Some(signal), ..silent() };
+        let log = |evidence: Evidence, text: &str| Evidence { log_tail: text.to_string(), ..evidence };
+        let oom = "step 3\nmemory allocation of 8589934592 bytes failed\n";
+        let table = [
+            // Silence is never success.
+            (silent(), crashed(None, None)),
+            (exit(0), crashed(Some(0), None)),
+            (exit(1), crashed(Some(1), None)),
+            (exit(101), crashed(Some(101), None)),
+            // Never started beats an exit code; killed for time beats the signal it was done with.
+            (Evidence { never_started: true, ..silent() }, Class::NeverStarted),
+            (Evidence { never_started: true, ..exit(1) }, Class::NeverStarted),
+            (Evidence { killed_for_time: true, ..signal(9) }, Class::TimedOut),
+            (Evidence { killed_for_time: true, ..silent() }, Class::TimedOut),
+            (Evidence { killed_for_time: true, ..exit(0) }, Class::TimedOut),
+            // A signal that nobody here sent.
+            (signal(9), crashed(None, Some(9))),
+            (signal(11), crashed(None, Some(11))),
+            (signal(6), crashed(None, Some(6))),
+            (log(signal(6), "thread main panicked"), crashed(None, Some(6))),
+            // The log's last words count where the process's end fits them, and only there.
+            (log(signal(6), oom), Class::OutOfMemory),
+            (log(silent(), oom), Class::OutOfMemory),
+            (log(exit(134), oom), Class::OutOfMemory),
+            (log(signal(11), oom), crashed(None, Some(11))),
+            (log(exit(1), oom), crashed(Some(1), None)),
+            (log(signal(6), "memory allocation of many bytes failed"), crashed(None, Some(6))),
+            (log(signal(6), "memory allocation of  bytes failed"), crashed(None, Some(6))),
+            (log(signal(6), &format!("{oom}then more")), crashed(None, Some(6))),
+            // Asked to stop, but too early or too hurried for an outcome.
+            (signal(15), Class::Checkpointed),
+            (signal(12), Class::Checkpointed),
+            (exit(75), Class::Checkpointed),
+            (exit(143), Class::Checkpointed),
+            (exit(2), Class::Refused),
+            // Signals as wrappers report them.
+            (exit(137), crashed(None, Some(9))),
+            (exit(139), crashed(None, Some(11))),
+            (exit(128), crashed(Some(128), None)),
+            (exit(160), crashed(Some(160), None)),
+            (exit(255), crashed(Some(255), None)),
+        ];
+        for (evidence, class) in table {
+            assert_eq!(classify(&evidence), class, "{evidence:?}");
+            assert!(!describe(&evidence).is_empty());
+        }
+    }
+
+    #[test]
+    fn descriptions_carry_the_worker_s_message() {
+        assert_eq!(describe(&said(End::Refused { message: "no such dataset".into() })), "refused: no such dataset");
+        assert!(describe(&Evidence { signal: Some(9), ..silent() }).contains("memory"));
+        assert!(describe(&Evidence { exit_code: Some(3), ..silent() }).contains("exit code 3"));
+    }
+
+    #[test]
+    fn classes_survive_the_journal() {
+        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted] {
+            let json = serde_json::to_string(&class).unwrap();
+            assert_eq!(serde_json::from_str::<Class>(&json).unwrap(), class, "{json}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `attempt.json`: what the controller asks of a worker.
+
+use super::format;
+use crate::config::Experiment;
+use crate::ids::{AttemptId, RunKey};
+use crate::problem::Result;
+use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Name of the file in the attempt's folder.
+pub const ATTEMPT_FILE: &str = "attempt.json";
+
+/// What a worker is to do: one attempt, complete in itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptSpec {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Which attempt this is; a standalone `train` is attempt 1 of run 1.
+    pub id: AttemptId,
+    /// The experiment with its seed, defaults and presets filled in.
+    pub experiment: Experiment,
+    /// Folder that the experiment's relative data paths refer to.
+    pub base: PathBuf,
+    /// What the run is.
+    pub key: RunKey,
+    /// Checkpoint folder (`.../checkpoints/step-00001000`) of an earlier attempt to go on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_from: Option<PathBuf>,
+    /// Wall-clock limit in seconds, start-up included; 0 for none. Beyond it the worker ends itself with `TimedOut`.
+    pub wall_seconds: f64,
+    /// Resident memory limit; 0 for none. Beyond it the worker ends itself with `OutOfMemory`.
+    pub memory: Bytes,
+}
+
+impl AttemptSpec {
+    /// Reads `attempt.json` of an attempt's folder.
+    pub fn read(folder: &Path) -> Result<Self> {
+        format::read_json(&folder.join(ATTEMPT_FILE), "an attempt's specification")
+    }
+
+    /// Writes `attempt.json` into an attempt's folder, atomically.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        format::write_json(&folder.join(ATTEMPT_FILE), self)
+    }
+}

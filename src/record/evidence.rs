@@ -1,0 +1,22 @@
+//! Everything that witnesses said about an ended attempt, before anybody judges it.
+
+use super::Outcome;
+
+/// What is known about an ended attempt; `failure` classifies it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The worker's own word, the first witness.
+    pub outcome: Option<Outcome>,
+    /// Exit code, where this process was the parent.
+    pub exit_code: Option<i32>,
+    /// Signal that ended it, where this process was the parent.
+    pub signal: Option<i32>,
+    /// The executor killed it for passing the wall limit.
+    pub killed_for_time: bool,
+    /// The claim file says that no worker ever started and none can start any more.
+    pub never_started: bool,
+    /// Wall seconds from launch to end, by the best witness at hand.
+    pub seconds: f64,
+    /// Last lines of the worker's log, untrusted text.
+    pub log_tail: String,
+}

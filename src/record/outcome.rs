@@ -1,0 +1,87 @@
+//! `outcome.json`: a worker's own word on how its attempt ended.
+
+use super::format;
+use crate::problem::Result;
+use crate::units::{Bytes, DeviceTime};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Name of the file in the attempt's folder.
+pub const OUTCOME_FILE: &str = "outcome.json";
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What happened.
+    pub end: End,
+    /// Steps done when it ended, of the run.
+    pub step: u64,
+    /// Metrics of the last evaluation.
+    pub metrics: BTreeMap<String, f64>,
+    /// Wall seconds of this attempt, start-up included.
+    pub seconds: f64,
+    /// Seconds of this attempt inside optimiser steps.
+    pub training_seconds: f64,
+    /// What this attempt held.
+    pub device_time: DeviceTime,
+    /// Largest resident memory seen.
+    pub peak_memory: Bytes,
+    /// BLAKE3 of the final weights, of completed runs.
+    #[serde(default)]
+    pub weights: Option<String>,
+    /// Newest checkpoint of the attempt, relative to its folder.
+    #[serde(default)]
+    pub checkpoint: Option<PathBuf>,
+}
+
+/// The end of an attempt, as its worker saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum End {
+    /// All steps done.
+    Completed,
+    /// The loss or a gradient became infinite or not a number: a result, not a failure of the machine.
+    Diverged {
+        /// What became non-finite, and its value.
+        reason: String,
+    },
+    /// Stopped on SIGUSR2 or SIGTERM after writing a checkpoint (exit 75).
+    Checkpointed,
+    /// The wall-clock limit passed; a checkpoint was written if a step boundary was reached.
+    TimedOut {
+        /// The limit.
+        limit_seconds: f64,
+    },
+    /// Memory beyond the limit, or an allocation that failed.
+    OutOfMemory {
+        /// What was used or wanted.
+        wanted: Bytes,
+        /// The limit or what was free.
+        limit: Bytes,
+    },
+    /// The config, data or checkpoint was refused.
+    Refused {
+        /// The problem's paragraph.
+        message: String,
+    },
+    /// Anything else.
+    Failed {
+        /// The problem's paragraph.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// Reads `outcome.json` of an attempt's folder; `None` while there is none.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        format::read_json_if_there(&folder.join(OUTCOME_FILE), "an attempt's outcome")
+    }
+
+    /// Writes `outcome.json` into an attempt's folder, atomically.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        format::write_json(&folder.join(OUTCOME_FILE), self)
+    }
+}

@@ -1,0 +1,170 @@
+//! report.html: what was asked, what was found, at what cost, and how to do it again.
+
+use super::html::Page;
+use super::summary::{Summary, assignment};
+use super::{Account, effects, figures};
+use crate::campaign::{Standing, State};
+use crate::config;
+use crate::sys::clock::rfc3339;
+use crate::units::{Bytes, DeviceTime};
+use std::path::Path;
+
+/// The whole page. `folder` is read for learning curves.
+pub fn page(folder: &Path, state: &State) -> String {
+    let summary = Summary::of(state);
+    let mut page = Page::new(&format!("nanoresearch campaign: {}", summary.name), &summary.question);
+    match &summary.conclusion {
+        Some(conclusion) => page.finding(&conclusion.sentence),
+        None => page.finding(&format!("Not concluded yet ({}); this page shows what is known so far.", summary.phase)),
+    }
+    page.cards(&cards(&summary));
+    let mut figure = |page: &mut Page, (svg, caption): figures::Drawn| page.figure(&svg, &caption);
+    page.heading("What was found");
+    figure(&mut page, figures::best_so_far_figure(state));
+    candidates(&mut page, state);
+    figure(&mut page, figures::curves_figure(folder, state));
+    if let Some(drawn) = figures::training_figure(folder, state) {
+        figure(&mut page, drawn);
+    }
+    let drawn = figures::effect_figures(state);
+    if !drawn.is_empty() {
+        page.heading("What the parameters did");
+        page.paragraph(
+            "One seed a candidate, strongest association first. These describe what was tried; a planner that concentrates on \
+             good regions makes parameters move together, so they are not causes.",
+        );
+        for d in drawn {
+            figure(&mut page, d);
+        }
+    }
+    page.heading("What it cost");
+    page.paragraph(&format!("The campaign {}.", Account::of(state).words()));
+    figure(&mut page, figures::ledger_figure(state));
+    figure(&mut page, figures::timeline_figure(state));
+    page.heading("Runs");
+    runs(&mut page, state, &summary);
+    page.folded(&format!("All {} decisions, with their reasons", state.decisions.len()), |page| {
+        let rows: Vec<Vec<String>> = state
+            .decisions
+            .iter()
+            .map(|d| vec![rfc3339(d.at), d.run.map_or(String::new(), |r| r.to_string()), d.text.clone()])
+            .collect();
+        page.table(&["time (UTC)", "run", "decision"], &rows);
+    });
+    reproduce(&mut page, state, &summary);
+    page.finish()
+}
+
+fn cards(s: &Summary) -> Vec<(String, String, String)> {
+    let mut cards = Vec::new();
+    if let Some(b) = &s.baseline {
+        cards.push((
+            format!("baseline {}", s.metric),
+            format!("{:.4}", b.interval.mean),
+            format!("{} (n={}); noise floor {:.4}", bounds(&b.interval), b.interval.n, b.noise_floor),
+        ));
+    }
+    if let Some(best) = &s.best {
+        if let Some(own) = &best.own {
+            cards.push((
+                "best confirmed".into(),
+                format!("{:.4}", own.mean),
+                format!("{} (n={}): {}", bounds(own), own.n, assignment(&best.assignment)),
+            ));
+        }
+        if let Some(d) = &best.difference {
+            cards.push((
+                "difference to baseline".into(),
+                format!("{:+.4}", d.mean),
+                format!("{} paired by seed (n={})", bounds(d), d.n),
+            ));
+        }
+    }
+    let total: usize = s.runs_by_status.values().sum();
+    let parts: Vec<String> = s.runs_by_status.iter().map(|(k, n)| format!("{n} {k}")).collect();
+    cards.push(("runs".into(), total.to_string(), parts.join(", ")));
+    let spent = DeviceTime { ms: (s.budget.settled_device_hours * 3.6e6).round() as u64 };
+    cards.push(("device time".into(), spent.to_string(), s.budget.words()));
+    cards
+}
+
+fn bounds(i: &crate::analysis::Interval) -> String {
+    if i.low.is_finite() && i.high.is_finite() {
+        format!("{:.0}% interval [{:.4}, {:.4}]", 100.0 * i.confidence, i.low, i.high)
+    } else {
+        "spread unknown".to_string()
+    }
+}
+
+/// Candidates that were compared with the baseline over seeds.
+fn candidates(page: &mut Page, state: &State) {
+    let rows: Vec<Vec<String>> = state
+        .candidates
+        .iter()
+        .filter_map(|c| match &c.standing {
+            Standing::Judged { verdict, difference, own, .. } => Some(vec![
+                c.index.to_string(),
+                assignment(&c.assignment),
+                own.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
+                difference.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
+                difference.as_ref().map_or(0, |i| i.n).to_string(),
+                format!("{verdict:?}").to_lowercase(),
+            ]),
+            _ => None,
+        })
+        .collect();
+    if rows.is_empty() {
+        page.paragraph("No candidate has been confirmed over seeds yet.");
+    } else {
+        page.paragraph(
+            "Candidates repeated on the baseline's own seeds. Better: the whole interval of the paired difference lies beyond \
+             the noise floor in the right direction.",
+        );
+        page.table(&["candidate", "changes", ">own mean", ">difference", ">pairs", "verdict"], &rows);
+    }
+    let strongest: Vec<String> = effects(state).iter().take(3).map(|e| e.parameter.clone()).collect();
+    if !strongest.is_empty() {
+        page.paragraph(&format!("Strongest associations with the objective: {}.", strongest.join(", ")));
+    }
+}
+
+fn runs(page: &mut Page, state: &State, summary: &Summary) {
+    let rows: Vec<Vec<String>> = summary
+        .runs
+        .iter()
+        .map(|r| {
+            let peak = state.run(r.id).map_or(Bytes(0), |run| run.peak_memory());
+            vec![
+                r.id.to_string(),
+                r.purpose.to_string(),
+                r.seed.to_string(),
+                r.value.map_or_else(|| "-".into(), |v| format!("{v:.4}")),
+                r.status.to_string(),
+                r.attempts.to_string(),
+                format!("{:.1}", r.device_seconds),
+                peak.to_string(),
+                r.failure.clone().map_or_else(|| r.what.clone(), |f| format!("{} ({f})", r.what)),
+            ]
+        })
+        .collect();
+    let metric = format!(">{}", summary.metric);
+    page.table(
+        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">peak memory", "what"],
+        &rows,
+    );
+}
+
+fn reproduce(page: &mut Page, state: &State, summary: &Summary) {
+    page.heading("Do it again");
+    page.code(
+        "nanoresearch run campaign.toml --out again        # the whole campaign\n\
+         nanoresearch best > best.toml && nanoresearch train best.toml --out best",
+    );
+    let best = summary.best.as_ref().and_then(|b| b.runs.values().next()).and_then(|id| state.run(*id));
+    if let Some(run) = best {
+        page.folded("Config of the best confirmed candidate", |page| page.code(&config::to_toml(&run.experiment)));
+    }
+    page.folded("The campaign as it was understood, defaults filled in", |page| {
+        page.code(&config::to_toml(&state.campaign));
+    });
+}

@@ -1,0 +1,278 @@
+//! A campaign in numbers, as stable JSON for programs and as the source of every table and sentence for people.
+//!
+//! Boundary: reads a [`State`]; decides nothing, prints nothing.
+
+use crate::analysis::{self, Effect, Interval, Trial, Verdict};
+use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State};
+use crate::config::Direction;
+use crate::ids::RunId;
+use crate::planner::Assignment;
+use crate::units::{DeviceTime, Dollars};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Everything `status` shows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Name of the campaign.
+    pub name: String,
+    /// The research question.
+    pub question: String,
+    /// `running`, `stopping`, `cancelling` or `concluded`.
+    pub phase: &'static str,
+    /// Metric of the objective.
+    pub metric: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The finding, once there is one.
+    pub conclusion: Option<Conclusion>,
+    /// The account.
+    pub budget: Account,
+    /// The baseline's repetitions.
+    pub baseline: Option<BaselineSummary>,
+    /// Best confirmed candidate.
+    pub best: Option<CandidateSummary>,
+    /// Runs by status: `planned`, `running`, `retrying`, `finished`, `failed`.
+    pub runs_by_status: BTreeMap<&'static str, usize>,
+    /// All runs.
+    pub runs: Vec<RunSummary>,
+}
+
+/// The ledger, in people's units.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Account {
+    /// What may be spent, in device-hours.
+    pub limit_device_hours: f64,
+    /// What ended attempts used.
+    pub settled_device_hours: f64,
+    /// What live attempts hold.
+    pub reserved_device_hours: f64,
+    /// What is left for new attempts.
+    pub free_device_hours: f64,
+    /// Dollars settled.
+    pub settled_dollars: f64,
+    /// Dollars reserved.
+    pub reserved_dollars: f64,
+}
+
+/// The baseline's repetitions.
+#[derive(Debug, Clone, Serialize)]
+pub struct BaselineSummary {
+    /// The objective by seed.
+    pub values: BTreeMap<u64, f64>,
+    /// Of the mean.
+    pub interval: Interval,
+    /// Differences smaller than this are noise.
+    pub noise_floor: f64,
+}
+
+/// A candidate that was compared with the baseline.
+#[derive(Debug, Clone, Serialize)]
+pub struct CandidateSummary {
+    /// Index of the proposal.
+    pub index: u64,
+    /// What it sets in the baseline.
+    pub assignment: Assignment,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Candidate minus baseline, paired by seed.
+    pub difference: Option<Interval>,
+    /// Its own mean.
+    pub own: Option<Interval>,
+    /// Its runs by seed.
+    pub runs: BTreeMap<u64, RunId>,
+}
+
+/// One run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunSummary {
+    /// Its number.
+    pub id: RunId,
+    /// `baseline`, `candidate` or `confirm`.
+    pub purpose: &'static str,
+    /// Index of the proposal it serves.
+    pub candidate: Option<u64>,
+    /// The seed.
+    pub seed: u64,
+    /// `planned`, `running`, `retrying`, `finished`, `failed`.
+    pub status: &'static str,
+    /// The objective, once finished.
+    pub value: Option<f64>,
+    /// Number of attempts so far.
+    pub attempts: usize,
+    /// Settled so far.
+    pub device_seconds: f64,
+    /// What differs from the baseline, in words.
+    pub what: String,
+    /// Why it failed.
+    pub failure: Option<String>,
+}
+
+impl Summary {
+    /// Of a campaign as it stands.
+    pub fn of(state: &State) -> Self {
+        let mut runs_by_status = BTreeMap::new();
+        for run in &state.runs {
+            *runs_by_status.entry(run.status()).or_insert(0) += 1;
+        }
+        Summary {
+            name: state.campaign.name.clone(),
+            question: state.campaign.question.clone(),
+            phase: phase(state),
+            metric: state.metric(),
+            direction: state.direction(),
+            conclusion: state.conclusion.clone(),
+            budget: Account::of(state),
+            baseline: state.baseline.as_ref().map(|b| BaselineSummary {
+                values: b.values.clone(),
+                interval: b.interval,
+                noise_floor: b.floor,
+            }),
+            best: best(state),
+            runs_by_status,
+            runs: state.runs.iter().map(|run| RunSummary::of(state, run)).collect(),
+        }
+    }
+}
+
+impl RunSummary {
+    /// Of one run.
+    pub fn of(state: &State, run: &Run) -> Self {
+        RunSummary {
+            id: run.id,
+            purpose: run.purpose.name(),
+            candidate: run.purpose.candidate(),
+            seed: run.seed,
+            status: run.status(),
+            value: state.value(run),
+            attempts: run.attempts.len(),
+            device_seconds: run.used().time.seconds(),
+            what: what(state, run),
+            failure: match &run.result {
+                Some(RunResult::Failed { reason }) => Some(reason.clone()),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl Account {
+    /// Of a campaign as it stands.
+    pub fn of(state: &State) -> Self {
+        let ledger = &state.ledger;
+        let (settled, reserved) = (ledger.settled(), ledger.reserved());
+        Account {
+            limit_device_hours: ledger.budget().hours(),
+            settled_device_hours: settled.time.hours(),
+            reserved_device_hours: reserved.time.hours(),
+            free_device_hours: ledger.free().time.hours(),
+            settled_dollars: settled.dollars.value(),
+            reserved_dollars: reserved.dollars.value(),
+        }
+    }
+
+    /// `used 12.3 device-s of 2.0 device-min (10%), 3.0 device-s reserved`.
+    pub fn words(&self) -> String {
+        let time = |hours: f64| DeviceTime { ms: (hours * 3.6e6).round() as u64 };
+        let mut text = format!(
+            "used {} of {} ({:.0}%)",
+            time(self.settled_device_hours),
+            time(self.limit_device_hours),
+            100.0 * self.settled_device_hours / self.limit_device_hours.max(f64::MIN_POSITIVE)
+        );
+        if self.reserved_device_hours > 0.0 {
+            text += &format!(", {} reserved", time(self.reserved_device_hours));
+        }
+        if self.settled_dollars > 0.0 {
+            text += &format!(", {}", Dollars::of(self.settled_dollars));
+        }
+        text
+    }
+}
+
+/// `running`, `stopping`, `cancelling` or `concluded`.
+fn phase(state: &State) -> &'static str {
+    match (&state.conclusion, state.halt) {
+        (Some(_), _) => "concluded",
+        (None, Some(Halt::Stop)) => "stopping",
+        (None, Some(Halt::Cancel)) => "cancelling",
+        (None, None) => "running",
+    }
+}
+
+fn best(state: &State) -> Option<CandidateSummary> {
+    let candidate = state.best()?;
+    match &candidate.standing {
+        Standing::Judged { verdict, difference, own, .. } => Some(CandidateSummary {
+            index: candidate.index,
+            assignment: candidate.assignment.clone(),
+            verdict: *verdict,
+            difference: *difference,
+            own: *own,
+            runs: candidate.runs.clone(),
+        }),
+        _ => None,
+    }
+}
+
+/// What a run changes in the baseline, shortest names that are still unambiguous: `learning_rate=0.012, width=64`.
+pub fn what(state: &State, run: &Run) -> String {
+    let Some(candidate) = run.purpose.candidate().and_then(|i| state.candidates.get(i as usize)) else {
+        return "baseline".to_string();
+    };
+    assignment(&candidate.assignment)
+}
+
+/// An assignment in words.
+pub fn assignment(assignment: &Assignment) -> String {
+    let short = |path: &str| {
+        let last = path.rsplit('.').next().unwrap_or(path);
+        let clash = assignment.keys().filter(|other| other.rsplit('.').next() == Some(last)).count() > 1;
+        if clash { path.to_string() } else { last.to_string() }
+    };
+    let words: Vec<String> = assignment.iter().map(|(path, value)| format!("{}={}", short(path), value_text(value))).collect();
+    words.join(", ")
+}
+
+/// A value for people: four significant digits for fractions, bare strings.
+pub fn value_text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(n) if n.is_f64() => {
+            let v = n.as_f64().unwrap_or(f64::NAN);
+            if v != 0.0 && !(1e-3..1e6).contains(&v.abs()) {
+                format!("{v:.2e}")
+            } else {
+                let text = format!("{v:.4}");
+                text.trim_end_matches('0').trim_end_matches('.').to_string()
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What each parameter did to the objective, strongest first, over all screened candidates.
+pub fn effects(state: &State) -> Vec<Effect> {
+    let trials: Vec<Trial> = state
+        .candidates
+        .iter()
+        .filter_map(|c| c.value.map(|value| Trial { assignment: c.assignment.clone(), value }))
+        .collect();
+    analysis::main_effects(&trials, state.campaign.objective.confidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn assignments_read_well() {
+        let of = |pairs: &[(&str, serde_json::Value)]| {
+            assignment(&pairs.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect())
+        };
+        assert_eq!(of(&[("optimizer.learning_rate", json!(0.012345)), ("model.width", json!(64))]), "width=64, learning_rate=0.0123");
+        assert_eq!(of(&[("a.x", json!("relu")), ("b.x", json!(1e-5))]), "a.x=relu, b.x=1.00e-5");
+        assert_eq!(of(&[("a.x", json!([64, 64]))]), "x=[64,64]");
+    }
+}

@@ -1,0 +1,98 @@
+//! The work itself: data, programs, engine, manifest, training.
+
+use super::perform::Setting;
+use crate::data::Dataset;
+use crate::engine::{self, HostState};
+use crate::graph::{self, StepPrograms};
+use crate::problem::{Problem, Result};
+use crate::record::{FORMAT, Manifest};
+use crate::sys::clock::{Clock, rfc3339};
+use crate::sys::{env, http::Network};
+use crate::train::{BatchSource, DatasetSource, Ended, Job, Limit, Observer, TrainError, Trainer};
+use crate::{data::Part, record::AttemptSpec};
+use std::path::Path;
+
+/// Reads the dataset of an experiment, from the cache or the network where it is a named one.
+pub(super) fn load_data(spec: &crate::config::DataSpec, base: &Path, observer: &mut dyn Observer) -> Result<Dataset> {
+    let mut progress = |done, total| observer.on_download(done, total);
+    Dataset::load(spec, base, &env::data_dir(), &Network, &mut progress)
+}
+
+/// Builds the programs and refuses what cannot be trained on this data.
+pub(super) fn build(experiment: &crate::config::Experiment, dataset: &Dataset) -> Result<StepPrograms> {
+    let programs = graph::build(experiment, &dataset.shape())?;
+    DatasetSource::new(dataset, &experiment.model).check(experiment.training.batch_size)?;
+    Ok(programs)
+}
+
+/// Trains the attempt of a setting. `dataset` spares reading it again where the caller has it.
+pub(super) fn execute(
+    setting: &Setting<'_>,
+    dataset: Option<Dataset>,
+    observer: &mut dyn Observer,
+) -> Result<Ended, TrainError> {
+    let spec = setting.spec;
+    let experiment = &spec.experiment;
+    let dataset = match dataset {
+        Some(dataset) => dataset,
+        None => load_data(&experiment.data, &spec.base, observer)?,
+    };
+    let programs = build(experiment, &dataset)?;
+    check_key(spec, &dataset)?;
+    let source = DatasetSource::new(&dataset, &experiment.model);
+    let mut engine = engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
+    let initial = graph::initial_values(&programs.state, experiment.training.seed);
+    let initial =
+        HostState { tensors: initial.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect() };
+    let wall = spec.wall_seconds;
+    let job = Job {
+        experiment,
+        programs: &programs,
+        source: &source,
+        initial: &initial,
+        key: &spec.key,
+        folder: setting.folder,
+        resume_from: spec.resume_from.as_deref(),
+        stop: setting.stop,
+        clock: setting.clock,
+        // The clock began with the attempt, so its reading is the wall time used.
+        limit: (wall > 0.0).then_some(Limit { deadline: wall, seconds: wall }),
+    };
+    let predicted_memory = engine.footprint();
+    let trainer = Trainer::prepare(job, &mut *engine, observer)?;
+    let now = setting.clock;
+    let manifest = Manifest {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        fingerprint: trainer.fingerprint().clone(),
+        host: env::host_facts().into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        parameters: programs.state.parameter_count(),
+        total_steps: trainer.total_steps(),
+        train_samples: source.samples(Part::Train) as u64,
+        validation_samples: trainer.validation_samples() as u64,
+        step_flops: programs.step_flops().0,
+        predicted_seconds: None,
+        predicted_memory,
+        data_hash: dataset.hash().to_string(),
+        started: rfc3339(now.unix() - now.monotonic()),
+        warnings: trainer.warnings().to_vec(),
+    };
+    manifest.write(setting.folder)?;
+    Ok(trainer.run(observer))
+}
+
+/// A run is what its key says. Other data under the same path would give results under a wrong name.
+fn check_key(spec: &AttemptSpec, dataset: &Dataset) -> Result<()> {
+    let found = spec.experiment.run_key(dataset.hash());
+    if found == spec.key {
+        return Ok(());
+    }
+    Err(Problem::usage(format!(
+        "experiment and data make run {found}, but the attempt is for run {}: the dataset (BLAKE3 {}) is not the one \
+         that the attempt was planned with",
+        spec.key,
+        dataset.hash()
+    ))
+    .at("data")
+    .remedy("restore the dataset, or plan the run again with the new one"))
+}

@@ -1,0 +1,90 @@
+//! A person's own training, in a folder of their choice, with the machinery of an attempt.
+
+use super::execute::{build, load_data};
+use super::perform::{Setting, perform};
+use crate::config::{Experiment, to_toml};
+use crate::engine::limit_threads;
+use crate::ids::{AttemptId, RunId};
+use crate::problem::{Class, Problem, Result};
+use crate::record::{ATTEMPT_FILE, AttemptSpec, End, FORMAT, OUTCOME_FILE, Outcome};
+use crate::sys::clock::SystemClock;
+use crate::sys::fs::{self, Lock, Locking};
+use crate::sys::signal::StopFlag;
+use crate::train::Observer;
+use crate::units::Bytes;
+use std::path::Path;
+
+/// What to train and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Here<'a> {
+    /// The experiment, validated.
+    pub experiment: &'a Experiment,
+    /// Folder that its relative data paths refer to.
+    pub base: &'a Path,
+    /// The folder to work in; it becomes attempt 1 of run 1. Made where it is absent.
+    pub folder: &'a Path,
+    /// Go on with what is in the folder; an empty one is begun.
+    pub resume: bool,
+    /// Asks for a checkpoint and an early end.
+    pub stop: &'a StopFlag,
+}
+
+/// Trains and returns the outcome, which is also in the folder. What is impossible is refused before anything is
+/// written. Resuming a run that has completed or diverged returns its outcome again.
+///
+/// Limits on memory and wall time in the experiment's resources end the whole process, as they do for a worker.
+pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+    let clock = SystemClock::default();
+    let Here { experiment, base, folder, resume, stop } = *here;
+    limit_threads(experiment.resources.threads);
+    if !resume && folder.join(ATTEMPT_FILE).exists() {
+        return Err(Problem::usage("the folder holds a run already")
+            .at(folder.display().to_string())
+            .remedy("go on with that run by adding --resume, or choose another folder with --out"));
+    }
+    let dataset = load_data(&experiment.data, base, observer)?;
+    build(experiment, &dataset)?;
+    let spec = AttemptSpec {
+        format: FORMAT,
+        id: AttemptId { run: RunId(1), number: 1 },
+        experiment: experiment.clone(),
+        base: base.to_path_buf(),
+        key: experiment.run_key(dataset.hash()),
+        resume_from: None,
+        wall_seconds: experiment.resources.wall_seconds,
+        memory: Bytes(experiment.resources.memory_mib << 20),
+    };
+    fs::create_dir(folder)?;
+    let _lock = lock(folder)?;
+    if folder.join(ATTEMPT_FILE).exists() {
+        let earlier = AttemptSpec::read(folder)?;
+        if earlier.key != spec.key {
+            return Err(Problem::usage(format!(
+                "the folder holds run {}, but experiment and data make run {}",
+                earlier.key, spec.key
+            ))
+            .at(folder.display().to_string())
+            .remedy("give the same experiment, overrides, data and seed again, or choose another folder with --out"));
+        }
+        match Outcome::read(folder)? {
+            Some(outcome) if matches!(outcome.end, End::Completed | End::Diverged { .. }) => return Ok(outcome),
+            Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
+            None => {}
+        }
+    }
+    fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
+    spec.write(folder)?;
+    let setting = Setting { spec: &spec, folder, stop, clock: &clock };
+    perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// Two processes in one folder would write over each other. A filesystem without locks is taken at its word.
+fn lock(folder: &Path) -> Result<Option<Lock>> {
+    match Lock::attempt(&folder.join("lock"))? {
+        Locking::Taken(lock) => Ok(Some(lock)),
+        Locking::Unsupported => Ok(None),
+        Locking::Held => Err(Problem::new(Class::Owned, "another process is training in this folder")
+            .at(folder.display().to_string())
+            .remedy("wait for it, or choose another folder with --out")),
+    }
+}
