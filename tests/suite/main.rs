@@ -3,3 +3,4 @@
 
 mod kill_train;
 mod levels;
+mod torch_fixture;

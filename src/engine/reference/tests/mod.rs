@@ -130,7 +130,7 @@ fn apply_at(op: &Op, inputs: &[Val], declared: &[usize], moment: &Moment) -> Vec
         outputs: made.clone(),
     });
     program.writes = made.into_iter().enumerate().collect();
-    let results = run::<f64>(&program, &Plan::new(&program), &state, &batch, moment, &Device::Cpu).unwrap();
+    let results = run::<f64>(&program, &Plan::new(&program), &state, &batch, moment, &Device::Cpu, None).unwrap();
     let collect = |(value, (_, tensor)): (&Value, &(usize, Tensor))| match value.dtype {
         DType::F32 => Val::new(&value.shape, elements::<f64>(tensor).unwrap().to_vec()),
         DType::U32 => Val::ids(&value.shape, elements::<u32>(tensor).unwrap().to_vec()),
