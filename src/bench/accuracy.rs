@@ -41,8 +41,13 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
     let mut rows = Vec::new();
     for (name, _) in config::presets() {
         for batch_size in [16, 64] {
+            let section = match *name {
+                "gpt-modular" => "kind = \"modular\"",
+                gpt if gpt.starts_with("gpt") => "kind = \"text\"\nname = \"tinyshakespeare\"",
+                _ => "kind = \"digits\"",
+            };
             let text = format!(
-                "[data]\nkind = \"digits\"\n[model]\npreset = \"{name}\"\n[optimizer]\nkind = \"adamw\"\n[training]\n\
+                "[data]\n{section}\n[model]\npreset = \"{name}\"\n[optimizer]\nkind = \"adamw\"\n[training]\n\
                  batch_size = {batch_size}\n[resources]\nthreads = {threads}\n"
             );
             let mut experiment = config::parse_experiment(&text, name, &[])?;

@@ -68,6 +68,15 @@ const FAMILIES: &[(&str, &str, usize)] = &[
     ),
 ];
 
+/// A `[data]` section that such a model accepts. It is never read: shapes come from the table.
+fn data_section(words: &str) -> &'static str {
+    match words.split(' ').next() {
+        Some("text") => "kind = \"text\"\nname = \"tinyshakespeare\"",
+        Some("pairs") => "kind = \"modular\"",
+        _ => "kind = \"digits\"",
+    }
+}
+
 fn shape(words: &str) -> DataShape {
     let (kind, size) = words.split_once(' ').unwrap_or((words, "1"));
     let n: usize = size.parse().unwrap_or(1);
@@ -100,9 +109,12 @@ pub fn profile(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> R
     }
     say("measuring this machine once for the cost model");
     let profile = calibrate(kind, threads, chip)?;
-    let text = serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.
-    if let Err(problem) = fs::create_dir(&env::cache_dir().join("profiles")).and_then(|()| fs::write_atomic(&path, text.as_bytes())) {
+    if let Err(problem) =
+        fs::create_dir(&env::cache_dir().join("profiles")).and_then(|()| fs::write_atomic(&path, text.as_bytes()))
+    {
         say(&format!("the profile cannot be kept: {problem}"));
     }
     Ok(profile)
@@ -113,9 +125,9 @@ pub fn calibrate(kind: EngineKind, threads: usize, chip: BTreeMap<String, String
     engine::limit_threads(threads);
     let mut measured: Vec<Measured> = Vec::new();
     for (data, model, batch) in FAMILIES {
-        // The data section only has to be valid: shapes come from the table.
+        let section = data_section(data);
         let text = format!(
-            "[data]\nkind = \"digits\"\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
+            "[data]\n{section}\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
              [resources]\nthreads = {threads}\n"
         );
         let mut experiment = parse_experiment(&text, "calibration", &[])?;
@@ -164,7 +176,11 @@ fn startup() -> Result<f64> {
     fs::remove_file(&folder.join("startup.log"))?;
     times.sort_by(f64::total_cmp);
     let watch = Stopwatch::start();
-    let digits = parse_experiment("[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\n[optimizer]\nkind = \"adamw\"\n", "digits", &[])?;
+    let digits = parse_experiment(
+        "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\n[optimizer]\nkind = \"adamw\"\n",
+        "digits",
+        &[],
+    )?;
     Dataset::load(&digits.data, Path::new("."), Path::new("."), &FakeFetch::default(), &mut |_, _| {})?;
     Ok(times[1] + watch.seconds())
 }

@@ -30,8 +30,7 @@ impl Measured {
 /// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
 pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;
-    let mut engine =
-        engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
+    let mut engine = engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
     let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
     engine.load(&HostState { tensors })?;
     let ids = ids(shape);

@@ -17,6 +17,7 @@ pub fn batch(program: &Program, ids: u64) -> Batch {
     };
     let samples = program.batch.first().and_then(|input| input.shape.first()).copied().unwrap_or(0);
     let (input, target) = (column("input"), column("target"));
-    let rows = program.batch.iter().find(|input| input.name == "weight").map_or(0, |input| input.shape.iter().product());
+    let rows =
+        program.batch.iter().find(|input| input.name == "weight").map_or(0, |input| input.shape.iter().product());
     Batch { samples, input, target, weight: vec![1.0; rows] }
 }

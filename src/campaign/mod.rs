@@ -10,14 +10,14 @@
 
 pub mod apply;
 mod changes;
+mod conclude;
 pub mod decide;
 pub mod downscale;
 mod driver;
-mod conclude;
-mod recovery;
 pub mod events;
 pub mod ledger;
 pub mod placement;
+mod recovery;
 pub mod results;
 mod room;
 pub mod state;
@@ -32,8 +32,9 @@ pub use decide::{Advice, decide};
 pub use driver::{Finish, Observer, World, create, drive, load};
 pub use events::{Conclusion, Event, Price, Purpose, Reason, RunResult};
 pub use ledger::{Amount, Ledger};
+pub use placement::{Request, attempt_path, request, run_path};
 pub use results::results_tsv;
-pub use state::{Attempt, Candidate, Decision, Halt, Run, Standing, State};
+pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
 
 /// Says what a run would take, before anything is spent on it.
 pub trait Pricer {

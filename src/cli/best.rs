@@ -34,7 +34,8 @@ pub fn run(args: &BestArgs) -> Result<()> {
     }
     match (&summary.best, experiment) {
         (Some(best), Some(experiment)) => {
-            let mut text = format!("# best confirmed candidate of {}: {}\n", summary.name, assignment(&best.assignment));
+            let mut text =
+                format!("# best confirmed candidate of {}: {}\n", summary.name, assignment(&best.assignment));
             if let Some(own) = &best.own {
                 text += &format!("# {} {}\n", summary.metric, interval(own));
             }

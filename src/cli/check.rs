@@ -51,8 +51,7 @@ fn is_campaign(text: &str) -> bool {
 
 fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) {
     let forward_backward = a.programs.micro.total_work();
-    let step_bytes =
-        forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0;
+    let step_bytes = forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0;
     if args.format == Format::Json {
         output::print_json(&json!({
             "parameters": a.programs.state.parameter_count(),

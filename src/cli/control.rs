@@ -30,8 +30,8 @@ pub fn run(args: &ControlArgs, request: Request) -> Result<()> {
         return Ok(());
     }
     let (halt, word) = match request {
-        Request::Stop => (campaign::Halt::Stop, "stop: running attempts will end by themselves, nothing new starts"),
-        Request::Cancel => (campaign::Halt::Cancel, "cancel: running attempts will be killed"),
+        Request::Stop => (campaign::Request::Stop, "stop: running attempts will end by themselves, nothing new starts"),
+        Request::Cancel => (campaign::Request::Cancel, "cancel: running attempts will be killed"),
     };
     campaign::request(&args.campaign.folder, halt)?;
     output::say(&format!("asked to {word}"));

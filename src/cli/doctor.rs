@@ -56,7 +56,8 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
 }
 
 fn look() -> Vec<Finding> {
-    let mut findings: Vec<Finding> = env::host_facts().into_iter().map(|(what, found)| Finding::good(what, found)).collect();
+    let mut findings: Vec<Finding> =
+        env::host_facts().into_iter().map(|(what, found)| Finding::good(what, found)).collect();
     findings.push(writable("cache", &env::cache_dir()));
     let cache = env::data_dir();
     for set in data::registry() {
@@ -68,7 +69,11 @@ fn look() -> Vec<Finding> {
             Finding::missing(
                 &what,
                 format!("not in {}", cache.display()),
-                format!("`nanoresearch data get {}` fetches it; offline, put {} there", set.name, missing.join(" and ")),
+                format!(
+                    "`nanoresearch data get {}` fetches it; offline, put {} there",
+                    set.name,
+                    missing.join(" and ")
+                ),
             )
         });
     }
@@ -77,7 +82,8 @@ fn look() -> Vec<Finding> {
 
 fn writable(what: &str, folder: &Path) -> Finding {
     let probe = folder.join(".probe");
-    let tried = fs::create_dir(folder).and_then(|()| fs::write_atomic(&probe, b"")).and_then(|()| fs::remove_file(&probe));
+    let tried =
+        fs::create_dir(folder).and_then(|()| fs::write_atomic(&probe, b"")).and_then(|()| fs::remove_file(&probe));
     match tried {
         Ok(()) => Finding::good(what, folder.display().to_string()),
         Err(problem) => Finding::missing(what, problem.what, "set XDG_CACHE_HOME to a folder this user can write"),

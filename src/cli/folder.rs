@@ -42,6 +42,7 @@ pub fn select<'a>(state: &'a State, selector: &str) -> Result<&'a Run> {
         text => text.parse::<u32>().ok(),
     };
     number.and_then(|n| state.run(RunId(n))).ok_or_else(|| {
-        Problem::usage(format!("there is no run \"{selector}\"")).remedy(format!("use a number from 1 to {last}, or `last`"))
+        Problem::usage(format!("there is no run \"{selector}\""))
+            .remedy(format!("use a number from 1 to {last}, or `last`"))
     })
 }

@@ -41,7 +41,7 @@ pub fn run(args: &LogsArgs) -> Result<()> {
             clock.sleep(0.5);
             continue;
         };
-        let folder = campaign::attempt_folder(&args.campaign.folder, attempt.id);
+        let folder = args.campaign.folder.join(campaign::attempt_path(attempt.id));
         // The outcome is read before the metrics, so that nothing written in between is missed.
         let ended = Outcome::read(&folder)?;
         if !log_shown && args.format == Format::Table {
@@ -51,7 +51,8 @@ pub fn run(args: &LogsArgs) -> Result<()> {
             }
             log_shown = true;
         }
-        let metrics = if folder.join("metrics.jsonl").exists() { read_metrics(&folder.join("metrics.jsonl"))? } else { vec![] };
+        let metrics =
+            if folder.join("metrics.jsonl").exists() { read_metrics(&folder.join("metrics.jsonl"))? } else { vec![] };
         for record in metrics.iter().skip(shown) {
             match args.format {
                 Format::Json => output::print(&format!("{}\n", serde_json::to_string(record).unwrap_or_default())),

@@ -31,8 +31,10 @@ use std::process::ExitCode;
 /// Turns a research question and a compute budget into measured experiments and a report.
 #[derive(Debug, Parser)]
 #[command(name = "nanoresearch", version, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or config; 3 budget spent, goal unmet; 4 device or network \
-unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed; 2 usage or config; 3 budget spent, goal unmet; 4 device or network \
+unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -71,17 +71,25 @@ impl Observer for Narrator {
                             state.metric(),
                             state.value(run).map_or_else(|| "missing".into(), |v| significant(v, 4))
                         ),
-                        RunResult::Failed { reason } => format!("failed: {}", reason.lines().next().unwrap_or_default()),
+                        RunResult::Failed { reason } => {
+                            format!("failed: {}", reason.lines().next().unwrap_or_default())
+                        }
                     };
                     self.line(&format!("{}: {value} ({:.1} device-s)", name(state, run), run.used().time.seconds()));
                 }
                 self.renew(state, false);
             }
             Event::BaselineEstablished { interval, floor, .. } => {
-                self.line(&format!("baseline {} {interval:.4}, noise floor {}", state.metric(), significant(*floor, 2)));
+                self.line(&format!(
+                    "baseline {} {interval:.4}, noise floor {}",
+                    state.metric(),
+                    significant(*floor, 2)
+                ));
             }
             Event::SearchEnded { why, .. } => self.line(&format!("search ended: {why}")),
-            Event::FinalistChosen { index, why } => self.line(&format!("candidate {index} is confirmed over seeds: {why}")),
+            Event::FinalistChosen { index, why } => {
+                self.line(&format!("candidate {index} is confirmed over seeds: {why}"))
+            }
             Event::CandidateJudged { index, verdict, why, .. } => {
                 let word = match verdict {
                     Verdict::Better => "confirmed better",

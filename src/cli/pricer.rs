@@ -4,7 +4,7 @@ use super::data::download_bar;
 use super::output::say;
 use crate::bench;
 use crate::campaign::{Price, Pricer};
-use crate::config::{DataShape, DataSpec, Experiment};
+use crate::config::{DataSpec, Experiment};
 use crate::cost::{Prediction, RunCost, Samples, ThroughputProfile, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine;
@@ -20,8 +20,6 @@ use std::rc::Rc;
 pub struct Assessment {
     /// Its programs.
     pub programs: StepPrograms,
-    /// Shape of its data.
-    pub shape: DataShape,
     /// Predicted seconds.
     pub prediction: Prediction,
     /// Cost of one run.
@@ -68,8 +66,7 @@ impl MachinePricer {
     /// Builds, checks against the data and prices an experiment.
     pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
         let dataset = self.dataset(&experiment.data)?;
-        let shape = dataset.shape();
-        let programs = graph::build(experiment, &shape)?;
+        let programs = graph::build(experiment, &dataset.shape())?;
         let source = DatasetSource::new(&dataset, &experiment.model);
         source.check(experiment.training.batch_size)?;
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
@@ -79,7 +76,7 @@ impl MachinePricer {
         // The engine knows its own temporaries; the process itself comes on top.
         let engine = engine::footprint(experiment.resources.engine, &programs)?;
         cost.memory.0 = cost.memory.0.max(engine.0 + profile.machine.process_memory.0);
-        Ok(Assessment { programs, shape, prediction, cost, samples, data_hash: dataset.hash().to_string() })
+        Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }
 }
 

@@ -40,7 +40,12 @@ pub fn text(s: &Summary) -> String {
     }
     out += &format!("budget    {}\n", s.budget.words());
     if let Some(b) = &s.baseline {
-        out += &format!("baseline  {} {}, noise floor {}\n", s.metric, interval(&b.interval), significant(b.noise_floor, 2));
+        out += &format!(
+            "baseline  {} {}, noise floor {}\n",
+            s.metric,
+            interval(&b.interval),
+            significant(b.noise_floor, 2)
+        );
     }
     if let Some(best) = &s.best {
         let difference = best.difference.as_ref().map_or(String::new(), |d| format!(", difference {}", interval(d)));

@@ -123,7 +123,7 @@ impl Scale {
 
     /// Unlabelled lines between the decades of a logarithmic axis.
     pub fn minor(&self) -> Vec<f64> {
-        if !self.log || self.high - self.low > 8.0 {
+        if !self.log || self.empty || self.high - self.low > 8.0 {
             return Vec::new();
         }
         let decades = self.low.floor() as i32..=self.high.ceil() as i32;
@@ -216,7 +216,7 @@ fn plain(value: f64, step: f64, largest: f64) -> String {
     let text = if value == 0.0 {
         "0".to_string()
     } else if (1e-4..1e6).contains(&largest) && step >= 1e-5 {
-        let decimals = (-step.log10() + 1e-9).ceil().max(0.0) as usize;
+        let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
         format!("{value:.decimals$}")
     } else {
         let digits = (value.abs() / step).log10().max(0.0) + 1e-9;

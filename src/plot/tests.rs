@@ -243,7 +243,7 @@ fn every_figure_is_well_formed_and_no_text_overlaps() {
 fn ticks_are_round_and_enough() {
     let svg = line(&[(0.0, 0.0), (3000.0, 1.0)]).svg();
     let seen = labels(&svg);
-    for expected in ["Title", "a", "x", "y", "0", "1000", "2000", "3000", "0.2", "0.8", "1.0"] {
+    for expected in ["Title", "a", "x", "y", "0", "0.4", "1000", "2000", "3000", "0.2", "0.8", "1.0"] {
         assert!(seen.iter().any(|l| l == expected), "{expected} is not among {seen:?}");
     }
     let log =

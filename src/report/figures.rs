@@ -3,6 +3,7 @@
 use super::curves;
 use crate::analysis::{EffectKind, best_so_far};
 use crate::campaign::{Purpose, Run, State};
+use crate::config::Domain;
 use crate::failure::Class;
 use crate::ids::RunId;
 use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
@@ -19,7 +20,8 @@ const BEST: usize = 2;
 /// Objective of every finished run, and the best single run so far, against the device time settled when it ended.
 pub fn best_so_far_figure(state: &State) -> Drawn {
     let mut finished: Vec<&Run> = state.runs.iter().filter(|r| r.finished.is_some()).collect();
-    finished.sort_by(|a, b| a.finished.partial_cmp(&b.finished).unwrap_or(std::cmp::Ordering::Equal).then(a.id.cmp(&b.id)));
+    finished
+        .sort_by(|a, b| a.finished.partial_cmp(&b.finished).unwrap_or(std::cmp::Ordering::Equal).then(a.id.cmp(&b.id)));
     let mut spent = 0.0;
     let mut points: [Vec<(f64, f64)>; 2] = Default::default();
     let (mut at, mut values) = (Vec::new(), Vec::new());
@@ -36,8 +38,11 @@ pub fn best_so_far_figure(state: &State) -> Drawn {
     let (unit, scale) = time_unit(spent);
     let scaled = |points: &[(f64, f64)]| points.iter().map(|p| (p.0 / scale, p.1)).collect::<Vec<_>>();
     let n = values.iter().flatten().count();
-    let mut figure =
-        Figure::new("Best so far", Axis::linear(format!("device time spent ({unit})")), Axis::linear(metric_label(state)));
+    let mut figure = Figure::new(
+        "Best so far",
+        Axis::linear(format!("device time spent ({unit})")),
+        Axis::linear(metric_label(state)),
+    );
     if let Some(baseline) = &state.baseline {
         figure = figure.with("baseline mean", BASELINE, Mark::Rule(baseline.interval.mean));
     }
@@ -92,7 +97,8 @@ pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
 /// Training loss of the baseline's first run and of the best candidate's, averaged in bins.
 pub fn training_figure(folder: &Path, state: &State) -> Option<Drawn> {
     let baseline = state.runs.iter().find(|r| r.purpose == Purpose::Baseline)?.id;
-    let candidate = state.best().or_else(|| state.contenders().first().copied()).and_then(|c| c.runs.values().next().copied());
+    let candidate =
+        state.best().or_else(|| state.contenders().first().copied()).and_then(|c| c.runs.values().next().copied());
     let mut figure = Figure::new("Training loss", Axis::linear("steps"), Axis::log("training loss"));
     figure = figure.with("baseline", BASELINE, Mark::Line(curves::training(folder, baseline, 100)));
     if let Some(run) = candidate {
@@ -240,7 +246,11 @@ fn time_unit(seconds: f64) -> (&'static str, f64) {
 }
 
 fn is_log(state: &State, parameter: &str) -> bool {
-    state.campaign.space.get(parameter).is_some_and(|p| p.is_log())
+    state
+        .campaign
+        .space
+        .get(parameter)
+        .is_some_and(|p| matches!(p.domain, Domain::LogFloat { .. } | Domain::Int { log: true, .. }))
 }
 
 fn choice(value: &Value) -> String {

@@ -160,6 +160,10 @@ mod tests {
         page.code("\"'<");
         let html = page.finish();
         assert!(!html.contains("<script"), "{html}");
-        assert!(html.contains("&lt;b&gt;") && html.contains("<td class=n>1 &amp; 2</td>") && html.contains("&quot;&#39;&lt;"));
+        assert!(
+            html.contains("&lt;b&gt;")
+                && html.contains("<td class=n>1 &amp; 2</td>")
+                && html.contains("&quot;&#39;&lt;")
+        );
     }
 }

@@ -18,7 +18,7 @@ pub fn page(folder: &Path, state: &State) -> String {
         None => page.finding(&format!("Not concluded yet ({}); this page shows what is known so far.", summary.phase)),
     }
     page.cards(&cards(&summary));
-    let mut figure = |page: &mut Page, (svg, caption): figures::Drawn| page.figure(&svg, &caption);
+    let figure = |page: &mut Page, (svg, caption): figures::Drawn| page.figure(&svg, &caption);
     page.heading("What was found");
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);

@@ -230,7 +230,8 @@ pub fn assignment(assignment: &Assignment) -> String {
         let clash = assignment.keys().filter(|other| other.rsplit('.').next() == Some(last)).count() > 1;
         if clash { path.to_string() } else { last.to_string() }
     };
-    let words: Vec<String> = assignment.iter().map(|(path, value)| format!("{}={}", short(path), value_text(value))).collect();
+    let words: Vec<String> =
+        assignment.iter().map(|(path, value)| format!("{}={}", short(path), value_text(value))).collect();
     words.join(", ")
 }
 
@@ -271,7 +272,10 @@ mod tests {
         let of = |pairs: &[(&str, serde_json::Value)]| {
             assignment(&pairs.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect())
         };
-        assert_eq!(of(&[("optimizer.learning_rate", json!(0.012345)), ("model.width", json!(64))]), "width=64, learning_rate=0.0123");
+        assert_eq!(
+            of(&[("optimizer.learning_rate", json!(0.012345)), ("model.width", json!(64))]),
+            "width=64, learning_rate=0.0123"
+        );
         assert_eq!(of(&[("a.x", json!("relu")), ("b.x", json!(1e-5))]), "a.x=relu, b.x=1.00e-5");
         assert_eq!(of(&[("a.x", json!([64, 64]))]), "x=[64,64]");
     }

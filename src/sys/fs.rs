@@ -305,11 +305,3 @@ pub fn tail(path: &Path, limit: u64) -> String {
     };
     read().unwrap_or_default()
 }
-
-/// Removes a file; an absent one is fine.
-pub fn remove_file(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Problem::io("remove the file", path, &e)),
-        _ => Ok(()),
-    }
-}

@@ -1,0 +1,31 @@
+//! `resume DIR`: goes on with a campaign whose controller ended, adopting the attempts that still run.
+
+use super::folder;
+use super::output::say;
+use super::run::drive;
+use crate::config;
+use crate::problem::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The campaign's folder
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Settings that replace those in its campaign.toml (budget.device_hours=2)
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Say only what went wrong and how it ended
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Goes on.
+pub fn run(args: &ResumeArgs) -> Result<u8> {
+    let state = folder::load(&args.folder)?;
+    let loaded = config::load_campaign(&args.folder.join("campaign.toml"), &args.overrides)?;
+    say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
+    drive(&args.folder, &loaded.value, &state.base, args.quiet)
+}

@@ -1,0 +1,192 @@
+//! `run FILE`: starts a campaign and drives it to its conclusion; and what `resume` and `demo` share with it.
+
+use super::narrate::Narrator;
+use super::output::{self, duration, say};
+use super::pricer::MachinePricer;
+use super::{smoke, status};
+use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World};
+use crate::config::{self, Campaign};
+use crate::engine::thread_environment;
+use crate::exec::LocalExecutor;
+use crate::planner;
+use crate::problem::{Class, Problem, Result};
+use crate::report::{Summary, assignment};
+use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::process;
+use crate::sys::signal::StopFlag;
+use crate::units::DeviceTime;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The campaign, TOML or JSON
+    file: PathBuf,
+    /// Settings that replace the file's: key=value (budget.device_hours=8, planner.kind=random)
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Folder for the campaign [default: its name, in the current folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the first plan and its worst-case cost; run nothing
+    #[arg(long, conflicts_with = "smoke")]
+    dry_run: bool,
+    /// A few steps of the baseline, one save and resume, one evaluation; then stop
+    #[arg(long)]
+    smoke: bool,
+    /// Say only what went wrong and how it ended
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Starts the campaign.
+pub fn run(args: &RunArgs) -> Result<u8> {
+    let loaded = config::load_campaign(&args.file, &args.overrides)?;
+    let campaign = &loaded.value;
+    if args.dry_run {
+        return dry_run(campaign, &loaded.base).map(|()| 0);
+    }
+    if args.smoke {
+        return smoke::run(&campaign.baseline, &loaded.base).map(|()| 0);
+    }
+    let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
+    let clock = SystemClock::default();
+    campaign::create(&folder, campaign, &loaded.base, &clock)?;
+    say(&format!("campaign {} in {}", campaign.name, folder.display()));
+    drive(&folder, campaign, &loaded.base, args.quiet)
+}
+
+/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
+pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, quiet: bool) -> Result<u8> {
+    let clock = SystemClock::default();
+    let pricer = MachinePricer::new(base);
+    let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
+    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);
+    for (name, value) in thread_environment(campaign.baseline.resources.threads) {
+        executor = executor.with_environment(name, &value);
+    }
+    let sampler = planner::sampler(&campaign.planner);
+    let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
+    let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
+    let world =
+        World { pricer: &pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])?;
+    match finish {
+        Finish::Concluded(conclusion) => {
+            let state = campaign::load(folder)?;
+            finished(folder, &state);
+            Ok(match conclusion.reason {
+                Reason::BaselineFailed => Class::Failed.exit_code(),
+                Reason::BudgetSpent if campaign.objective.goal.is_some() => Class::BudgetSpent.exit_code(),
+                _ => 0,
+            })
+        }
+        Finish::Left { live } => {
+            say(&format!(
+                "left; {live} attempt(s) go on without a controller\n  go on:     nanoresearch resume {0}\n  end them:  \
+                 nanoresearch cancel --in {0} && nanoresearch resume {0}",
+                folder.display()
+            ));
+            Ok(if stop.interrupts() > 0 { 130 } else { 143 })
+        }
+    }
+}
+
+/// The last word: finding, cost, where to look.
+fn finished(folder: &Path, state: &State) {
+    let summary = Summary::of(state);
+    if let Some(conclusion) = &summary.conclusion {
+        output::print(&format!("finding   {}\n", conclusion.sentence));
+        output::print(&format!("ended     because {}\n", conclusion.reason.words()));
+    }
+    if let Some(b) = &summary.baseline {
+        output::print(&format!("baseline  {} {}\n", summary.metric, status::interval(&b.interval)));
+    }
+    if let Some(best) = &summary.best {
+        let own = best.own.as_ref().map_or(String::new(), status::interval);
+        output::print(&format!("best      {} {own}: {}\n", summary.metric, assignment(&best.assignment)));
+    }
+    let total = summary.runs.len();
+    output::print(&format!("cost      {total} runs, {}\n", summary.budget.words()));
+    output::print(&format!("report    {}\n", folder.join("report.html").display()));
+}
+
+/// Turns two Ctrl-C within three seconds into leaving; the first one only says what would happen.
+struct Interrupts {
+    stop: StopFlag,
+    clock: SystemClock,
+    first: Option<(usize, f64)>,
+}
+
+const SECOND_WITHIN: f64 = 3.0;
+
+impl Observer for Interrupts {
+    fn on_event(&mut self, _state: &State, _event: &campaign::Event) {}
+
+    fn on_tick(&mut self, state: &State) {
+        let now = self.clock.monotonic();
+        let count = self.stop.interrupts();
+        match self.first {
+            Some((seen, since)) if count > seen && now - since <= SECOND_WITHIN => self.stop.request(),
+            Some((seen, _)) if count == seen => {}
+            None if count == 0 => {}
+            _ => {
+                self.first = Some((count, now));
+                say(&format!(
+                    "\n{} attempt(s) under way go on if this controller leaves; press Ctrl-C again within 3 s to leave,\n\
+                     or end them with `nanoresearch cancel`",
+                    state.live().count()
+                ));
+            }
+        }
+    }
+}
+
+/// The first plan and what it may cost at most.
+fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
+    let pricer = MachinePricer::new(base);
+    let price = pricer.price(&campaign.baseline)?;
+    let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
+    let budget = DeviceTime::from_hours(campaign.budget.device_hours);
+    let seeds = campaign.seeds.baseline;
+    let worst = reserved.times(seeds);
+    output::print(&format!(
+        "campaign   {}\nquestion   {}\nbudget     {budget}\nbaseline   {seeds} seeds, about {} a run (80% below {}), {} steps, {}\n\
+         worst case {} reserved for each attempt, {} for the baseline ({:.0}% of the budget)\n",
+        campaign.name,
+        campaign.question,
+        duration(price.seconds),
+        duration(price.high_seconds),
+        price.steps,
+        price.memory,
+        reserved.time,
+        worst.time,
+        100.0 * worst.time.seconds() / budget.seconds().max(f64::MIN_POSITIVE),
+    ));
+    if !worst.time.le(&budget) {
+        output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
+    }
+    let expected = price.seconds * (seeds + campaign.seeds.finalists * (campaign.seeds.confirm - 1)) as f64;
+    let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
+    output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
+    output::print(&format!("planner    {:?}, first proposals:\n", campaign.planner.kind));
+    let sampler = planner::sampler(&campaign.planner);
+    let mut seen: Vec<planner::Observation> = Vec::new();
+    for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
+        let accept = |assignment: &planner::Assignment| match campaign.baseline.with(assignment) {
+            Ok(experiment) => planner::satisfies(&campaign.constraints, &|path| experiment.get(path)),
+            Err(_) => false,
+        };
+        let Some(proposal) = sampler.propose(&campaign.space, &seen, index, &accept) else { break };
+        let cost = match campaign.baseline.with(&proposal).and_then(|e| pricer.price(&e)) {
+            Ok(price) => duration(price.seconds),
+            Err(problem) => format!("not possible: {}", problem.what),
+        };
+        output::print(&format!("  {index:>2}  {cost:<10} {}\n", assignment(&proposal)));
+        seen.push(planner::Observation { assignment: proposal, value: None, failed: false });
+    }
+    output::print("nothing was run\n");
+    Ok(())
+}
