@@ -31,16 +31,12 @@ pub struct Args {
 /// Trains, shows progress on a terminal, and prints the result; 75 means checkpointed and to be resumed.
 pub fn run(args: &Args) -> Result<u8> {
     let loaded = load_experiment(&args.file, &args.overrides)?;
-    let stop = StopFlag::for_terminal()
-        .map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")).remedy("see the system's message above"))?;
+    let stop = StopFlag::for_terminal().map_err(|e| {
+        Problem::failed(format!("signals cannot be caught: {e}")).remedy("see the system's message above")
+    })?;
     let mut progress = Progress::default();
-    let here = Here {
-        experiment: &loaded.value,
-        base: &loaded.base,
-        folder: &args.out,
-        resume: args.resume,
-        stop: &stop,
-    };
+    let here =
+        Here { experiment: &loaded.value, base: &loaded.base, folder: &args.out, resume: args.resume, stop: &stop };
     let outcome = train_here(&here, &mut progress);
     progress.finish();
     let outcome = outcome?;

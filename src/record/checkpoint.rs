@@ -124,7 +124,11 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     if hash != info.state_hash {
         return Err(damaged(
             &state_path,
-            format!("its BLAKE3 hash is {hash} ({} bytes) but the checkpoint recorded {}", state.len(), info.state_hash),
+            format!(
+                "its BLAKE3 hash is {hash} ({} bytes) but the checkpoint recorded {}",
+                state.len(),
+                info.state_hash
+            ),
         ));
     }
     let tensors = from_safetensors(&state, &state_path)?;

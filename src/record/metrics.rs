@@ -75,11 +75,9 @@ impl Metrics {
             Metrics::Train { loss, lr, grad_norm, timing: t, .. } => {
                 bad(&[("loss", *loss), ("lr", *lr), ("grad_norm", *grad_norm)]).or_else(|| timing(t))
             }
-            Metrics::Eval { metrics, timing: t, .. } => metrics
-                .iter()
-                .find(|(_, v)| !v.is_finite())
-                .map(|(name, v)| (name.as_str(), *v))
-                .or_else(|| timing(t)),
+            Metrics::Eval { metrics, timing: t, .. } => {
+                metrics.iter().find(|(_, v)| !v.is_finite()).map(|(name, v)| (name.as_str(), *v)).or_else(|| timing(t))
+            }
         }
     }
 }
@@ -145,9 +143,9 @@ pub fn parse_metrics(bytes: &[u8], place: &str) -> Result<Vec<Metrics>> {
     lines
         .map(|(index, line)| {
             serde_json::from_slice(line).map_err(|e| {
-                Problem::usage(format!("not a metrics record: {e}"))
-                    .at(format!("{place}:{}", index + 1))
-                    .remedy("the file is damaged or written by a newer nanoresearch: restore it, or run the attempt again")
+                Problem::usage(format!("not a metrics record: {e}")).at(format!("{place}:{}", index + 1)).remedy(
+                    "the file is damaged or written by a newer nanoresearch: restore it, or run the attempt again",
+                )
             })
         })
         .collect()

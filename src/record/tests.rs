@@ -162,11 +162,8 @@ fn checkpoints_are_read_back_bit_for_bit_and_equal_states_have_equal_files() {
     let read = read_checkpoint(&path).unwrap();
     assert_eq!(read.tensors, tensors());
     assert!(read.tensors["blocks.0/w"].1[1].is_sign_negative(), "minus zero stays minus zero");
-    let expected = CheckpointInfo {
-        state_hash: read.info.state_hash.clone(),
-        checksum: read.info.checksum.clone(),
-        ..info(12)
-    };
+    let expected =
+        CheckpointInfo { state_hash: read.info.state_hash.clone(), checksum: read.info.checksum.clone(), ..info(12) };
     assert_eq!(read.info, expected);
     let other = write_checkpoint(folder.path(), &tensors(), info(13)).unwrap();
     let bytes = |p: &Path| std::fs::read(p.join("state.safetensors")).unwrap();
@@ -190,10 +187,8 @@ fn pruning_keeps_the_latest_and_the_best_and_nothing_is_left_lying_about() {
     assert_eq!(clean_checkpoints(folder.path()).unwrap(), 1);
     prune_checkpoints(folder.path(), 0, None).unwrap();
     assert_eq!(list_checkpoints(folder.path()).unwrap().len(), 1, "the latest is never removed");
-    let mut names: Vec<String> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["step-100000000", "step-3.damaged"]);
     assert_eq!(list_checkpoints(&folder.path().join("absent")).unwrap(), []);

@@ -45,10 +45,9 @@ mod tests {
     #[test]
     fn the_schedule_scales_the_peak() {
         let mut experiment = toy::experiment(10, 0);
-        experiment.schedule = serde_json::from_value(
-            serde_json::json!({"shape": "linear", "warmup_fraction": 0.2, "final_scale": 0.0}),
-        )
-        .unwrap();
+        experiment.schedule =
+            serde_json::from_value(serde_json::json!({"shape": "linear", "warmup_fraction": 0.2, "final_scale": 0.0}))
+                .unwrap();
         let rates: Vec<f64> = (0..10).map(|s| step_inputs(&experiment, s, 10).learning_rate).collect();
         let peak = 0.05;
         assert_eq!(rates[0], peak * 0.5);

@@ -150,9 +150,7 @@ impl Engine for ToyEngine {
         self.gradient = vec![0.0; FEATURES];
         Ok(match self.fail {
             Some((step, Failure::Nan)) if step == inputs.step => StepOutput { loss_sum: f64::NAN, grad_norm },
-            Some((step, Failure::Infinite)) if step == inputs.step => {
-                StepOutput { loss_sum, grad_norm: f64::INFINITY }
-            }
+            Some((step, Failure::Infinite)) if step == inputs.step => StepOutput { loss_sum, grad_norm: f64::INFINITY },
             _ => StepOutput { loss_sum, grad_norm },
         })
     }

@@ -104,7 +104,8 @@ fn what_is_wrong_is_refused_with_its_paragraph() {
     };
     let message = refused(&|folder| std::fs::write(folder.join("attempt.json"), "{").unwrap());
     assert!(message.contains("not an attempt's specification"), "{message}");
-    let message = refused(&|folder| AttemptSpec { key: RunKey("other".into()), ..spec(experiment(5)) }.write(folder).unwrap());
+    let message =
+        refused(&|folder| AttemptSpec { key: RunKey("other".into()), ..spec(experiment(5)) }.write(folder).unwrap());
     assert!(message.contains("is not the one that the attempt was planned with"), "{message}");
     let message = refused(&|folder| {
         let mut large = experiment(5);

@@ -85,8 +85,11 @@ fn sigterm_checkpoints_with_exit_code_75_and_the_rest_is_the_same() {
     // No periodic checkpoints: the one that is there afterwards is the signal's.
     write_experiment(folder.path(), "");
     let quiet = std::fs::read_to_string(folder.path().join("experiment.toml")).unwrap();
-    std::fs::write(folder.path().join("experiment.toml"), quiet.replace("checkpoint_every = 3", "checkpoint_every = 0"))
-        .unwrap();
+    std::fs::write(
+        folder.path().join("experiment.toml"),
+        quiet.replace("checkpoint_every = 3", "checkpoint_every = 0"),
+    )
+    .unwrap();
     assert!(start(folder.path(), "whole").wait().unwrap().success());
     let out = folder.path().join("stopped");
     let mut child = start(folder.path(), "stopped");
