@@ -5,9 +5,7 @@
 
 use super::events::{Event, NextStep, RunResult};
 use super::ledger::{Amount, Ledger};
-use super::state::{
-    Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State,
-};
+use super::state::{Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 use crate::config::Campaign;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
@@ -104,7 +102,9 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
     state.events += 1;
     match event {
         Event::Created { .. } => return Err(inconsistent("it creates the campaign twice")),
-        Event::ControllerStarted { version } => state.decided(None, None, format!("a controller ({version}) took over")),
+        Event::ControllerStarted { version } => {
+            state.decided(None, None, format!("a controller ({version}) took over"))
+        }
         Event::ControllerStopped { why } => state.decided(None, None, format!("the controller left: {why}")),
         Event::Edited { campaign, changes } => {
             let (time_budget, dollars) = budget(campaign);
@@ -120,7 +120,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 confirm: *confirm,
                 downscaled: downscaled.clone(),
             });
-            let given_up: Vec<String> = downscaled.iter().map(|d| format!(", {} instead of {}", d.to, d.from)).collect();
+            let given_up: Vec<String> =
+                downscaled.iter().map(|d| format!(", {} instead of {}", d.to, d.from)).collect();
             let text = format!(
                 "the budget holds {} baseline seeds and confirmations over {confirm}{}",
                 seeds.len(),
@@ -211,7 +212,9 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
         Event::RecoveryDecided { id, next, why } => {
             let run = state.run_mut(id.run)?;
             if run.attempts.last().is_none_or(|a| a.id != *id || a.ended.is_none()) {
-                return Err(inconsistent(&format!("a recovery from attempt {id}, which is not the last to have ended")));
+                return Err(inconsistent(&format!(
+                    "a recovery from attempt {id}, which is not the last to have ended"
+                )));
             }
             if let NextStep::Retry { wall_seconds, memory, micro_batch, .. } = next {
                 run.limits = Limits { wall_seconds: *wall_seconds, memory: *memory, micro_batch: *micro_batch };
@@ -246,8 +249,11 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
         }
         Event::BaselineEstablished { values, interval, floor } => {
             state.baseline = Some(Baseline { values: values.clone(), interval: *interval, floor: *floor });
-            let text =
-                format!("baseline {} {interval:.4} over {} seeds; noise floor {floor:.4}", state.metric(), values.len());
+            let text = format!(
+                "baseline {} {interval:.4} over {} seeds; noise floor {floor:.4}",
+                state.metric(),
+                values.len()
+            );
             state.decided(None, None, text);
         }
         Event::SearchEnded { reason, why } => {

@@ -26,12 +26,14 @@ pub fn changes(old: &Campaign, new: &Campaign) -> Result<Vec<String>> {
         let text = format!("{key} from {} to {}", show(before), show(after));
         let free = FREE.iter().any(|f| key == f || key.strip_prefix(f).is_some_and(|rest| rest.starts_with('.')));
         if !free {
-            return Err(Problem::usage(format!("`{text}` would make the results so far incomparable with the next ones"))
-                .at("campaign.toml")
-                .remedy(format!(
-                    "undo that change, or start a new campaign in another folder; these keys may change: {}",
-                    FREE.join(", ")
-                )));
+            return Err(Problem::usage(format!(
+                "`{text}` would make the results so far incomparable with the next ones"
+            ))
+            .at("campaign.toml")
+            .remedy(format!(
+                "undo that change, or start a new campaign in another folder; these keys may change: {}",
+                FREE.join(", ")
+            )));
         }
         found.push(text);
     }

@@ -47,7 +47,8 @@ pub fn judge(state: &State, candidate: &Candidate, remark: Option<&str>) -> Even
     let mut failed = false;
     for (seed, run) in candidate.runs.iter().filter_map(|(seed, id)| Some((seed, state.run(*id)?))) {
         failed |= matches!(run.result, Some(RunResult::Failed { .. }));
-        if let (Some(value), Some(base)) = (state.value(run), state.baseline.as_ref().and_then(|b| b.values.get(seed))) {
+        if let (Some(value), Some(base)) = (state.value(run), state.baseline.as_ref().and_then(|b| b.values.get(seed)))
+        {
             own.push(value);
             reference.push(*base);
         }
@@ -102,7 +103,8 @@ pub fn goal_suspect(state: &State) -> Option<Event> {
     let goal = state.campaign.objective.goal?;
     let beyond = |c: &&Candidate| c.standing == Standing::Screened && c.value.is_some_and(|v| state.better(v, goal));
     let suspect = state.contenders().into_iter().find(beyond)?;
-    let why = format!("its {} of {:.4} lies beyond the goal of {goal}", state.metric(), suspect.value.unwrap_or(f64::NAN));
+    let why =
+        format!("its {} of {:.4} lies beyond the goal of {goal}", state.metric(), suspect.value.unwrap_or(f64::NAN));
     Some(Event::FinalistChosen { index: suspect.index, why })
 }
 
@@ -113,7 +115,12 @@ pub fn finalists(state: &State) -> Vec<Event> {
         .filter(|(_, c)| c.standing == Standing::Screened)
         .map(|(rank, c)| Event::FinalistChosen {
             index: c.index,
-            why: format!("number {} by {} on the first seed ({:.4})", rank + 1, state.metric(), c.value.unwrap_or(f64::NAN)),
+            why: format!(
+                "number {} by {} on the first seed ({:.4})",
+                rank + 1,
+                state.metric(),
+                c.value.unwrap_or(f64::NAN)
+            ),
         })
         .collect()
 }

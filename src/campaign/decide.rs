@@ -16,13 +16,13 @@
 //! What does not fit while attempts are under way waits for their refunds; it is downscaled, or given up, only when
 //! nothing is left to wait for.
 
+use super::Pricer;
 use super::conclude;
 use super::downscale::{self, Plan};
 use super::events::{Downscaled, Event, Price, Purpose, Reason, RunResult};
 use super::recovery;
 use super::room::{self, Need};
 use super::state::{Candidate, Halt, Limits, Run, Scope, Standing, State};
-use super::Pricer;
 use crate::config::{Downscale, Experiment};
 use crate::ids::{AttemptId, RunId};
 use crate::planner::{self, Assignment, Sampler};
@@ -265,7 +265,8 @@ impl Mind<'_> {
     fn confirmations(&self) -> Result<Option<Vec<Event>>> {
         for candidate in self.state.candidates.iter().filter(|c| c.standing == Standing::Confirming) {
             let Some(screening) = candidate.runs.values().next().and_then(|id| self.state.run(*id)) else { continue };
-            let Some(seed) = self.state.confirmation_seeds().into_iter().find(|s| !candidate.runs.contains_key(s)) else {
+            let Some(seed) = self.state.confirmation_seeds().into_iter().find(|s| !candidate.runs.contains_key(s))
+            else {
                 continue;
             };
             let index = candidate.index;
@@ -287,7 +288,11 @@ impl Mind<'_> {
                 return Ok(Some(Vec::new()));
             }
             // Nothing is left to wait for: it is judged by the seeds it has.
-            return Ok(Some(vec![conclude::judge(self.state, candidate, Some("the budget holds no further seed of it"))]));
+            return Ok(Some(vec![conclude::judge(
+                self.state,
+                candidate,
+                Some("the budget holds no further seed of it"),
+            )]));
         }
         Ok(None)
     }
@@ -296,7 +301,9 @@ impl Mind<'_> {
     fn take_up(&self, candidate: &Candidate) -> Result<Vec<Event>> {
         let (state, index) = (self.state, candidate.index);
         let reject = |reason: String| Ok(vec![Event::ProposalRejected { index, reason }]);
-        let Some(seed) = state.screening_seed() else { return reject("the baseline has no value to compare with".into()) };
+        let Some(seed) = state.screening_seed() else {
+            return reject("the baseline has no value to compare with".into());
+        };
         let experiment = match self.scope.baseline.with(&candidate.assignment) {
             Ok(experiment) => experiment,
             Err(problem) => return reject(problem.what),
@@ -318,7 +325,8 @@ impl Mind<'_> {
             let limits = Limits::first(&plan.experiment, &plan.price);
             room::fits(state, Need::run(state, &limits) + room::kept_back(state, plan.confirm, Some(&limits)))
         };
-        let plan = Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
+        let plan =
+            Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
         if !fits(&plan) && self.live > 0 {
             return Ok(Vec::new());
         }

@@ -140,8 +140,8 @@ fn half_model(model: &ModelSpec) -> Option<ModelSpec> {
             let mut small = cnn.clone();
             small.widths = halves(&cnn.widths)?;
             for stage in &mut small.stages {
-                stage.channels = half(stage.channels)
-                    .filter(|c| cnn.norm_groups == 0 || c.is_multiple_of(cnn.norm_groups))?;
+                stage.channels =
+                    half(stage.channels).filter(|c| cnn.norm_groups == 0 || c.is_multiple_of(cnn.norm_groups))?;
             }
             Some(ModelSpec::Cnn(small))
         }

@@ -6,6 +6,7 @@
 //! that follows from it is done, and applied by the function that a restart uses.
 //! Boundary: decides nothing; never waits for anything but its own short naps.
 
+use super::Pricer;
 use super::apply::apply;
 use super::changes::changes;
 use super::decide::{Advice, decide};
@@ -13,7 +14,6 @@ use super::events::{Conclusion, Event, EvidenceSummary, Reason};
 use super::ledger::Amount;
 use super::placement::{self, Request};
 use super::state::{Halt, State};
-use super::Pricer;
 use crate::config::{self, Campaign};
 use crate::exec::{Executor, Launch, Status};
 use crate::failure;

@@ -139,7 +139,8 @@ impl Ledger {
 
     /// What is neither reserved nor settled. Without a dollar limit the dollar column is the largest number.
     pub fn free(&self) -> Amount {
-        let limit = Amount { time: self.budget_time, dollars: self.budget_dollars.unwrap_or(Dollars { micro: u64::MAX }) };
+        let limit =
+            Amount { time: self.budget_time, dollars: self.budget_dollars.unwrap_or(Dollars { micro: u64::MAX }) };
         limit.saturating_sub(self.committed())
     }
 

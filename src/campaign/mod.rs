@@ -10,14 +10,14 @@
 
 pub mod apply;
 mod changes;
+mod conclude;
 pub mod decide;
 pub mod downscale;
 mod driver;
-mod conclude;
-mod recovery;
 pub mod events;
 pub mod ledger;
 pub mod placement;
+mod recovery;
 pub mod results;
 mod room;
 pub mod state;

@@ -69,7 +69,9 @@ fn changed(run: &Run, limits: Limits, change: Change) -> Option<(Limits, String)
             let now = if limits.micro_batch == 0 { batch } else { limits.micro_batch };
             // The largest divisor of the batch that is at most half of the present micro-batch.
             match (1..=now / 2).rev().find(|m| batch.is_multiple_of(*m)) {
-                Some(micro_batch) => Some((Limits { micro_batch, ..limits }, format!(", {micro_batch} samples at once"))),
+                Some(micro_batch) => {
+                    Some((Limits { micro_batch, ..limits }, format!(", {micro_batch} samples at once")))
+                }
                 None => more_memory(limits, 1.5),
             }
         }

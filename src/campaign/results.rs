@@ -37,8 +37,8 @@ fn candidate<'a>(state: &'a State, run: &Run) -> Option<&'a Candidate> {
 }
 
 fn status(state: &State, run: &Run) -> &'static str {
-    let confirmed = candidate(state, run)
-        .is_some_and(|c| matches!(c.standing, Standing::Judged { verdict: Verdict::Better, .. }));
+    let confirmed =
+        candidate(state, run).is_some_and(|c| matches!(c.standing, Standing::Judged { verdict: Verdict::Better, .. }));
     match (&run.result, run.purpose) {
         (Some(RunResult::Failed { .. }), _) => "crash",
         (_, Purpose::Baseline) => "keep",
@@ -51,7 +51,8 @@ fn describe(state: &State, run: &Run) -> String {
     let mut text = match candidate(state, run) {
         None => "baseline".to_string(),
         Some(candidate) => {
-            let values: Vec<String> = candidate.assignment.iter().map(|(path, value)| format!("{path}={value}")).collect();
+            let values: Vec<String> =
+                candidate.assignment.iter().map(|(path, value)| format!("{path}={value}")).collect();
             format!("candidate {}: {}", candidate.index, values.join(" "))
         }
     };

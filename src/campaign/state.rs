@@ -379,8 +379,7 @@ impl State {
             failed: c.value.is_none(),
         });
         let pending = self.candidates.iter().filter(|c| c.index < index && !seen.contains(&c.index));
-        let pending =
-            pending.map(|c| Observation { assignment: c.assignment.clone(), value: None, failed: false });
+        let pending = pending.map(|c| Observation { assignment: c.assignment.clone(), value: None, failed: false });
         finished.chain(pending).collect()
     }
 
@@ -428,8 +427,9 @@ impl State {
     pub fn why(&self, id: RunId) -> Vec<&Decision> {
         let serves = |c: &Candidate| c.runs.values().any(|r| *r == id);
         let candidates: Vec<u64> = self.candidates.iter().filter(|c| serves(c)).map(|c| c.index).collect();
-        let about =
-            |d: &&Decision| d.run == Some(id) || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)));
+        let about = |d: &&Decision| {
+            d.run == Some(id) || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)))
+        };
         self.decisions.iter().filter(about).collect()
     }
 }

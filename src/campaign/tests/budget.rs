@@ -40,7 +40,10 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
     let (halved, state) = scope(6.0 * 8.4, "\"steps\", \"seeds\"");
     let halved = halved.unwrap();
     assert_eq!(steps(&halved.baseline), 100);
-    assert_eq!((halved.downscaled.len(), halved.downscaled[0].from.as_str(), halved.downscaled[0].to.as_str()), (1, "200 steps", "100 steps"));
+    assert_eq!(
+        (halved.downscaled.len(), halved.downscaled[0].from.as_str(), halved.downscaled[0].to.as_str()),
+        (1, "200 steps", "100 steps")
+    );
     assert!(state.runs.iter().all(|r| steps(&r.experiment) == 100), "candidates are compared at the same length");
     assert!(state.decisions.iter().any(|d| d.text.contains("100 steps instead of 200 steps")));
     // Confirmation seeds go first, then the baseline's.

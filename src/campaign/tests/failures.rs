@@ -18,7 +18,8 @@ fn checkpoint(folder: &Path, step: u64, complete: bool) {
 }
 
 fn metrics(folder: &Path, steps: std::ops::RangeInclusive<u64>, torn: bool) {
-    let mut text: String = steps.map(|s| format!("{{\"kind\":\"train\",\"step\":{s},\"by\":{:?}}}\n", folder)).collect();
+    let mut text: String =
+        steps.map(|s| format!("{{\"kind\":\"train\",\"step\":{s},\"by\":{:?}}}\n", folder)).collect();
     if torn {
         text.push_str("{\"kind\":\"tra");
     }
@@ -26,11 +27,17 @@ fn metrics(folder: &Path, steps: std::ops::RangeInclusive<u64>, torn: bool) {
 }
 
 /// One run of a candidate under `script`, after a quiet baseline.
-fn one_candidate(changes: &str, mut script: impl FnMut(&AttemptSpec, &Path) -> Play + 'static) -> (State, Vec<AttemptSpec>, Lab) {
+fn one_candidate(
+    changes: &str,
+    mut script: impl FnMut(&AttemptSpec, &Path) -> Play + 'static,
+) -> (State, Vec<AttemptSpec>, Lab) {
     let campaign = campaign(changes);
-    let (seen, script) = remembering(move |spec, folder| {
-        if learning_rate(&spec.experiment) == 0.01 { completes(spec) } else { script(spec, folder) }
-    });
+    let (seen, script) =
+        remembering(
+            move |spec, folder| {
+                if learning_rate(&spec.experiment) == 0.01 { completes(spec) } else { script(spec, folder) }
+            },
+        );
     let lab = Lab::new(&campaign, script);
     lab.drive_with(&campaign, &Listed(vec![0.001])).0.unwrap();
     let candidates = seen.borrow().iter().filter(|s| learning_rate(&s.experiment) != 0.01).cloned().collect();
@@ -178,7 +185,10 @@ fn a_finalist_whose_repetition_fails_is_not_confirmed() {
     assert_eq!(state.best().unwrap().index, 1);
     let Standing::Judged { why, .. } = &state.candidates[0].standing else { panic!() };
     assert!(why.contains("failed"), "{why}");
-    assert!(!state.runs.iter().any(|r| r.purpose == Purpose::Confirm { index: 0 } && r.seed == 3), "no seed after that");
+    assert!(
+        !state.runs.iter().any(|r| r.purpose == Purpose::Confirm { index: 0 } && r.seed == 3),
+        "no seed after that"
+    );
 }
 
 #[test]

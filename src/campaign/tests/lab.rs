@@ -181,8 +181,8 @@ impl Lab {
     pub fn new(campaign: &Campaign, mut script: impl FnMut(&AttemptSpec, &Path) -> Play + 'static) -> Self {
         // Campaigns wait for the disk at every event; in memory that takes no time.
         let memory = Path::new("/dev/shm");
-        let temporary =
-            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a temporary folder");
+        let temporary = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+            .expect("a temporary folder");
         let folder = temporary.path().join("campaign");
         let clock: &'static FakeClock = Box::leak(Box::default());
         let play = move |launch: &Launch| {

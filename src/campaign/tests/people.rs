@@ -66,7 +66,8 @@ fn cancel_kills_and_a_resumed_run_is_not_charged_for_it() {
     let Finish::Concluded(conclusion) = drive_asking(&lab, &campaign, Request::Cancel, 5) else { panic!() };
     assert_eq!(conclusion.reason, Reason::Cancelled);
     let state = lab.check();
-    let cancelled = state.runs.iter().flat_map(|r| &r.attempts).filter_map(|a| a.ended.as_ref()).filter(|e| e.cancelled);
+    let cancelled =
+        state.runs.iter().flat_map(|r| &r.attempts).filter_map(|a| a.ended.as_ref()).filter(|e| e.cancelled);
     assert!(cancelled.count() >= 1);
     assert!(state.runs.iter().any(|r| r.result.is_none()), "a cancelled run has no result yet");
     let conclusion = lab.conclude(&campaign);

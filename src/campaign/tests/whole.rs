@@ -111,15 +111,18 @@ fn a_goal_ends_the_search_as_soon_as_it_is_confirmed() {
 #[test]
 fn smaller_is_better_where_the_metric_says_so() {
     let campaign = campaign("objective = { metric = \"loss\" }");
-    let lab = Lab::new(&campaign, |spec, _| {
-        Play::completes(1.0, &[("loss", 1.0 - super::lab::accuracy(&spec.experiment))])
-    });
+    let lab =
+        Lab::new(&campaign, |spec, _| Play::completes(1.0, &[("loss", 1.0 - super::lab::accuracy(&spec.experiment))]));
     let (_, _) = lab.drive_with(&campaign, &Listed(vec![0.001, 0.2, 0.05]));
     let state = lab.check();
     assert_eq!(state.best().unwrap().index, 1);
     assert!(state.conclusion.as_ref().unwrap().sentence.contains("lowers loss"));
     let observations = state.observations(3, 3);
-    assert!(observations.iter().all(|o| o.value == state.candidates.iter().find(|c| c.assignment == o.assignment).unwrap().value));
+    assert!(
+        observations
+            .iter()
+            .all(|o| o.value == state.candidates.iter().find(|c| c.assignment == o.assignment).unwrap().value)
+    );
 }
 
 #[test]
