@@ -1,6 +1,6 @@
 //! How good the predictions are: every preset predicted, then measured.
 
-use super::calibrate::profile;
+use super::calibrate::{Family, profile};
 use super::measure::measure;
 use crate::config::{self, DataShape, EngineKind, InputShape, ModelSpec, TargetShape};
 use crate::cost::predict;
@@ -37,7 +37,6 @@ impl Accuracy {
 
 /// Predicts and measures every preset at two batch sizes.
 pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> Result<Vec<Accuracy>> {
-    let profile = profile(kind, threads, say)?;
     let mut rows = Vec::new();
     for (name, _) in config::presets() {
         for batch_size in [16, 64] {
@@ -52,6 +51,7 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
             );
             let mut experiment = config::parse_experiment(&text, name, &[])?;
             experiment.resources.engine = kind;
+            let profile = profile(kind, threads, Family::of(&experiment.model), say)?;
             let shape = usual_shape(name, &experiment.model);
             say(&format!("measuring {name}, batch {batch_size}"));
             let measured = measure(&experiment, &shape, 1.0)?;

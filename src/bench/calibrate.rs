@@ -1,11 +1,13 @@
 //! A throughput profile of this machine: small programs of every kind, timed once and kept in the cache.
 
 use super::measure::{Measured, measure};
-use crate::config::{DataShape, EngineKind, InputShape, TargetShape, parse_experiment};
+use crate::config::{DataShape, EngineKind, InputShape, ModelSpec, TargetShape, parse_experiment};
 use crate::cost::{Machine, Sample, ThroughputProfile, fit};
 use crate::data::Dataset;
 use crate::engine;
+use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
+use crate::record::{AttemptSpec, FORMAT};
 use crate::sys::clock::{Clock, Stopwatch, SystemClock};
 use crate::sys::http::FakeFetch;
 use crate::sys::process::{self, DetachedChild};
@@ -15,58 +17,101 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// Seconds spent on each of the programs' families.
-const SECONDS_EACH: f64 = 0.15;
+/// Seconds spent on each of the measured models, where they are fast enough for several repetitions.
+const SECONDS_EACH: f64 = 0.1;
 
-/// What is measured: input shape, target shape, the lines of `[model]`, batch size. Chosen to span the sizes and the
-/// ops of the presets without being any of them.
-const FAMILIES: &[(&str, &str, usize)] = &[
-    ("pixels 64", "kind = \"mlp\"\nwidths = [48]", 64),
-    ("pixels 64", "kind = \"mlp\"\nwidths = [320, 320]\nactivation = \"gelu\"", 64),
-    ("pixels 784", "kind = \"mlp\"\nwidths = [200]", 64),
-    ("pixels 784", "kind = \"mlp\"\nwidths = [512, 256]\nnorm = \"layer\"\ndropout = 0.2\nactivation = \"gelu\"", 64),
-    ("pixels 64", "kind = \"mlp\"\nwidths = [96, 96, 96]\nresidual = true\nnorm = \"layer\"\ndropout = 0.1", 32),
-    ("text 65", "kind = \"gpt\"\ndepth = 1\nwidth = 64\nheads = 4\ncontext = 32", 16),
-    ("text 65", "kind = \"gpt\"\ndepth = 2\nwidth = 128\nheads = 4\ncontext = 64", 16),
-    ("text 65", "kind = \"gpt\"\ndepth = 1\nwidth = 256\nheads = 4\ncontext = 128", 8),
-    ("text 65", "kind = \"gpt\"\ndepth = 1\nwidth = 384\nheads = 6\ncontext = 256", 4),
-    (
-        "text 65",
-        "kind = \"gpt\"\ndepth = 2\nwidth = 96\nheads = 6\nkv_heads = 2\ncontext = 64\nnorm = \"rms\"\n\
-         positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true\nbias = false",
-        16,
-    ),
-    (
-        "text 65",
-        "kind = \"gpt\"\ndepth = 1\nwidth = 256\nheads = 8\nkv_heads = 4\ncontext = 128\nnorm = \"rms\"\n\
-         positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true\nbias = false",
-        8,
-    ),
-    (
-        "pairs 97",
-        "kind = \"gpt\"\ndepth = 1\nwidth = 128\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",
-        256,
-    ),
-    (
-        "pairs 97",
-        "kind = \"gpt\"\ndepth = 2\nwidth = 96\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",
-        512,
-    ),
-    ("image 8", "kind = \"cnn\"\nstages = [{ channels = 16, pool = \"none\" }, { channels = 32 }]\nwidths = [64]", 64),
-    ("image 8", "kind = \"cnn\"\nstages = [{ channels = 48, pool = \"max\" }, { channels = 64 }]\nwidths = []", 32),
-    (
-        "image 16",
-        "kind = \"cnn\"\nstages = [{ channels = 16, convs = 2, pool = \"mean\" }, { channels = 32 }]\nresidual = true\n\
-         norm_groups = 4\nhead = \"mean\"\nwidths = []",
-        32,
-    ),
-    (
-        "image 8",
-        "kind = \"cnn\"\nstages = [{ channels = 32, convs = 2, pool = \"max\" }]\nresidual = true\nnorm_groups = 8\n\
-         head = \"mean\"\nwidths = [32]",
-        64,
-    ),
-];
+/// A family of models. Each has a profile of its own, so that a campaign of perceptrons does not wait for transformers
+/// to be measured, and the spread is that of its own kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Fully connected networks.
+    Mlp,
+    /// Transformers.
+    Gpt,
+    /// Convolutional networks.
+    Cnn,
+}
+
+impl Family {
+    /// The family of a model.
+    pub fn of(model: &ModelSpec) -> Self {
+        match model {
+            ModelSpec::Mlp(_) => Family::Mlp,
+            ModelSpec::Gpt(_) => Family::Gpt,
+            ModelSpec::Cnn(_) => Family::Cnn,
+        }
+    }
+
+    /// What is measured: data, the lines of `[model]`, batch size. Chosen to span the sizes and the ops of the presets
+    /// without being any of them.
+    fn probes(self) -> &'static [(&'static str, &'static str, usize)] {
+        match self {
+            Family::Mlp => &[
+                ("pixels 64", "widths = [48]", 64),
+                ("pixels 64", "widths = [192]\nactivation = \"tanh\"\ndropout = 0.2", 32),
+                ("pixels 64", "widths = [320, 320]\nactivation = \"gelu\"", 64),
+                ("pixels 784", "widths = [200]", 48),
+                ("pixels 784", "widths = [384, 256]\nnorm = \"layer\"\ndropout = 0.2\nactivation = \"gelu\"", 64),
+                ("pixels 64", "widths = [96, 96, 96]\nresidual = true\nnorm = \"layer\"\ndropout = 0.1", 32),
+                ("pixels 64", "widths = [256, 256, 256]\nresidual = true\nnorm = \"rms\"", 96),
+            ],
+            Family::Gpt => &[
+                ("text 65", "depth = 1\nwidth = 64\nheads = 4\ncontext = 32", 16),
+                ("text 65", "depth = 2\nwidth = 96\nheads = 4\ncontext = 64", 8),
+                ("text 65", "depth = 1\nwidth = 160\nheads = 4\ncontext = 64", 16),
+                ("text 65", "depth = 1\nwidth = 256\nheads = 4\ncontext = 128", 4),
+                ("text 65", "depth = 1\nwidth = 384\nheads = 6\ncontext = 192", 2),
+                (
+                    "text 65",
+                    "depth = 2\nwidth = 96\nheads = 6\nkv_heads = 2\ncontext = 64\nnorm = \"rms\"\nbias = false\n\
+                     positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true",
+                    8,
+                ),
+                (
+                    "text 65",
+                    "depth = 1\nwidth = 256\nheads = 8\nkv_heads = 4\ncontext = 96\nnorm = \"rms\"\nbias = false\n\
+                     positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true",
+                    4,
+                ),
+                (
+                    "pairs 97",
+                    "depth = 1\nwidth = 96\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",
+                    64,
+                ),
+                (
+                    "pairs 97",
+                    "depth = 1\nwidth = 160\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",
+                    128,
+                ),
+            ],
+            Family::Cnn => &[
+                ("image 8", "stages = [{ channels = 16, pool = \"none\" }, { channels = 32 }]\nwidths = [64]", 48),
+                ("image 8", "stages = [{ channels = 48, pool = \"max\" }, { channels = 64 }]\nwidths = []", 24),
+                ("image 8", "stages = [{ channels = 24, pool = \"none\" }, { channels = 48 }]\nwidths = [96]", 96),
+                (
+                    "image 16",
+                    "stages = [{ channels = 16, convs = 2, pool = \"mean\" }, { channels = 32 }]\nresidual = true\n\
+                     norm_groups = 4\nhead = \"mean\"\nwidths = []",
+                    16,
+                ),
+                (
+                    "image 8",
+                    "stages = [{ channels = 32, convs = 2, pool = \"max\" }]\nresidual = true\nnorm_groups = 8\n\
+                     head = \"mean\"\nwidths = [32]",
+                    48,
+                ),
+            ],
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Family::Mlp => "mlp",
+            Family::Gpt => "gpt",
+            Family::Cnn => "cnn",
+        }
+    }
+}
 
 /// A `[data]` section that such a model accepts. It is never read: shapes come from the table.
 fn data_section(words: &str) -> &'static str {
@@ -97,9 +142,15 @@ fn shape(words: &str) -> DataShape {
 
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
-pub fn profile(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> Result<ThroughputProfile> {
+pub fn profile(
+    kind: EngineKind,
+    threads: usize,
+    family: Family,
+    say: &mut dyn FnMut(&str),
+) -> Result<ThroughputProfile> {
     let chip = chip();
-    let name = blake3::hash(format!("{kind:?} {threads} {chip:?} {}", env!("CARGO_PKG_VERSION")).as_bytes());
+    let probes = family.probes();
+    let name = blake3::hash(format!("{kind:?} {threads} {probes:?} {chip:?} {}", env!("CARGO_PKG_VERSION")).as_bytes());
     let path = env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]));
     if let Some(bytes) = fs::read_if_there(&path)? {
         // A damaged or foreign profile is only a reason to measure again.
@@ -107,8 +158,8 @@ pub fn profile(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> R
             return Ok(profile);
         }
     }
-    say("measuring this machine once for the cost model");
-    let profile = calibrate(kind, threads, chip)?;
+    say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
+    let profile = calibrate(kind, threads, family, chip)?;
     let text =
         serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.
@@ -121,14 +172,20 @@ pub fn profile(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> R
 }
 
 /// Measures the machine now.
-pub fn calibrate(kind: EngineKind, threads: usize, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
+pub fn calibrate(
+    kind: EngineKind,
+    threads: usize,
+    family: Family,
+    chip: BTreeMap<String, String>,
+) -> Result<ThroughputProfile> {
     engine::limit_threads(threads);
     let mut measured: Vec<Measured> = Vec::new();
-    for (data, model, batch) in FAMILIES {
+    for (data, model, batch) in family.probes() {
         let section = data_section(data);
         let text = format!(
-            "[data]\n{section}\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
-             [resources]\nthreads = {threads}\n"
+            "[data]\n{section}\n[model]\nkind = \"{}\"\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
+             [resources]\nthreads = {threads}\n",
+            family.name()
         );
         let mut experiment = parse_experiment(&text, "calibration", &[])?;
         experiment.resources.engine = kind;
@@ -157,32 +214,52 @@ fn chip() -> BTreeMap<String, String> {
     env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-/// Seconds from launching this program to its first own instruction, plus reading the embedded dataset.
+/// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
+/// that train one step on the embedded digits.
 fn startup() -> Result<f64> {
-    let folder = env::cache_dir();
-    fs::create_dir(&folder)?;
+    let folder = env::cache_dir().join(format!("startup-{}", std::process::id()));
+    let result = worker_seconds(&folder);
+    fs::remove_dir(&folder)?;
+    result
+}
+
+fn worker_seconds(folder: &Path) -> Result<f64> {
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let experiment = parse_experiment(
+        "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
+         [training]\nbudget = { steps = 1 }\n",
+        "start-up",
+        &[],
+    )?;
+    let base = Path::new(".");
+    let digits = Dataset::load(&experiment.data, base, base, &FakeFetch::default(), &mut |_, _| {})?;
     let clock = SystemClock::default();
     let mut times = Vec::new();
-    for _ in 0..3 {
+    for number in 1..=3 {
+        let attempt = folder.join(number.to_string());
+        fs::create_dir(&attempt)?;
+        let spec = AttemptSpec {
+            format: FORMAT,
+            id: AttemptId { run: RunId(1), number },
+            experiment: experiment.clone(),
+            base: base.to_path_buf(),
+            key: experiment.run_key(digits.hash()),
+            resume_from: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+        };
+        spec.write(&attempt)?;
         let watch = Stopwatch::start();
-        let mut child = DetachedChild::spawn(&program, &[OsStr::new("--version")], &folder.join("startup.log"))
+        let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];
+        let mut child = DetachedChild::spawn(&program, &arguments, &attempt.join("worker.log"))
             .map_err(|e| Problem::failed(format!("this program cannot be started: {e}")))?;
         while matches!(child.try_wait(), Ok(None)) {
-            clock.sleep(0.000_5);
+            clock.sleep(0.001);
         }
         times.push(watch.seconds());
     }
-    fs::remove_file(&folder.join("startup.log"))?;
     times.sort_by(f64::total_cmp);
-    let watch = Stopwatch::start();
-    let digits = parse_experiment(
-        "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\n[optimizer]\nkind = \"adamw\"\n",
-        "digits",
-        &[],
-    )?;
-    Dataset::load(&digits.data, Path::new("."), Path::new("."), &FakeFetch::default(), &mut |_, _| {})?;
-    Ok(times[1] + watch.seconds())
+    Ok(times[1])
 }
 
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.

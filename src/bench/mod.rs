@@ -9,5 +9,5 @@ mod measure;
 mod synthetic;
 
 pub use accuracy::{Accuracy, accuracy};
-pub use calibrate::{calibrate, profile};
+pub use calibrate::{Family, calibrate, profile};
 pub use measure::{Measured, measure};

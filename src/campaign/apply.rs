@@ -15,7 +15,7 @@ use crate::units::{DeviceTime, Dollars};
 fn budget(campaign: &Campaign) -> (DeviceTime, Option<Dollars>) {
     let limit = campaign.budget.dollars;
     // Rounded down, as the time is: a budget must never be exceeded.
-    let dollars = (limit > 0.0).then(|| Dollars { micro: (limit * 1e6) as u64 });
+    let dollars = (limit > 0.0).then_some(Dollars { micro: (limit * 1e6) as u64 });
     (DeviceTime::from_hours(campaign.budget.device_hours), dollars)
 }
 

@@ -128,7 +128,7 @@ pub fn finalists(state: &State) -> Vec<Event> {
 /// The last word.
 pub fn concluded(state: &State, reason: Reason) -> Event {
     let best = state.best();
-    let sentence = format!("{}: {}.", capital(reason.words()), finding(state, best));
+    let sentence = format!("{}.", capital(&finding(state, best)));
     Event::Concluded(Conclusion { reason, best: best.map(|c| c.index), sentence })
 }
 

@@ -30,7 +30,7 @@ use crate::problem::Result;
 
 pub use decide::{Advice, decide};
 pub use driver::{Finish, Observer, World, create, drive, load};
-pub use events::{Conclusion, Event, Price, Purpose, Reason, RunResult};
+pub use events::{Conclusion, Event, NextStep, Price, Purpose, Reason, RunResult};
 pub use ledger::{Amount, Ledger};
 pub use placement::{Request, attempt_path, request, run_path};
 pub use results::results_tsv;

@@ -3,6 +3,7 @@
 //! The library never prints; this module does. Data goes to stdout, everything else to stderr, and every expected
 //! failure leaves as one paragraph with its documented exit code.
 
+mod bench;
 mod best;
 mod check;
 mod control;
@@ -65,6 +66,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Measure this machine
+    Bench(bench::BenchArgs),
     /// List and fetch datasets
     Data(data::DataArgs),
     /// Print the JSON Schema of experiments or campaigns
@@ -106,6 +109,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Cancel(args) => done(control::run(&args, control::Request::Cancel)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Doctor(args) => done(doctor::run(&args)),

@@ -1,8 +1,7 @@
 //! Says on stderr what a campaign does, a line an event, and keeps results.tsv and report.html current.
 
 use super::output::{duration, say, significant};
-use crate::analysis::Verdict;
-use crate::campaign::{Event, Observer, Run, RunResult, State};
+use crate::campaign::{Event, NextStep, Observer, Run, RunResult, State};
 use crate::report;
 use crate::sys::clock::Stopwatch;
 use std::path::PathBuf;
@@ -58,10 +57,8 @@ impl Observer for Narrator {
             Event::ProposalRejected { index, reason } => {
                 self.line(&format!("proposal {index} rejected: {}", reason.lines().next().unwrap_or_default()));
             }
-            Event::RecoveryDecided { id, why, .. } => {
-                if state.run(id.run).is_some_and(|r| r.result.is_none()) {
-                    self.line(&format!("attempt {id}: {why}"));
-                }
+            Event::RecoveryDecided { id, next: NextStep::Retry { .. } | NextStep::GiveUp { .. }, why } => {
+                self.line(&format!("attempt {id}: {why}"));
             }
             Event::RunFinished { id, result } => {
                 if let Some(run) = state.run(*id) {
@@ -90,14 +87,7 @@ impl Observer for Narrator {
             Event::FinalistChosen { index, why } => {
                 self.line(&format!("candidate {index} is confirmed over seeds: {why}"))
             }
-            Event::CandidateJudged { index, verdict, why, .. } => {
-                let word = match verdict {
-                    Verdict::Better => "confirmed better",
-                    Verdict::Worse => "worse",
-                    Verdict::Undecided => "undecided",
-                };
-                self.line(&format!("candidate {index}: {word}: {why}"));
-            }
+            Event::CandidateJudged { index, why, .. } => self.line(&format!("candidate {index} {why}")),
             Event::Concluded(_) => self.renew(state, true),
             _ => {}
         }

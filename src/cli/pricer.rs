@@ -2,9 +2,9 @@
 
 use super::data::download_bar;
 use super::output::say;
-use crate::bench;
+use crate::bench::{self, Family};
 use crate::campaign::{Price, Pricer};
-use crate::config::{DataSpec, Experiment};
+use crate::config::{DataSpec, EngineKind, Experiment};
 use crate::cost::{Prediction, RunCost, Samples, ThroughputProfile, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine;
@@ -30,11 +30,14 @@ pub struct Assessment {
     pub data_hash: String,
 }
 
+/// What a profile is for.
+type ProfileKey = (EngineKind, usize, Family);
+
 /// The pricer of this machine. Datasets are read once, profiles measured once.
 pub struct MachinePricer {
     base: PathBuf,
     datasets: RefCell<Vec<(DataSpec, Rc<Dataset>)>>,
-    profiles: RefCell<Vec<((String, usize), Rc<ThroughputProfile>)>>,
+    profiles: RefCell<Vec<(ProfileKey, Rc<ThroughputProfile>)>>,
 }
 
 impl MachinePricer {
@@ -54,11 +57,11 @@ impl MachinePricer {
 
     fn profile(&self, experiment: &Experiment) -> Result<Rc<ThroughputProfile>> {
         let resources = &experiment.resources;
-        let key = (format!("{:?}", resources.engine), resources.threads);
+        let key = (resources.engine, resources.threads, Family::of(&experiment.model));
         if let Some((_, profile)) = self.profiles.borrow().iter().find(|(known, _)| *known == key) {
             return Ok(Rc::clone(profile));
         }
-        let profile = Rc::new(bench::profile(resources.engine, resources.threads, &mut say)?);
+        let profile = Rc::new(bench::profile(key.0, key.1, key.2, &mut say)?);
         self.profiles.borrow_mut().push((key, Rc::clone(&profile)));
         Ok(profile)
     }

@@ -266,13 +266,7 @@ impl Range {
 #[cfg(test)]
 pub(super) fn from_json(json: Value) -> Space {
     let Value::Object(parameters) = json else { panic!("{json} is not an object") };
-    let parameter = |mut json: Value| {
-        let when = json.as_object_mut().and_then(|o| o.remove("when"));
-        Parameter {
-            domain: serde_json::from_value(json).expect("a domain"),
-            when: when.map(|when| serde_json::from_value(when).expect("conditions")).unwrap_or_default(),
-        }
-    };
+    let parameter = |json: Value| serde_json::from_value::<Parameter>(json).expect("a parameter");
     parameters.into_iter().map(|(name, json)| (name, parameter(json))).collect()
 }
 

@@ -11,6 +11,7 @@ mod cadence;
 mod calibrate;
 mod error;
 mod evaluate;
+mod fingerprint;
 mod inputs;
 mod observer;
 mod resume;
@@ -23,6 +24,7 @@ mod tests;
 mod toy;
 
 pub use error::TrainError;
+pub use fingerprint::fingerprint;
 pub use observer::{Event, Observer, Silent, Stepped};
 pub use source::{BatchSource, DatasetSource};
-pub use trainer::{Ended, Job, Limit, Trainer, fingerprint, tokens_per_sample};
+pub use trainer::{Ended, Job, Limit, Trainer, tokens_per_sample};

@@ -4,6 +4,7 @@ use super::cadence::Cadence;
 use super::calibrate;
 use super::error::TrainError;
 use super::evaluate::{evaluate, validation_samples};
+use super::fingerprint::{differences, fingerprint};
 use super::inputs::step_inputs;
 use super::observer::{Event, Observer, Stepped};
 use super::resume;
@@ -108,15 +109,6 @@ struct Since {
 struct Memory {
     read_at: Option<f64>,
     resident: Bytes,
-}
-
-/// What decides the bits of results beside the run's identity, as manifests and checkpoints record it.
-pub fn fingerprint(engine: &dyn Engine, programs: &StepPrograms) -> BTreeMap<String, String> {
-    let mut facts = engine.fingerprint();
-    facts.insert("engine".to_string(), engine.name().to_string());
-    facts.insert("micro_batch".to_string(), programs.micro_batch.to_string());
-    facts.insert("world_size".to_string(), "1".to_string());
-    facts
 }
 
 /// Tokens in one sample; 1 where the data has none.
@@ -407,17 +399,4 @@ fn evaluated_weights(programs: &StepPrograms, tensors: &Tensors) -> Tensors {
             tensors.get(&source.name).map(|value| (tensor.name.clone(), value.clone()))
         })
         .collect()
-}
-
-/// `isa: avx2 -> avx512`, for each fact that differs.
-fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
-    let absent = String::from("nothing");
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
-    let of = |facts: &BTreeMap<String, String>, name: &String| facts.get(name).unwrap_or(&absent).clone();
-    let changed: Vec<String> = names
-        .into_iter()
-        .filter(|name| before.get(*name) != now.get(*name))
-        .map(|name| format!("{name}: {} -> {}", of(before, name), of(now, name)))
-        .collect();
-    changed.join(", ")
 }

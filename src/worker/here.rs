@@ -56,6 +56,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     };
     fs::create_dir(folder)?;
     let _lock = lock(folder)?;
+    clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {
         let earlier = AttemptSpec::read(folder)?;
         if earlier.key != spec.key {
@@ -76,6 +77,13 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     spec.write(folder)?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// Removes what a killed process left half-written: the temporary names of atomic writes.
+fn clean(folder: &Path) -> Result<()> {
+    let hidden = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
+    let left = fs::entries(folder).into_iter().filter(|p| p.file_name().is_some_and(|n| hidden(&n.to_string_lossy())));
+    left.into_iter().try_for_each(|path| fs::remove_file(&path))
 }
 
 /// Two processes in one folder would write over each other. A filesystem without locks is taken at its word.

@@ -301,10 +301,13 @@ impl Sampler for Listed {
     }
 }
 
-/// Remembers the attempts' specs in the order of their launches.
+/// What workers were told to do, in the order of their launches.
+pub type Seen = Rc<RefCell<Vec<AttemptSpec>>>;
+
+/// Remembers the attempts' specs.
 pub fn remembering(
     mut script: impl FnMut(&AttemptSpec, &Path) -> Play + 'static,
-) -> (Rc<RefCell<Vec<AttemptSpec>>>, impl FnMut(&AttemptSpec, &Path) -> Play + 'static) {
+) -> (Seen, impl FnMut(&AttemptSpec, &Path) -> Play + 'static) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let keep = Rc::clone(&seen);
     let script = move |spec: &AttemptSpec, folder: &Path| {
