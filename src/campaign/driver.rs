@@ -79,7 +79,7 @@ pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock
             .remedy("continue it with `resume`, or choose another folder with --out"));
     }
     fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), config::to_toml(campaign).as_bytes())?;
-    let base = base.canonicalize().map_err(|e| Problem::io("find the folder of the campaign's data", base, &e))?;
+    let base = fs::relative(folder, base)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
     let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
     let (kind, version, data) = event.encode()?;

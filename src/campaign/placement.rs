@@ -24,6 +24,9 @@ pub const STATE_FILE: &str = "state.json";
 /// Where other processes leave their requests.
 pub const CONTROL_FOLDER: &str = "control";
 
+/// From an attempt's folder to the campaign's.
+const UP: &str = "../../../..";
+
 /// `runs/0007`, relative to the campaign folder.
 pub fn run_path(id: RunId) -> PathBuf {
     PathBuf::from("runs").join(id.to_string())
@@ -101,11 +104,12 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
         format: FORMAT,
         id: attempt.id,
         experiment,
-        base: state.base.clone(),
+        base: Path::new(UP).join(&state.base),
         key: run.key.clone(),
-        resume_from: attempt.resume_from.as_ref().map(|p| folder.join(p)),
+        resume_from: attempt.resume_from.as_ref().map(|p| Path::new(UP).join(p)),
         wall_seconds: attempt.limits.wall_seconds,
         memory: attempt.limits.memory,
+        predicted_seconds: Some(run.price.seconds),
     };
     let json = serde_json::to_vec_pretty(&spec)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct State {
     /// The campaign as it is now (budgets may have been edited).
     pub campaign: Campaign,
-    /// Folder that relative data paths refer to.
+    /// Folder that relative data paths refer to, relative to the campaign's folder.
     pub base: PathBuf,
     /// When it was created.
     pub created: f64,

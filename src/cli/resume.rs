@@ -27,5 +27,5 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     let state = folder::load(&args.folder)?;
     let loaded = config::load_campaign(&args.folder.join("campaign.toml"), &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    drive(&args.folder, &loaded.value, &state.base, args.quiet)
+    drive(&args.folder, &loaded.value, &args.folder.join(&state.base), args.quiet)
 }
