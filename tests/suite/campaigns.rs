@@ -41,7 +41,8 @@ fn cache() -> &'static Path {
         let _ = std::fs::remove_dir_all(&cache);
         std::fs::create_dir_all(&cache).unwrap();
         let experiment = cache.join("experiment.toml");
-        std::fs::write(&experiment, "data.kind = \"digits\"\nmodel.kind = \"mlp\"\noptimizer.kind = \"adamw\"\n").unwrap();
+        std::fs::write(&experiment, "data.kind = \"digits\"\nmodel.kind = \"mlp\"\noptimizer.kind = \"adamw\"\n")
+            .unwrap();
         let mut check = program(&cache);
         let output = check.arg("check").arg(&experiment).env("XDG_CACHE_HOME", &cache).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -120,18 +120,7 @@ fn look(field: &Field) -> Value {
     for run in status["runs"].as_array().unwrap() {
         assert_eq!(
             keys(run),
-            [
-                "attempts",
-                "candidate",
-                "device_seconds",
-                "failure",
-                "id",
-                "purpose",
-                "seed",
-                "status",
-                "value",
-                "what"
-            ]
+            ["attempts", "candidate", "device_seconds", "failure", "id", "purpose", "seed", "status", "value", "what"]
         );
     }
     assert_eq!(keys(&json(field, &["best"])), ["best", "experiment"]);
@@ -161,7 +150,9 @@ fn a_controller_is_asked_interrupted_and_replaced_while_its_attempt_goes_on() {
 
     // A second controller is sent away, whichever way it comes, and changes nothing.
     let toml = std::fs::read(field.folder().join("campaign.toml")).unwrap();
-    for arguments in [&["resume", "c"][..], &["resume", "c", "budget.device_hours=11"], &["run", "campaign.toml", "--out", "c"]] {
+    for arguments in
+        [&["resume", "c"][..], &["resume", "c", "budget.device_hours=11"], &["run", "campaign.toml", "--out", "c"]]
+    {
         let said = field.say(arguments);
         let text = problem(&said, 5);
         assert!(text.contains("another controller owns this campaign: process"), "{text}");

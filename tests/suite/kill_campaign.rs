@@ -61,7 +61,9 @@ fn disturbed(field: &Field, random: &mut Sequence, limit: usize, kills: &mut Kil
         }
         // A few events on, whatever the machine's speed, and then at any moment of the next ones.
         let target = before + random.below(9) as usize;
-        until("the controller to do something", || (field.lines() >= target || controller.ended().is_some()).then_some(()));
+        until("the controller to do something", || {
+            (field.lines() >= target || controller.ended().is_some()).then_some(())
+        });
         std::thread::sleep(Duration::from_secs_f64(0.12 * random.uniform()));
         if !controller.kill() {
             // It was over before the kill.

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod campaigns;
-//mod control;
+mod control;
 mod kill_campaign;
 mod kill_train;
 mod levels;
