@@ -191,7 +191,10 @@ impl Controller<'_, '_, '_> {
     fn begin(&mut self, campaign: &Campaign) -> Result<()> {
         let edits = changes(&self.state.campaign, campaign)?;
         if !edits.is_empty() {
-            self.record(&Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() })?;
+            let event = Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() };
+            apply(&mut self.state.clone(), &event, self.state.updated)?;
+            self.keep_edits(campaign)?;
+            self.record(&event)?;
         }
         if let Some(conclusion) = &self.state.conclusion {
             let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled);
@@ -219,6 +222,16 @@ impl Controller<'_, '_, '_> {
             self.watched.insert(id);
         }
         Ok(())
+    }
+
+    /// Puts edits that came from the command line into `campaign.toml`, where the next controller looks: it would take
+    /// them back otherwise. A file that says the same already keeps its comments.
+    fn keep_edits(&self, campaign: &Campaign) -> Result<()> {
+        let path = self.folder.join(placement::CAMPAIGN_FILE);
+        match config::load_campaign(&path, &[]) {
+            Ok(loaded) if loaded.value == *campaign => Ok(()),
+            _ => fs::write_atomic(&path, config::to_toml(campaign).as_bytes()),
+        }
     }
 
     fn rounds(&mut self) -> Result<Finish> {

@@ -130,17 +130,11 @@ pub fn newest_checkpoint(folder: &Path, id: AttemptId) -> Option<PathBuf> {
 }
 
 /// Writes `runs/0007/{outcome.json,manifest.json,metrics.jsonl}` of a run that ended, from its attempts. Files that an
-/// attempt did not leave are left out.
+/// attempt did not leave are left out. `outcome.json` comes last: where it is, the others are whole.
 pub fn project_run(folder: &Path, run: &Run) -> Result<()> {
     let Some(last) = run.attempts.last() else { return Ok(()) };
     let target = folder.join(run_path(run.id));
     fs::create_dir(&target)?;
-    for name in ["outcome.json", "manifest.json"] {
-        let source = folder.join(attempt_path(last.id)).join(name);
-        if let Some(bytes) = fs::read_if_there(&source)? {
-            fs::write_atomic(&target.join(name), &bytes)?;
-        }
-    }
     let mut lines: Vec<(u64, String)> = Vec::new();
     for attempt in &run.attempts {
         let source = folder.join(attempt_path(attempt.id)).join("metrics.jsonl");
@@ -152,11 +146,17 @@ pub fn project_run(folder: &Path, run: &Run) -> Result<()> {
         lines.retain(|(step, _)| *step <= kept);
         lines.extend(own);
     }
-    if lines.is_empty() {
-        return Ok(());
+    if !lines.is_empty() {
+        let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+        fs::write_atomic(&target.join("metrics.jsonl"), text.as_bytes())?;
     }
-    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-    fs::write_atomic(&target.join("metrics.jsonl"), text.as_bytes())
+    for name in ["manifest.json", "outcome.json"] {
+        let source = folder.join(attempt_path(last.id)).join(name);
+        if let Some(bytes) = fs::read_if_there(&source)? {
+            fs::write_atomic(&target.join(name), &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whole lines with their step; a torn last line is left out.

@@ -162,6 +162,9 @@ pub struct Attempt {
     pub reserved_at: f64,
     /// When the executor had it; none if that was never seen.
     pub launched_at: Option<f64>,
+    /// A later controller found it without an end and took it over.
+    #[serde(default)]
+    pub adopted: bool,
     /// How it ended; none while it lives.
     pub ended: Option<AttemptEnd>,
 }

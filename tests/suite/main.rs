@@ -1,6 +1,9 @@
 //! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
 #![allow(clippy::disallowed_methods)]
 
+mod campaigns;
+mod control;
+mod kill_campaign;
 mod kill_train;
 mod levels;
 mod torch_fixture;
