@@ -6,10 +6,10 @@ use crate::config::Campaign;
 use crate::exec::fake::Play;
 
 fn lab(campaign: &Campaign) -> Lab {
-    Lab::new(campaign, |spec, _| {
+    Lab::new(campaign, |spec, folder| {
         // The second baseline run crashes once, so that a recovery is among the moments.
-        if (spec.id.run.0, spec.resume_from.is_some()) == (2, false) && !spec.base.join("crashed").exists() {
-            std::fs::write(spec.base.join("crashed"), "").unwrap();
+        if (spec.id.run.0, spec.resume_from.is_some()) == (2, false) && !folder.join("../crashed").exists() {
+            std::fs::write(folder.join("../crashed"), "").unwrap();
             return Play::dies(0.7, 11);
         }
         completes(spec)
