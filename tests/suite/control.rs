@@ -316,17 +316,18 @@ fn killed_workers_are_replaced_and_the_weights_are_the_same() {
     worker.signal(libc::SIGKILL).unwrap();
     field.wait("the end to be seen", |s| s.attempt(seen)?.ended.as_ref().map(drop));
     let (unseen, worker) = field.wait_for_checkpoint();
+    // Held, so that it cannot end before the next controller has adopted it.
+    worker.signal(libc::SIGSTOP).unwrap();
     assert!(controller.kill());
     let controller = field.resume();
     field.wait("the next controller", |s| s.attempt(unseen).is_some_and(|a| a.adopted).then_some(()));
-    let hit = worker.alive();
+    assert!(worker.alive());
     worker.signal(libc::SIGKILL).unwrap();
     controller.succeeds();
     let counted = audit(&field);
     let state = field.state().unwrap();
     let end = |id| state.attempt(id).unwrap().ended.as_ref().unwrap();
     assert_eq!(end(seen).class, Class::Crashed { code: None, signal: Some(libc::SIGKILL) });
-    assert!(hit, "the second worker was done before it was killed: give it more steps");
     assert_eq!(end(unseen).class, Class::Crashed { code: None, signal: None });
     for id in [seen, unseen] {
         let next = state.attempt(AttemptId { number: id.number + 1, ..id }).unwrap();
@@ -423,6 +424,8 @@ fn divergence_is_a_result_and_not_tried_again() {
             )
             .replace(r#"kind = "random""#, r#"kind = "grid""#)
             .replace(r#"kind = "adamw", learning_rate = 1e-3"#, r#"kind = "sgd", learning_rate = 0.1"#)
+            // Two hidden layers: a single one may die at once and stay finite, however large its weights are.
+            .replace("widths = [32]", "widths = [32, 32]")
             .replace("batch_size = 32,", "batch_size = 32, clip_norm = 0,"),
     );
     field.run().succeeds();
