@@ -61,7 +61,7 @@ pub fn run(args: &LogsArgs) -> Result<()> {
         }
         shown = shown.max(metrics.len());
         if let Some(outcome) = &ended {
-            output::say(&format!("attempt {} ended at step {}: {:?}", attempt.id, outcome.step, outcome.end));
+            output::say(&format!("attempt {} ended at step {}: {}", attempt.id, outcome.step, outcome.end));
             return Ok(());
         }
         if !args.follow || attempt.ended.is_some() {

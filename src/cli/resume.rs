@@ -2,6 +2,7 @@
 
 use super::folder;
 use super::output::say;
+use super::pricer::MachinePricer;
 use super::run::drive;
 use crate::config;
 use crate::problem::Result;
@@ -27,5 +28,5 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     let state = folder::load(&args.folder)?;
     let loaded = config::load_campaign(&args.folder.join("campaign.toml"), &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    drive(&args.folder, &loaded.value, &state.base, args.quiet)
+    drive(&args.folder, &loaded.value, &MachinePricer::new(&state.base), args.quiet)
 }

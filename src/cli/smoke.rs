@@ -43,7 +43,7 @@ fn twice(experiment: &Experiment, base: &Path, folder: &Path) -> Result<()> {
 }
 
 fn unexpected(doing: &str, end: &End) -> Problem {
-    Problem::failed(format!("{doing} ended as {end:?}")).remedy("try the baseline alone with `nanoresearch train`")
+    Problem::failed(format!("{doing} did not go as planned: {end}")).remedy("try the baseline alone with `nanoresearch train`")
 }
 
 /// Asks for a checkpoint once enough steps are done.

@@ -2,7 +2,7 @@
 
 use super::execute::{build, load_data};
 use super::perform::{Setting, perform};
-use crate::config::{Experiment, to_toml};
+use crate::config::{self, Experiment, to_toml};
 use crate::engine::limit_threads;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
@@ -13,6 +13,9 @@ use crate::sys::signal::StopFlag;
 use crate::train::Observer;
 use crate::units::Bytes;
 use std::path::Path;
+
+/// Locked while a process trains in the folder.
+const LOCK_FILE: &str = "lock";
 
 /// What to train and where.
 #[derive(Debug, Clone, Copy)]
@@ -54,18 +57,14 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         wall_seconds: experiment.resources.wall_seconds,
         memory: Bytes(experiment.resources.memory_mib << 20),
     };
+    refuse_foreign(folder)?;
     fs::create_dir(folder)?;
     let _lock = lock(folder)?;
     clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {
         let earlier = AttemptSpec::read(folder)?;
         if earlier.key != spec.key {
-            return Err(Problem::usage(format!(
-                "the folder holds run {}, but experiment and data make run {}",
-                earlier.key, spec.key
-            ))
-            .at(folder.display().to_string())
-            .remedy("give the same experiment, overrides, data and seed again, or choose another folder with --out"));
+            return Err(another_run(&earlier, &spec, folder));
         }
         match Outcome::read(folder)? {
             Some(outcome) if matches!(outcome.end, End::Completed | End::Diverged { .. }) => return Ok(outcome),
@@ -73,10 +72,41 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
             None => {}
         }
     }
-    fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
+    // First: it is what makes the folder this program's own.
     spec.write(folder)?;
+    fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// The folder's run is not the one asked for; says in what they differ.
+fn another_run(earlier: &AttemptSpec, asked: &AttemptSpec, folder: &Path) -> Problem {
+    let differences = config::differences(&earlier.experiment, &asked.experiment);
+    // Resources decide no results, so they may differ.
+    let mut said: Vec<String> =
+        differences.iter().filter(|d| !d.key.starts_with("resources.")).map(ToString::to_string).collect();
+    if said.is_empty() {
+        said.push("the content of the dataset".to_string());
+    }
+    Problem::usage(format!("this folder holds another run; asked for now is one that changes {}", said.join(", ")))
+        .at(folder.display().to_string())
+        .remedy("give the settings and data that the run was begun with, or choose another folder with --out")
+}
+
+/// Refuses a folder with somebody else's files, some of which (a config.toml, say) would be replaced.
+fn refuse_foreign(folder: &Path) -> Result<()> {
+    if folder.join(ATTEMPT_FILE).exists() {
+        return Ok(());
+    }
+    // What a process leaves that was killed before it could write the attempt's specification.
+    let ours = |name: &str| name == LOCK_FILE || name.starts_with('.');
+    let names = fs::entries(folder).into_iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+    match names.filter(|name| !ours(name)).next() {
+        None => Ok(()),
+        Some(name) => Err(Problem::usage(format!("the folder holds other things than a run, {name} for one"))
+            .at(folder.display().to_string())
+            .remedy("choose a new or empty folder with --out; nothing was changed")),
+    }
 }
 
 /// Removes what a killed process left half-written: the temporary names of atomic writes.
@@ -88,7 +118,7 @@ fn clean(folder: &Path) -> Result<()> {
 
 /// Two processes in one folder would write over each other. A filesystem without locks is taken at its word.
 fn lock(folder: &Path) -> Result<Option<Lock>> {
-    match Lock::attempt(&folder.join("lock"))? {
+    match Lock::attempt(&folder.join(LOCK_FILE))? {
         Locking::Taken(lock) => Ok(Some(lock)),
         Locking::Unsupported => Ok(None),
         Locking::Held => Err(Problem::new(Class::Owned, "another process is training in this folder")
