@@ -82,7 +82,7 @@ impl Problem {
             K::PermissionDenied => "give this user the right to it, or choose another place",
             K::ReadOnlyFilesystem => "choose a place on a filesystem that can be written to",
             K::StorageFull | K::QuotaExceeded => {
-                "free some space on that filesystem, then go on with the same command: nothing recorded was lost"
+                "free some space on that filesystem and go on from there: nothing recorded was lost"
             }
             _ => "look into what the system says above, then try again",
         };

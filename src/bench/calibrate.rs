@@ -164,7 +164,7 @@ pub fn profile(
     if let Err(problem) =
         fs::create_dir(&env::cache_dir().join("profiles")).and_then(|()| fs::write_atomic(&path, text.as_bytes()))
     {
-        say(&format!("the profile cannot be kept: {problem}"));
+        say(&format!("warning: the measurement cannot be kept, and is made again next time: {problem}"));
     }
     Ok(profile)
 }
@@ -214,21 +214,21 @@ fn chip() -> BTreeMap<String, String> {
 
 /// Seconds from launching this program to its first own instruction, plus reading the embedded dataset.
 fn startup() -> Result<f64> {
-    let folder = env::cache_dir();
-    fs::create_dir(&folder)?;
+    let folder = env::scratch_dir();
+    let log = folder.join(format!("startup-{}.log", std::process::id()));
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let clock = SystemClock::default();
     let mut times = Vec::new();
     for _ in 0..3 {
         let watch = Stopwatch::start();
-        let mut child = DetachedChild::spawn(&program, &[OsStr::new("--version")], &folder.join("startup.log"))
+        let mut child = DetachedChild::spawn(&program, &[OsStr::new("--version")], &log)
             .map_err(|e| Problem::failed(format!("this program cannot be started: {e}")))?;
         while matches!(child.try_wait(), Ok(None)) {
             clock.sleep(0.000_5);
         }
         times.push(watch.seconds());
     }
-    fs::remove_file(&folder.join("startup.log"))?;
+    fs::remove_file(&log)?;
     times.sort_by(f64::total_cmp);
     let watch = Stopwatch::start();
     let digits = parse_experiment(
@@ -243,7 +243,7 @@ fn startup() -> Result<f64> {
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.
 fn write_speed() -> Result<f64> {
     const SIZE: usize = 4 << 20;
-    let path = env::cache_dir().join("write-speed.tmp");
+    let path = env::scratch_dir().join(format!("write-speed-{}.tmp", std::process::id()));
     let watch = Stopwatch::start();
     fs::write_atomic(&path, &vec![7u8; SIZE])?;
     let seconds = watch.seconds();

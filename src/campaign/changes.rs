@@ -18,7 +18,7 @@ pub fn changes(old: &Campaign, new: &Campaign) -> Result<Vec<String>> {
         let free = FREE.iter().any(|f| key == f || key.strip_prefix(f).is_some_and(|rest| rest.starts_with('.')));
         if !free {
             return Err(Problem::usage(format!(
-                "`{change}` would make the results so far incomparable with the next ones"
+                "changing {change} would make the results so far incomparable with the next ones"
             ))
             .at("campaign.toml")
             .remedy(format!(

@@ -216,7 +216,8 @@ impl Controller<'_, '_, '_> {
 
     /// Takes over: edits, reopening, files that a crash left out, attempts that an earlier controller left.
     fn begin(&mut self, campaign: &Campaign) -> Result<()> {
-        let edits = changes(&self.state.campaign, campaign)?;
+        let edits = changes(&self.state.campaign, campaign)
+            .map_err(|p| p.at(self.folder.join(placement::CAMPAIGN_FILE).display().to_string()))?;
         if !edits.is_empty() {
             self.record(&Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() })?;
         }

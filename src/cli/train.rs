@@ -59,7 +59,12 @@ pub fn run(args: &Args) -> Result<u8> {
              resources.micro_batch, which changes no result, or raise resources.memory_mib",
             outcome.step
         )),
-        End::Refused { message } | End::Failed { message } => say(&format!("error: {message}")),
+        End::Refused { message } => say(&format!("error: {message}")),
+        End::Failed { message } => say(&format!(
+            "error: {message}\n  go on with `nanoresearch train {} --out {} --resume`",
+            args.file.display(),
+            args.out.display()
+        )),
     }
     Ok(exit_code(&outcome.end))
 }

@@ -56,6 +56,12 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8], path: &Path, what: &
     })
 }
 
+/// Whether a JSON file says that a later version of this program wrote it.
+pub(super) fn is_newer(path: &Path) -> bool {
+    let value = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    value.and_then(|v| v.get("format")?.as_u64()).is_some_and(|found| found > u64::from(FORMAT))
+}
+
 /// A file that is not what it should be.
 pub(super) fn damaged(path: &Path, what: String) -> Problem {
     Problem::usage(what)

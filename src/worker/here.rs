@@ -6,11 +6,13 @@ use crate::config::{self, Experiment, to_toml};
 use crate::engine::limit_threads;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
-use crate::record::{ATTEMPT_FILE, AttemptSpec, End, FORMAT, OUTCOME_FILE, Outcome};
+use crate::record::{
+    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model, weights_hash,
+};
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
 use crate::sys::signal::StopFlag;
-use crate::train::Observer;
+use crate::train::{Event, Observer};
 use crate::units::Bytes;
 use std::path::Path;
 
@@ -57,7 +59,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         wall_seconds: experiment.resources.wall_seconds,
         memory: Bytes(experiment.resources.memory_mib << 20),
     };
-    refuse_foreign(folder)?;
+    refuse_foreign(folder, resume)?;
     fs::create_dir(folder)?;
     let _lock = lock(folder)?;
     clean(folder)?;
@@ -67,7 +69,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
             return Err(another_run(&earlier, &spec, folder));
         }
         match Outcome::read(folder)? {
-            Some(outcome) if matches!(outcome.end, End::Completed | End::Diverged { .. }) => return Ok(outcome),
+            Some(outcome) if stands(&outcome, folder, observer) => return Ok(outcome),
             Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
             None => {}
         }
@@ -77,6 +79,25 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// Whether the outcome is final and what it speaks of is there. A damaged model is made again from the last checkpoint.
+fn stands(outcome: &Outcome, folder: &Path, observer: &mut dyn Observer) -> bool {
+    match outcome.end {
+        End::Diverged { .. } => return true,
+        End::Completed => {}
+        _ => return false,
+    }
+    let fault = match read_model(folder) {
+        Ok(weights) if Some(weights_hash(&weights)) == outcome.weights => return true,
+        Ok(_) => "its weights are not those that the run recorded".to_string(),
+        Err(problem) => problem.what,
+    };
+    observer.on_event(&Event::Warning(format!(
+        "{}: {fault}\n  it is made again from the last good checkpoint",
+        folder.join(MODEL_FILE).display()
+    )));
+    false
 }
 
 /// The folder's run is not the one asked for; says in what they differ.
@@ -94,8 +115,9 @@ fn another_run(earlier: &AttemptSpec, asked: &AttemptSpec, folder: &Path) -> Pro
 }
 
 /// Refuses a folder with somebody else's files, some of which (a config.toml, say) would be replaced.
-fn refuse_foreign(folder: &Path) -> Result<()> {
-    if folder.join(ATTEMPT_FILE).exists() {
+fn refuse_foreign(folder: &Path, resume: bool) -> Result<()> {
+    // A run without its specification is still a run: it is checked against its checkpoints.
+    if folder.join(ATTEMPT_FILE).exists() || (resume && folder.join(MANIFEST_FILE).exists()) {
         return Ok(());
     }
     // What a process leaves that was killed before it could write the attempt's specification.
