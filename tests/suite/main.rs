@@ -1,5 +1,6 @@
 //! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
 #![allow(clippy::disallowed_methods)]
 
+mod bad_input;
 mod kill_train;
 mod levels;
