@@ -92,7 +92,8 @@ pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe && !CUT_SHORT.swap(true, Ordering::Relaxed) => {
-            say(&format!("error: {}", Problem::io("write all of the output", Path::new("stdout"), &error)));
+            let problem = Problem::io("write all of the output", Path::new("stdout"), &error);
+            say(&format!("error: {}", problem.remedy("make room there, or send the output elsewhere, and try again")));
         }
         _ => {}
     }

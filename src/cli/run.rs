@@ -73,7 +73,8 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
     let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
-    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])?;
+    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
+        .map_err(|problem| with_way_on(problem, folder))?;
     match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
@@ -93,6 +94,16 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
             Ok(if stop.interrupts() > 0 { 130 } else { 143 })
         }
     }
+}
+
+/// What stopped the controller did not end the campaign.
+fn with_way_on(problem: Problem, folder: &Path) -> Problem {
+    if !matches!(problem.class, Class::Failed | Class::Unavailable) {
+        return problem;
+    }
+    let on = format!("the campaign is kept as it is; go on with `nanoresearch resume {}`", folder.display());
+    let remedy = problem.remedy.as_ref().map_or(on.clone(), |remedy| format!("{remedy}\n  {on}"));
+    problem.remedy(remedy)
 }
 
 /// The last word: finding, cost, where to look.

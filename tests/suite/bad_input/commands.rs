@@ -188,8 +188,8 @@ fn a_reader_that_leaves_is_no_error_and_a_full_one_is() {
         assert_eq!(answer.code, 1, "{line}: {answer:?}");
         assert!(
             answer.stderr.ends_with(
-                "error: stdout: cannot write all of the output: no space left on device\n  free some space on that \
-                 filesystem and go on from there: nothing recorded was lost\n"
+                "error: stdout: cannot write all of the output: no space left on device\n  make room there, or send \
+                 the output elsewhere, and try again\n"
             ),
             "{answer:?}"
         );

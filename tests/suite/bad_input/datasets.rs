@@ -163,6 +163,17 @@ fn a_dataset_that_vanishes_from_a_campaign_ends_it_without_repeats() {
     let after = std::fs::read(lab.at("camp/events.jsonl")).unwrap();
     assert!(after.starts_with(&before), "what was recorded stays");
     lab.done("status --in camp");
+    // Other data under the same name would be compared with the baseline's.
+    lab.write("table.csv", format!("a,b,y\n{rows}40,3,99\n"));
+    let answer = lab.run("resume camp planner.candidates=3");
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(
+        answer.stderr.ends_with(
+            "error: baseline.data: the dataset is not the one that this campaign's baseline was measured on\n  restore \
+             the dataset and resume, or start a new campaign with this one; what was measured is kept\n"
+        ),
+        "{answer:?}"
+    );
     // It comes back, and the campaign goes on.
     lab.write("table.csv", format!("a,b,y\n{rows}"));
     lab.done("resume camp planner.candidates=3");

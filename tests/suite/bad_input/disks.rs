@@ -94,6 +94,8 @@ fn a_campaign_on_a_full_disk_goes_on_once_there_is_space() {
     let answer = lab.run("run campaign.toml --out disk/camp");
     assert_ne!(answer.code, 0, "{answer:?}");
     assert!(answer.stderr.contains("no space left on device"), "{answer:?}");
+    let way_on = "\n  the campaign is kept as it is; go on with `nanoresearch resume disk/camp`\n";
+    assert!(answer.stderr.ends_with(way_on), "{answer:?}");
     let recorded = std::fs::read(lab.at("disk/camp/events.jsonl")).unwrap();
     disk.resize("8m");
     lab.done("status --in disk/camp");
