@@ -47,7 +47,7 @@ fn causes(error: &dyn std::error::Error) -> String {
         let words = cause.to_string();
         // "client error (Connect)" and the like say nothing that their causes do not.
         if cause.source().is_none() || !(words.starts_with("client error") || words == "error sending request") {
-            text.push(words);
+            text.push(words.split(" (os error ").next().unwrap_or_default().to_string());
         }
         next = cause.source();
     }

@@ -8,7 +8,7 @@ fn lab() -> Lab {
     std::fs::create_dir(lab.at("folder")).unwrap();
     lab.write("empty.toml", "");
     lab.write("binary.toml", [0x80, 0x81, 0x00, 0xff]);
-    lab.write("cut.toml", &super::kit::EXPERIMENT[..70]);
+    lab.write("cut.toml", super::kit::EXPERIMENT.split("optimizer").next().unwrap());
     lab.write("half-a-line.toml", &super::kit::EXPERIMENT[..45]);
     lab.write("typo.toml", super::kit::EXPERIMENT.replace("widths", "wdiths"));
     lab.write("type.toml", super::kit::EXPERIMENT.replace("batch_size = 16", "batch_size = \"many\""));
@@ -168,7 +168,7 @@ fn help_for_every_command_and_two_for_what_is_none() {
     }
     let unknown = lab.run("statos");
     assert_eq!(unknown.code, 2);
-    assert!(unknown.stderr.contains("a similar subcommand exists: 'status'"), "{unknown:?}");
+    assert!(unknown.stderr.contains("'status'"), "{unknown:?}");
     assert_eq!(lab.run("").code, 2);
 }
 
