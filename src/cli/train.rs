@@ -77,7 +77,7 @@ fn summary(outcome: &Outcome, args: &Args) -> String {
         _ => rows.push(("completed", format!("{} steps", outcome.step))),
     }
     rows.extend(outcome.metrics.iter().map(|(name, value)| (name.as_str(), format!("{value:.5}"))));
-    rows.push(("time", format!("{:.1} s, of which {:.1} s training", outcome.seconds, outcome.training_seconds)));
+    rows.push(("time", format!("{:.2} s, of which {:.2} s training", outcome.seconds, outcome.training_seconds)));
     rows.push(("memory", outcome.peak_memory.to_string()));
     rows.push(("folder", args.out.display().to_string()));
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

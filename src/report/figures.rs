@@ -1,9 +1,9 @@
 //! The figures of a report, each from the campaign's state and its runs' metrics, with a caption that says what is drawn.
 
 use super::curves;
-use crate::analysis::{EffectKind, best_so_far};
+use crate::analysis::{EffectKind, best_so_far, mean};
 use crate::campaign::{Purpose, Run, State};
-use crate::config::Domain;
+use crate::config::{Direction, Domain};
 use crate::failure::Class;
 use crate::ids::RunId;
 use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
@@ -38,11 +38,10 @@ pub fn best_so_far_figure(state: &State) -> Drawn {
     let (unit, scale) = time_unit(spent);
     let scaled = |points: &[(f64, f64)]| points.iter().map(|p| (p.0 / scale, p.1)).collect::<Vec<_>>();
     let n = values.iter().flatten().count();
-    let mut figure = Figure::new(
-        "Best so far",
-        Axis::linear(format!("device time spent ({unit})")),
-        Axis::linear(metric_label(state)),
-    );
+    let (range, outside) = readable_range(state, values.iter().flatten().copied().collect());
+    let mut y = Axis::linear(metric_label(state));
+    y.range = range;
+    let mut figure = Figure::new("Best so far", Axis::linear(format!("device time spent ({unit})")), y);
     if let Some(baseline) = &state.baseline {
         figure = figure.with("baseline mean", BASELINE, Mark::Rule(baseline.interval.mean));
     }
@@ -53,10 +52,31 @@ pub fn best_so_far_figure(state: &State) -> Drawn {
     let caption = format!(
         "Validation {} of each of the {n} finished runs, and the best single run so far, against the device time settled \
          when the run ended. A single run is not evidence: the best of many is too good by luck, which is why candidates \
-         are confirmed over seeds.",
-        state.metric()
+         are confirmed over seeds.{}",
+        state.metric(),
+        if outside == 0 { String::new() } else { format!(" {outside} much worse runs lie outside the figure.") }
     );
     (figure.svg(), caption)
+}
+
+/// A range that shows the good runs apart: beyond the worse side only as far as the worst baseline run lies from the
+/// best run, one and a half times. None where everything fits; and how many runs lie outside.
+fn readable_range(state: &State, values: Vec<f64>) -> (Option<(f64, f64)>, usize) {
+    let Some(baseline) = &state.baseline else { return (None, 0) };
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    let reference = baseline.values.values().copied();
+    let range = match state.direction() {
+        Direction::Maximize => {
+            let worst = reference.fold(high, f64::min);
+            (low.max(high - 1.5 * (high - worst)), high + 0.1 * (high - worst))
+        }
+        Direction::Minimize => {
+            let worst = reference.fold(low, f64::max);
+            (low - 0.1 * (worst - low), high.min(low + 1.5 * (worst - low)))
+        }
+    };
+    let outside = values.iter().filter(|v| **v < range.0 || **v > range.1).count();
+    if range.1 > range.0 { (Some(range), outside) } else { (None, 0) }
 }
 
 /// Validation curves of the baseline and of the best candidate (or the best screened one), with bands over seeds.
@@ -127,31 +147,38 @@ pub fn effect_figures(state: &State) -> Vec<Drawn> {
                     (figure.svg(), caption)
                 }
                 EffectKind::Groups { groups } => {
-                    let rows = groups
-                        .iter()
-                        .map(|group| BarRow {
-                            label: choice(&group.choice),
-                            bars: vec![Bar { from: 0.0, to: group.interval.mean, series: CANDIDATE }],
-                            interval: group.interval.low.is_finite().then_some((group.interval.low, group.interval.high)),
-                            note: format!("n={}", group.interval.n),
-                        })
-                        .collect();
-                    let chart = BarChart {
-                        title: String::new(),
-                        x: Axis::linear(format!("mean {}", metric_label(state))),
-                        series: Vec::new(),
-                        rows,
-                    };
+                    let pairs: Vec<(&Value, f64)> = pairs.collect();
+                    let rows = groups.iter().map(|group| range_row(&group.choice, &pairs)).collect();
+                    let x = Axis::linear(metric_label(state));
+                    let chart = BarChart { title: String::new(), x: within(x, &pairs), series: Vec::new(), rows };
                     let caption = format!(
-                        "{}: means of screened candidates with {:.0}% Student intervals where there are two or more.",
-                        effect.parameter,
-                        100.0 * state.campaign.objective.confidence
+                        "{}: from the worst to the best screened candidate of each choice; at the right their mean and number.",
+                        effect.parameter
                     );
                     (chart.svg(), caption)
                 }
             }
         })
         .collect()
+}
+
+/// The span of the values of one choice.
+fn range_row(choice: &Value, pairs: &[(&Value, f64)]) -> BarRow {
+    let values: Vec<f64> = pairs.iter().filter(|(v, _)| *v == choice).map(|(_, y)| *y).collect();
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    BarRow {
+        label: super::value_text(choice),
+        bars: vec![Bar { from: low, to: high, series: CANDIDATE }],
+        interval: None,
+        note: format!("{:.3} (n={})", mean(&values), values.len()),
+    }
+}
+
+/// The axis over the range of all values, with a little room.
+fn within(axis: Axis, pairs: &[(&Value, f64)]) -> Axis {
+    let (low, high) = pairs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
+    let room = 0.03 * (high - low);
+    if room > 0.0 { axis.over(low - room, high + room) } else { axis }
 }
 
 /// What ran when, a row a run.
@@ -251,8 +278,4 @@ fn is_log(state: &State, parameter: &str) -> bool {
         .space
         .get(parameter)
         .is_some_and(|p| matches!(p.domain, Domain::LogFloat { .. } | Domain::Int { log: true, .. }))
-}
-
-fn choice(value: &Value) -> String {
-    super::value_text(value)
 }

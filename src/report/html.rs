@@ -76,6 +76,15 @@ impl Page {
         self.raw(&format!("<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption)));
     }
 
+    /// Several small figures, side by side where there is room.
+    pub fn figures(&mut self, drawn: &[(String, String)]) {
+        self.raw("<div class=grid>");
+        for (svg, caption) in drawn {
+            self.figure(svg, caption);
+        }
+        self.raw("</div>");
+    }
+
     /// A table; titles that start with `>` belong to numbers.
     pub fn table(&mut self, titles: &[&str], rows: &[Vec<String>]) {
         let numeric: Vec<bool> = titles.iter().map(|t| t.starts_with('>')).collect();
@@ -138,6 +147,8 @@ dd{margin:0;font-size:1.2rem;font-weight:600;font-variant-numeric:tabular-nums}
 dd.remark{font-size:.82rem;font-weight:400;color:var(--soft)}
 figure{margin:1rem 0 1.6rem}
 figure svg{width:100%;height:auto;display:block}
+figure svg{max-width:42rem}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:0 1.4rem}
 figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}

@@ -33,9 +33,7 @@ pub fn page(folder: &Path, state: &State) -> String {
             "One seed a candidate, strongest association first. These describe what was tried; a planner that concentrates on \
              good regions makes parameters move together, so they are not causes.",
         );
-        for d in drawn {
-            figure(&mut page, d);
-        }
+        page.figures(&drawn);
     }
     page.heading("What it cost");
     page.paragraph(&format!("The campaign {}.", Account::of(state).words()));

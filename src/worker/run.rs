@@ -4,7 +4,8 @@ use super::log::Log;
 use super::perform::{Setting, exit_code, perform};
 use super::report::Report;
 use crate::engine::limit_threads;
-use crate::record::{AttemptSpec, Claim, End};
+use crate::problem::Class;
+use crate::record::{ATTEMPT_FILE, AttemptSpec, Claim, End};
 use crate::sys::clock::SystemClock;
 use crate::sys::signal::StopFlag;
 use std::path::Path;
@@ -27,6 +28,11 @@ pub fn run(folder: &Path) -> u8 {
             return FAILED;
         }
     };
+    if !folder.join(ATTEMPT_FILE).exists() {
+        // A mistyped path must not turn somebody's folder into an attempt.
+        log.say(&format!("{}: there is no {ATTEMPT_FILE} here, so this is no attempt's folder", folder.display()));
+        return Class::Usage.exit_code();
+    }
     let spec = AttemptSpec::read(folder);
     if let Ok(spec) = &spec {
         // Works only as long as this process has a single thread, so before the watchdog is there.

@@ -113,7 +113,9 @@ fn what_is_wrong_is_refused_with_its_paragraph() {
         spec(large).write(folder).unwrap();
     });
     assert!(message.contains("batch size 100000"), "{message}");
-    assert!(run(Path::new("/nonexistent/attempt")) == 1);
+    let empty = folder();
+    assert_eq!(run(empty.path()), 2);
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "a folder without attempt.json is left alone");
 }
 
 #[test]

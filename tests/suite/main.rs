@@ -4,3 +4,4 @@
 mod bad_input;
 mod kill_train;
 mod levels;
+mod torch_fixture;

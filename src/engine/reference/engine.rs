@@ -266,6 +266,6 @@ fn peak(programs: &StepPrograms, plans: &[Plan; 3], precision: Precision) -> Byt
 }
 
 fn plans(programs: &StepPrograms) -> Result<[Plan; 3], EngineError> {
-    let plan = |program| Plan::new(program, &programs.state);
-    Ok([plan(&programs.micro)?, plan(&programs.apply)?, plan(&programs.eval)?])
+    programs.verify().map_err(EngineError::Shape)?;
+    Ok([&programs.micro, &programs.apply, &programs.eval].map(Plan::new))
 }

@@ -1,11 +1,10 @@
 //! When each value of a program dies, and how much memory the program needs at its peak.
 
-use super::super::EngineError;
 use super::attention::SCORE_ELEMENTS;
 use super::image::PATCH_ELEMENTS;
-use crate::graph::{Op, Program, StateSpec};
+use crate::graph::{Op, Program};
 
-/// A program checked against its state, with the values to free after each node.
+/// The values to free after each node of a program.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// For each node, the values that nothing reads afterwards.
@@ -15,9 +14,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Checks that values are made before they are used and that state and batch fit; then finds lifetimes.
-    pub(super) fn new(program: &Program, state: &StateSpec) -> Result<Self, EngineError> {
-        check(program, state)?;
+    /// Finds the lifetimes in a program that was verified.
+    pub(super) fn new(program: &Program) -> Self {
         let mut last = vec![0; program.values.len()];
         for (i, node) in program.nodes.iter().enumerate() {
             for value in node.inputs.iter().chain(&node.outputs) {
@@ -36,43 +34,8 @@ impl Plan {
                 list.push(value);
             }
         }
-        Ok(Plan { peak_elements: peak(program, &dead), dead })
+        Plan { peak_elements: peak(program, &dead), dead }
     }
-}
-
-fn check(program: &Program, state: &StateSpec) -> Result<(), EngineError> {
-    let wrong = |what: String| Err(EngineError::Shape(format!("program `{}`: {what}", program.name)));
-    let mut made = vec![false; program.values.len()];
-    for (i, node) in program.nodes.iter().enumerate() {
-        if let Some(v) = node.inputs.iter().find(|v| !made.get(v.0).copied().unwrap_or(false)) {
-            return wrong(format!("node {i} ({:?}) reads value {} before it is made", node.op, v.0));
-        }
-        for v in &node.outputs {
-            match made.get_mut(v.0) {
-                Some(slot) if !*slot => *slot = true,
-                _ => return wrong(format!("node {i} ({:?}) makes value {} again", node.op, v.0)),
-            }
-        }
-        let declared = node.outputs.first().map(|v| &program.values[v.0].shape);
-        let wanted = match node.op {
-            Op::State(s) => state.tensors.get(s).map(|t| &t.shape),
-            Op::Batch(b) => program.batch.get(b).map(|b| &b.shape),
-            _ => declared,
-        };
-        if declared.is_none() || wanted != declared {
-            return wrong(format!("node {i} ({:?}) declares {declared:?} where {wanted:?} is", node.op));
-        }
-    }
-    for (s, v) in &program.writes {
-        let (tensor, value) = (state.tensors.get(*s), program.values.get(v.0));
-        if !made.get(v.0).copied().unwrap_or(false) || tensor.map(|t| &t.shape) != value.map(|v| &v.shape) {
-            return wrong(format!("state {s} ({tensor:?}) cannot be written from value {} ({value:?})", v.0));
-        }
-    }
-    if let Some((name, _)) = program.outputs.iter().find(|(_, v)| !made.get(v.0).copied().unwrap_or(false)) {
-        return wrong(format!("the output `{name}` is never made"));
-    }
-    Ok(())
 }
 
 /// Simulates the allocations: state leaves cost nothing, a reshape shares its input's memory.
