@@ -107,7 +107,7 @@ fn another_run(earlier: &AttemptSpec, asked: &AttemptSpec, folder: &Path) -> Pro
     let mut said: Vec<String> =
         differences.iter().filter(|d| !d.key.starts_with("resources.")).map(ToString::to_string).collect();
     if said.is_empty() {
-        said.push("the content of the dataset".to_string());
+        said.push("the dataset's content, or the program's numerics".to_string());
     }
     Problem::usage(format!("this folder holds another run; asked for now is one that changes {}", said.join(", ")))
         .at(folder.display().to_string())
@@ -122,8 +122,8 @@ fn refuse_foreign(folder: &Path, resume: bool) -> Result<()> {
     }
     // What a process leaves that was killed before it could write the attempt's specification.
     let ours = |name: &str| name == LOCK_FILE || name.starts_with('.');
-    let names = fs::entries(folder).into_iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
-    match names.filter(|name| !ours(name)).next() {
+    let mut names = fs::entries(folder).into_iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+    match names.find(|name| !ours(name)) {
         None => Ok(()),
         Some(name) => Err(Problem::usage(format!("the folder holds other things than a run, {name} for one"))
             .at(folder.display().to_string())

@@ -163,7 +163,8 @@ impl Lab {
 /// One paragraph: an `error:` line, a remedy in the lines below, nothing else on stdout.
 pub fn check(line: &str, answer: &Answer, code: i32, says: &Says) {
     assert_eq!(answer.code, code, "`{line}`: {answer:?}");
-    assert_eq!(answer.stderr.matches("error: ").count(), 1, "`{line}`: {}", answer.stderr);
+    let beginnings = answer.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+    assert_eq!(beginnings, 1, "`{line}`: {}", answer.stderr);
     assert_eq!(answer.stdout, "", "`{line}`");
     let paragraph = &answer.stderr[answer.stderr.find("error: ").unwrap()..];
     let mut lines = paragraph.lines();
