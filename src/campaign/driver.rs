@@ -96,12 +96,17 @@ fn occupied(folder: &Path) -> Problem {
 /// Refuses a folder that holds a campaign or somebody else's files, before anything is written. What a controller left
 /// that was killed here before its first event is no hindrance.
 fn refuse_occupied(folder: &Path, text: &str) -> Result<()> {
-    if fs::length(&folder.join(journal::EVENTS_FILE)).is_ok_and(|length| length > 0) {
-        return Err(occupied(folder));
+    match journal::read(folder) {
+        Ok(events) if events.is_empty() => {}
+        // Making the folder will say better what is wrong.
+        Err(_) if !folder.is_dir() => {}
+        Ok(_) | Err(_) => return Err(occupied(folder)),
     }
     let foreign = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = [journal::EVENTS_FILE, "owner.json", "owner.lock"].contains(&name.as_str()) || name.starts_with('.');
+        let ours = ["owner.json", "owner.lock"].contains(&name.as_str())
+            || name.starts_with(journal::EVENTS_FILE)
+            || name.starts_with('.');
         let same = name == placement::CAMPAIGN_FILE && fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes());
         (!ours && !same).then_some(name)
     };

@@ -140,6 +140,20 @@ fn a_torn_last_event_and_lost_derived_files_are_no_loss() {
 }
 
 #[test]
+fn a_beginning_that_was_cut_short_is_begun_again() {
+    let lab = lab();
+    for bytes in [0, 50] {
+        std::fs::create_dir_all(lab.at("copy")).unwrap();
+        for name in ["events.jsonl", "campaign.toml", "owner.json"] {
+            std::fs::copy(lab.at("camp").join(name), lab.at("copy").join(name)).unwrap();
+        }
+        lab.damage("copy/events.jsonl", |events| events.truncate(bytes));
+        lab.done("run campaign.toml --quiet --out copy");
+        std::fs::remove_dir_all(lab.at("copy")).unwrap();
+    }
+}
+
+#[test]
 fn an_edited_campaign_goes_on_only_where_its_results_stay_comparable() {
     let lab = lab();
     lab.copy("camp", "copy");
