@@ -76,17 +76,17 @@ impl Problem {
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as K;
         let remedy = match error.kind() {
-            K::NotFound => "check the path".to_string(),
-            K::PermissionDenied | K::ReadOnlyFilesystem => {
-                "make the folder writable for this user or choose another with --out".to_string()
-            }
+            K::NotFound => "check the path",
+            K::IsADirectory => "name a file, not a folder",
+            K::NotADirectory | K::AlreadyExists => "a file stands where a folder is needed: choose another path",
+            K::PermissionDenied => "give this user the right to it, or choose another place",
+            K::ReadOnlyFilesystem => "choose a place on a filesystem that can be written to",
             K::StorageFull | K::QuotaExceeded => {
-                "free some space on that filesystem, then run the same command again: nothing recorded was lost"
-                    .to_string()
+                "free some space on that filesystem and go on from there: nothing recorded was lost"
             }
-            _ => "see the system's message above".to_string(),
+            _ => "look into what the system says above, then try again",
         };
-        Self::failed(format!("cannot {doing}: {error}")).at(path.display().to_string()).remedy(remedy)
+        Self::failed(format!("cannot {doing}: {}", cause(error))).at(path.display().to_string()).remedy(remedy)
     }
 
     /// Says where: a path, `file:line`, or a config key.
@@ -105,6 +105,19 @@ impl Problem {
     pub fn class(mut self, class: Class) -> Self {
         self.class = class;
         self
+    }
+}
+
+/// The system's message as a fragment: without its number, which helps nobody.
+fn cause(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_string(),
     }
 }
 

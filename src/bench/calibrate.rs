@@ -168,7 +168,7 @@ pub fn profile(
     if let Err(problem) =
         fs::create_dir(&env::cache_dir().join("profiles")).and_then(|()| fs::write_atomic(&path, text.as_bytes()))
     {
-        say(&format!("the profile cannot be kept: {problem}"));
+        say(&format!("warning: the measurement cannot be kept, and is made again next time: {problem}"));
     }
     Ok(profile)
 }
@@ -219,7 +219,7 @@ fn chip() -> BTreeMap<String, String> {
 /// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
 /// that train one step on the embedded digits.
 fn startup() -> Result<f64> {
-    let folder = env::cache_dir().join(format!("startup-{}", std::process::id()));
+    let folder = env::scratch_dir().join(format!("startup-{}", std::process::id()));
     let result = worker_seconds(&folder);
     fs::remove_dir(&folder)?;
     result
@@ -268,7 +268,7 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.
 fn write_speed() -> Result<f64> {
     const SIZE: usize = 4 << 20;
-    let path = env::cache_dir().join("write-speed.tmp");
+    let path = env::scratch_dir().join(format!("write-speed-{}.tmp", std::process::id()));
     let watch = Stopwatch::start();
     fs::write_atomic(&path, &vec![7u8; SIZE])?;
     let seconds = watch.seconds();

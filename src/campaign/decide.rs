@@ -297,6 +297,23 @@ impl Mind<'_> {
         Ok(None)
     }
 
+    /// Refuses to go on where the dataset is gone or another than the baseline was measured on: no proposal is to blame
+    /// for that, and results on other data would be compared with the baseline's. `price` is that of `experiment`, if it
+    /// has one.
+    fn same_data(&self, experiment: &Experiment, price: Option<&Price>) -> Result<()> {
+        let found = match price {
+            Some(_) if experiment.data != self.scope.baseline.data => return Ok(()),
+            Some(price) => price.data_hash.clone(),
+            None => self.advice.pricer.price(&self.scope.baseline)?.data_hash,
+        };
+        if found == self.scope.price.data_hash {
+            return Ok(());
+        }
+        Err(Problem::usage("the dataset is not the one that this campaign's baseline was measured on")
+            .at("baseline.data")
+            .remedy("restore the dataset and resume, or start a new campaign with this one; what was measured is kept"))
+    }
+
     /// Runs a proposal, uses an equal run again, or gives it up.
     fn take_up(&self, candidate: &Candidate) -> Result<Vec<Event>> {
         let (state, index) = (self.state, candidate.index);
@@ -377,11 +394,13 @@ impl Mind<'_> {
         let Some(assignment) = propose(state, self.advice.sampler, index, observed) else {
             return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
         };
-        let price = match self.advice.pricer.price(&self.scope.baseline.with(&assignment)?) {
+        let experiment = self.scope.baseline.with(&assignment)?;
+        let price = match self.advice.pricer.price(&experiment) {
             Ok(price) => Some(price),
             Err(problem) if problem.class == Class::Usage => None,
             Err(problem) => return Err(problem),
         };
+        self.same_data(&experiment, price.as_ref())?;
         let pending = state.candidates.len() - observed;
         let name = self.advice.sampler.name();
         Ok(vec![Event::ProposalMade {

@@ -71,19 +71,51 @@ pub enum Finish {
 /// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to.
 /// Refuses a folder that holds a campaign already (class `Usage`).
 pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<()> {
+    let text = config::to_toml(campaign);
+    refuse_occupied(folder, &text)?;
     fs::create_dir(folder)?;
     let (mut journal, envelopes) = Journal::open(folder, clock)?;
     if !envelopes.is_empty() {
-        return Err(Problem::usage("this folder holds a campaign already")
-            .at(folder.display().to_string())
-            .remedy("continue it with `resume`, or choose another folder with --out"));
+        return Err(occupied(folder));
     }
-    fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), config::to_toml(campaign).as_bytes())?;
+    fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), text.as_bytes())?;
     let base = fs::relative(folder, base)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
     let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
     let (kind, version, data) = event.encode()?;
     journal.append(&kind, version, data).map(drop)
+}
+
+fn occupied(folder: &Path) -> Problem {
+    Problem::usage("this folder holds a campaign already").at(folder.display().to_string()).remedy(format!(
+        "go on with it by `nanoresearch resume {}`, or choose another folder with --out",
+        folder.display()
+    ))
+}
+
+/// Refuses a folder that holds a campaign or somebody else's files, before anything is written. What a controller left
+/// that was killed here before its first event is no hindrance.
+fn refuse_occupied(folder: &Path, text: &str) -> Result<()> {
+    match journal::read(folder) {
+        Ok(events) if events.is_empty() => {}
+        // Making the folder will say better what is wrong.
+        Err(_) if !folder.is_dir() => {}
+        Ok(_) | Err(_) => return Err(occupied(folder)),
+    }
+    let foreign = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ours = ["owner.json", "owner.lock"].contains(&name.as_str())
+            || name.starts_with(journal::EVENTS_FILE)
+            || name.starts_with('.');
+        let same = name == placement::CAMPAIGN_FILE && fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes());
+        (!ours && !same).then_some(name)
+    };
+    match fs::entries(folder).iter().find_map(|path| foreign(path)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::usage(format!("the folder holds other things than a campaign, {name} for one"))
+            .at(folder.display().to_string())
+            .remedy("choose a new or empty folder with --out; nothing was changed")),
+    }
 }
 
 /// The state of a campaign as its journal tells it, for looking at: locks nothing and changes nothing.
@@ -189,7 +221,8 @@ impl Controller<'_, '_, '_> {
 
     /// Takes over: edits, reopening, files that a crash left out, attempts that an earlier controller left.
     fn begin(&mut self, campaign: &Campaign) -> Result<()> {
-        let edits = changes(&self.state.campaign, campaign)?;
+        let edits = changes(&self.state.campaign, campaign)
+            .map_err(|p| p.at(self.folder.join(placement::CAMPAIGN_FILE).display().to_string()))?;
         if !edits.is_empty() {
             let event = Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() };
             apply(&mut self.state.clone(), &event, self.state.updated)?;

@@ -3,7 +3,7 @@
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
 use crate::config::{self, Experiment};
-use crate::problem::Result;
+use crate::problem::{Class, Result};
 use crate::sys::fs;
 use clap::Args;
 use serde_json::json;
@@ -27,7 +27,7 @@ pub struct CheckArgs {
 
 /// Checks and prints.
 pub fn run(args: &CheckArgs) -> Result<()> {
-    if is_campaign(&fs::read_text(&args.file)?) {
+    if is_campaign(&fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?) {
         let loaded = config::load_campaign(&args.file, &args.overrides)?;
         let pricer = MachinePricer::new(&loaded.base);
         let assessment = pricer.assess(&loaded.value.baseline)?;

@@ -23,10 +23,16 @@ impl CampaignFolder {
 
 /// Reads a campaign as it stands; locks nothing.
 pub fn load(folder: &Path) -> Result<State> {
+    let refuse = |what: &str, remedy: &str| Err(Problem::usage(what).at(folder.display().to_string()).remedy(remedy));
+    let start = "name a campaign's folder, or start a campaign with `nanoresearch run campaign.toml`";
+    if folder.is_file() {
+        return refuse("this is a file, and a campaign is a folder", start);
+    }
+    if !folder.exists() {
+        return refuse("there is no such folder", start);
+    }
     if !folder.join("events.jsonl").exists() {
-        return Err(Problem::usage("there is no campaign here (no events.jsonl)")
-            .at(folder.display().to_string())
-            .remedy("name a campaign folder with --in DIR, or start one with `nanoresearch run campaign.toml`"));
+        return refuse("there is no campaign here (no events.jsonl)", start);
     }
     campaign::load(folder)
 }

@@ -42,6 +42,10 @@ pub fn run(args: &LogsArgs) -> Result<()> {
             continue;
         };
         let folder = args.campaign.folder.join(campaign::attempt_path(attempt.id));
+        if !folder.exists() {
+            output::say(&format!("attempt {} left no files: {} is not there", attempt.id, folder.display()));
+            return Ok(());
+        }
         // The outcome is read before the metrics, so that nothing written in between is missed.
         let ended = Outcome::read(&folder)?;
         if !log_shown && args.format == Format::Table {
@@ -61,7 +65,7 @@ pub fn run(args: &LogsArgs) -> Result<()> {
         }
         shown = shown.max(metrics.len());
         if let Some(outcome) = &ended {
-            output::say(&format!("attempt {} ended at step {}: {:?}", attempt.id, outcome.step, outcome.end));
+            output::say(&format!("attempt {} ended at step {}: {}", attempt.id, outcome.step, outcome.end));
             return Ok(());
         }
         if !args.follow || attempt.ended.is_some() {

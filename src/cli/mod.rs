@@ -25,7 +25,7 @@ mod train;
 mod why;
 mod worker;
 
-use crate::problem::Result;
+use crate::problem::{Class, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -86,6 +86,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli.command) {
+        Ok(0) if output::cut_short() => ExitCode::from(Class::Failed.exit_code()),
         Ok(code) => ExitCode::from(code),
         Err(problem) => {
             output::say(&format!("error: {problem}"));
@@ -114,7 +115,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Schema(args) => done(schema::run(&args)),
         Command::Doctor(args) => done(doctor::run(&args)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "nanoresearch", &mut std::io::stdout());
+            // By way of memory: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "nanoresearch", &mut script);
+            output::print(&String::from_utf8_lossy(&script));
             Ok(0)
         }
         Command::Worker(args) => Ok(worker::run(&args)),

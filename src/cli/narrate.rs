@@ -51,7 +51,12 @@ impl Observer for Narrator {
                     state.ledger.budget()
                 ));
                 for step in downscaled {
-                    self.line(&format!("downscaled {:?}: {} -> {}", step.what, step.from, step.to));
+                    self.line(&format!(
+                        "downscaled {}: {} -> {}",
+                        format!("{:?}", step.what).to_lowercase(),
+                        step.from,
+                        step.to
+                    ));
                 }
             }
             Event::ProposalRejected { index, reason } => {

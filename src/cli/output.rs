@@ -1,9 +1,12 @@
 //! How commands speak: data on stdout as a table or JSON, everything else on stderr.
 
+use crate::problem::Problem;
 use crate::sys;
 use clap::ValueEnum;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -81,11 +84,24 @@ impl Table {
     }
 }
 
-/// Prints to stdout; a closed pipe (`| head`) ends the output quietly.
+/// Whether stdout took less than was printed.
+static CUT_SHORT: AtomicBool = AtomicBool::new(false);
+
+/// Prints to stdout; a closed pipe (`| head`) ends the output quietly, anything else is said once and remembered.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe && !CUT_SHORT.swap(true, Ordering::Relaxed) => {
+            let problem = Problem::io("write all of the output", Path::new("stdout"), &error);
+            say(&format!("error: {}", problem.remedy("make room there, or send the output elsewhere, and try again")));
+        }
+        _ => {}
+    }
+}
+
+/// Whether something that was printed is missing from stdout: then a command that went well has failed all the same.
+pub fn cut_short() -> bool {
+    CUT_SHORT.load(Ordering::Relaxed)
 }
 
 /// Prints a value as pretty JSON.

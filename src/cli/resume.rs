@@ -2,9 +2,12 @@
 
 use super::folder;
 use super::output::say;
+use super::pricer::MachinePricer;
 use super::run::drive;
+use crate::campaign::placement::CAMPAIGN_FILE;
 use crate::config;
 use crate::problem::Result;
+use crate::sys::fs;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -25,7 +28,12 @@ pub struct ResumeArgs {
 /// Goes on.
 pub fn run(args: &ResumeArgs) -> Result<u8> {
     let state = folder::load(&args.folder)?;
-    let loaded = config::load_campaign(&args.folder.join("campaign.toml"), &args.overrides)?;
+    let file = args.folder.join(CAMPAIGN_FILE);
+    if !file.exists() {
+        fs::write_atomic(&file, config::to_toml(&state.campaign).as_bytes())?;
+        say(&format!("{} was missing; it is written again as events.jsonl records it", file.display()));
+    }
+    let loaded = config::load_campaign(&file, &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    drive(&args.folder, &loaded.value, &args.folder.join(&state.base), args.quiet)
+    drive(&args.folder, &loaded.value, &MachinePricer::new(&args.folder.join(&state.base)), args.quiet)
 }

@@ -52,15 +52,17 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     }
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
     let clock = SystemClock::default();
+    // Missing data and impossible shapes are refused before anything is written.
+    let pricer = MachinePricer::new(&loaded.base);
+    pricer.price(&campaign.baseline)?;
     campaign::create(&folder, campaign, &loaded.base, &clock)?;
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
-    drive(&folder, campaign, &loaded.base, args.quiet)
+    drive(&folder, campaign, &pricer, args.quiet)
 }
 
 /// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
-pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, quiet: bool) -> Result<u8> {
+pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
     let clock = SystemClock::default();
-    let pricer = MachinePricer::new(base);
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);
@@ -70,9 +72,9 @@ pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, quiet: bool) -> Re
     let sampler = planner::sampler(&campaign.planner);
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world =
-        World { pricer: &pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
-    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])?;
+    let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
+        .map_err(|problem| with_way_on(problem, folder))?;
     match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
@@ -92,6 +94,16 @@ pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, quiet: bool) -> Re
             Ok(if stop.interrupts() > 0 { 130 } else { 143 })
         }
     }
+}
+
+/// What stopped the controller did not end the campaign.
+fn with_way_on(problem: Problem, folder: &Path) -> Problem {
+    if !matches!(problem.class, Class::Failed | Class::Unavailable) {
+        return problem;
+    }
+    let on = format!("the campaign is kept as it is; go on with `nanoresearch resume {}`", folder.display());
+    let remedy = problem.remedy.as_ref().map_or(on.clone(), |remedy| format!("{remedy}\n  {on}"));
+    problem.remedy(remedy)
 }
 
 /// The last word: finding, cost, where to look.
@@ -173,7 +185,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let expected = price.seconds * (seeds + campaign.seeds.finalists * (campaign.seeds.confirm - 1)) as f64;
     let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {:?}, first proposals:\n", campaign.planner.kind));
+    output::print(&format!("planner    {}, first proposals:\n", format!("{:?}", campaign.planner.kind).to_lowercase()));
     let sampler = planner::sampler(&campaign.planner);
     let mut seen: Vec<planner::Observation> = Vec::new();
     for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {

@@ -18,7 +18,7 @@ pub fn run(baseline: &Experiment, base: &Path) -> Result<()> {
     let mut experiment = baseline.clone();
     experiment.training.budget = TrainingBudget::Steps(STEPS);
     experiment.evaluation.every = Some(STEPS);
-    let folder = env::cache_dir().join(format!("smoke-{}", std::process::id()));
+    let folder = env::scratch_dir().join(format!("smoke-{}", std::process::id()));
     let result = twice(&experiment, base, &folder);
     fs::remove_dir(&folder)?;
     result
@@ -43,7 +43,8 @@ fn twice(experiment: &Experiment, base: &Path, folder: &Path) -> Result<()> {
 }
 
 fn unexpected(doing: &str, end: &End) -> Problem {
-    Problem::failed(format!("{doing} ended as {end:?}")).remedy("try the baseline alone with `nanoresearch train`")
+    Problem::failed(format!("{doing} did not go as planned: {end}"))
+        .remedy("try the baseline alone with `nanoresearch train`")
 }
 
 /// Asks for a checkpoint once enough steps are done.

@@ -1,5 +1,6 @@
 //! `nanoresearch train FILE --out DIR`: one experiment, here and now.
 
+use super::output::{self, say};
 use crate::config::load_experiment;
 use crate::problem::{Problem, Result};
 use crate::record::{End, Outcome};
@@ -41,24 +42,29 @@ pub fn run(args: &Args) -> Result<u8> {
     progress.finish();
     let outcome = outcome?;
     match &outcome.end {
-        End::Completed | End::Diverged { .. } => print!("{}", summary(&outcome, args)),
-        End::Checkpointed => eprintln!(
+        End::Completed | End::Diverged { .. } => output::print(&summary(&outcome, args)),
+        End::Checkpointed => say(&format!(
             "checkpointed at step {}; go on with\n  nanoresearch train {} --out {} --resume",
             outcome.step,
             args.file.display(),
             args.out.display()
-        ),
-        End::TimedOut { limit_seconds } => eprintln!(
+        )),
+        End::TimedOut { limit_seconds } => say(&format!(
             "error: the wall-clock limit of {limit_seconds} s passed at step {}\n  raise resources.wall_seconds and \
              repeat the command with --resume",
             outcome.step
-        ),
-        End::OutOfMemory { wanted, limit } => eprintln!(
+        )),
+        End::OutOfMemory { wanted, limit } => say(&format!(
             "error: out of memory at step {}: {wanted} wanted where there were {limit}\n  choose a smaller \
              resources.micro_batch, which changes no result, or raise resources.memory_mib",
             outcome.step
-        ),
-        End::Refused { message } | End::Failed { message } => eprintln!("error: {message}"),
+        )),
+        End::Refused { message } => say(&format!("error: {message}")),
+        End::Failed { message } => say(&format!(
+            "error: {message}\n  go on with `nanoresearch train {} --out {} --resume`",
+            args.file.display(),
+            args.out.display()
+        )),
     }
     Ok(exit_code(&outcome.end))
 }
@@ -95,8 +101,8 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
 

@@ -214,7 +214,15 @@ impl Check<'_> {
         for field in fields.iter().filter(missing) {
             let of = tag.map_or(String::new(), |(t, v)| format!(" (its {t} is {v:?})"));
             let what = format!("{}{of} has no {:?}", self.section(), field.name);
-            self.report(node, what, format!("add it: {}", field.doc));
+            let example = match &field.ty {
+                Type::Tagged { tag, variants } => {
+                    let first = variants.first().map_or("...", |(name, _)| name.as_str());
+                    let section = self.path.iter().cloned().chain([field.name.clone()]).collect::<Vec<_>>();
+                    format!("add a section [{}] with {tag} = {first:?}, say. ", path_text(&section))
+                }
+                _ => "add it. ".to_string(),
+            };
+            self.report(node, what, format!("{example}{}", field.doc));
         }
     }
 

@@ -43,7 +43,7 @@ pub fn load_campaign(path: &Path, overrides: &[String]) -> Result<Loaded<Campaig
     let base = folder(path);
     let text = read(path)?;
     let value = campaign(&text, &path.display().to_string(), overrides, &|file| {
-        let path = base.join(file);
+        let path = if base == Path::new(".") { PathBuf::from(file) } else { base.join(file) };
         Ok((path.display().to_string(), read(&path)?))
     })?;
     Ok(loaded(value, path))

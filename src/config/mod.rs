@@ -32,6 +32,7 @@ mod types;
 
 // What types mean.
 mod assign;
+mod difference;
 mod identity;
 mod space;
 mod validate;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use campaign::*;
 pub use data::*;
+pub use difference::{Difference, differences};
 pub use experiment::Experiment;
 pub use identity::NUMERICS_VERSION;
 pub use load::{Loaded, load_campaign, load_experiment, parse_campaign, parse_experiment, to_toml};

@@ -31,6 +31,11 @@ pub(super) fn get_set(
     fetch: &dyn Fetch,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<Vec<PathBuf>> {
+    if cache.is_file() {
+        return Err(Problem::usage("the folder of datasets is a file")
+            .at(cache.display().to_string())
+            .remedy("set NANORESEARCH_DATA to a folder, or unset it for the default one"));
+    }
     let mut missing = Vec::new();
     for file in set.files {
         if !in_cache(set, file, cache)? {

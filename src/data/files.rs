@@ -1,6 +1,6 @@
 //! Bytes of dataset files: found, unpacked, and told apart when they are not what was expected.
 
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::sys;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -11,7 +11,7 @@ const LARGEST_UNPACKED: u64 = 4 << 30;
 /// Reads a whole file, unpacking gzip by its content (not its name). An absent file is a [`Problem`] of class `Usage`
 /// that names the most similar file beside it.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    let bytes = match sys::fs::read_if_there(path)? {
+    let bytes = match sys::fs::read_if_there(path).map_err(|p| p.class(Class::Usage))? {
         Some(bytes) => bytes,
         None => return Err(absent(path)),
     };

@@ -38,6 +38,11 @@ pub(super) fn digits(spec: &DigitsData) -> Result<Dataset> {
     Ok(Dataset::new("digits", shape, Body::Rows(rows), (0..digits::CLASSES).map(|c| c.to_string()).collect()))
 }
 
+/// A path of the config, relative to the config file's folder; without a `./` that nobody wrote.
+fn under(base: &Path, path: impl AsRef<Path>) -> PathBuf {
+    if base == Path::new(".") { path.as_ref().to_path_buf() } else { base.join(path) }
+}
+
 /// The files of a named set of one kind.
 fn named(name: &str, kind: SetKind, places: Places) -> Result<Vec<PathBuf>> {
     let set = find(name)?;
@@ -53,7 +58,7 @@ fn named(name: &str, kind: SetKind, places: Places) -> Result<Vec<PathBuf>> {
 pub(super) fn idx(spec: &IdxData, places: Places) -> Result<Dataset> {
     let paths = match (&spec.name, &spec.images, &spec.labels) {
         (Some(name), None, None) => named(name, SetKind::Images, places)?,
-        (None, Some(images), Some(labels)) => vec![places.base.join(images), places.base.join(labels)],
+        (None, Some(images), Some(labels)) => vec![under(places.base, images), under(places.base, labels)],
         _ => {
             return Err(Problem::usage("IDX data need either `name`, or both `images` and `labels`")
                 .at("data")
@@ -87,7 +92,7 @@ pub(super) fn idx(spec: &IdxData, places: Places) -> Result<Dataset> {
 
 /// A table; features, and the target of a regression, standardised with the training rows' moments.
 pub(super) fn csv(spec: &CsvData, places: Places) -> Result<Dataset> {
-    let path = places.base.join(&spec.path);
+    let path = under(places.base, &spec.path);
     let place = path.display().to_string();
     let Table { width, features, target } = table::parse(&files::read(&path)?, spec, &place)?;
     let total = features.len() / width;
@@ -138,7 +143,7 @@ fn standardise(values: &[f64], width: usize, train: &[u32], role: &str) -> Resul
 pub(super) fn text(spec: &TextData, places: Places) -> Result<Dataset> {
     let path = match (&spec.name, &spec.path) {
         (Some(name), None) => named(name, SetKind::Text, places)?.remove(0),
-        (None, Some(path)) => places.base.join(path),
+        (None, Some(path)) => under(places.base, path),
         _ => {
             return Err(Problem::usage("text data need either `name` or `path`, not both")
                 .at("data")

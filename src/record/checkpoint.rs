@@ -115,7 +115,7 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     if checksum != info.checksum {
         return Err(damaged(
             &info_path,
-            format!("its BLAKE3 checksum is {} but its content gives {checksum}", info.checksum),
+            format!("its checksum is {} but its content gives {}", short(&info.checksum), short(&checksum)),
         ));
     }
     let state_path = path.join(STATE_FILE);
@@ -125,14 +125,20 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
         return Err(damaged(
             &state_path,
             format!(
-                "its BLAKE3 hash is {hash} ({} bytes) but the checkpoint recorded {}",
+                "its BLAKE3 hash is {} ({} bytes) but {} was recorded",
+                short(&hash),
                 state.len(),
-                info.state_hash
+                short(&info.state_hash)
             ),
         ));
     }
     let tensors = from_safetensors(&state, &state_path)?;
     Ok(Checkpoint { info, tensors })
+}
+
+/// Whether a later version of this program wrote the checkpoint: it is not damaged then, and not this program's to judge.
+pub fn is_newer_checkpoint(path: &Path) -> bool {
+    format::is_newer(&path.join(INFO_FILE))
 }
 
 /// Steps and paths of the checkpoints in a folder of checkpoints, oldest first; none where the folder is absent.
@@ -191,6 +197,11 @@ fn remove_checkpoint(path: &Path) -> Result<()> {
     fs::remove_dir(&temporary)?;
     fs::rename(path, &temporary)?;
     fs::remove_dir(&temporary)
+}
+
+/// Enough of a hash to tell two apart.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 fn temporary_name(path: &Path) -> PathBuf {

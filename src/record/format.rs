@@ -35,8 +35,13 @@ pub(super) fn read_json_if_there<T: DeserializeOwned>(path: &Path, what: &str) -
 
 /// Checks the version before anything else, so that a newer file is never called a damaged one.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8], path: &Path, what: &str) -> Result<T> {
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|e| damaged(path, format!("not {what}: {e} ({} bytes read)", bytes.len())))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|e| {
+        let cause = match e.is_eof() {
+            true => format!("it ends too early, after {} bytes", bytes.len()),
+            false => e.to_string(),
+        };
+        damaged(path, format!("not {what}: {cause}"))
+    })?;
     match value.get("format").and_then(Value::as_u64) {
         Some(found) if found == u64::from(FORMAT) => {}
         Some(found) if found > u64::from(FORMAT) => {
@@ -54,6 +59,12 @@ pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8], path: &Path, what: &
         let key = e.path().to_string();
         damaged(path, format!("not {what}: at `{key}`, {}", e.into_inner()))
     })
+}
+
+/// Whether a JSON file says that a later version of this program wrote it.
+pub(super) fn is_newer(path: &Path) -> bool {
+    let value = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    value.and_then(|v| v.get("format")?.as_u64()).is_some_and(|found| found > u64::from(FORMAT))
 }
 
 /// A file that is not what it should be.

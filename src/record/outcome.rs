@@ -5,6 +5,7 @@ use crate::problem::Result;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Name of the file in the attempt's folder.
@@ -72,6 +73,21 @@ pub enum End {
         /// The problem's paragraph.
         message: String,
     },
+}
+
+impl fmt::Display for End {
+    /// In words, for logs and people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Completed => f.write_str("completed"),
+            End::Diverged { reason } => write!(f, "diverged: {reason}"),
+            End::Checkpointed => f.write_str("checkpointed on request"),
+            End::TimedOut { limit_seconds } => write!(f, "out of time: the limit of {limit_seconds} s passed"),
+            End::OutOfMemory { wanted, limit } => write!(f, "out of memory: {wanted} wanted where there were {limit}"),
+            End::Refused { message } => write!(f, "refused: {message}"),
+            End::Failed { message } => write!(f, "failed: {message}"),
+        }
+    }
 }
 
 impl Outcome {

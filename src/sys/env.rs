@@ -22,6 +22,15 @@ pub fn cache_dir() -> PathBuf {
     base.join("nanoresearch")
 }
 
+/// A folder for short-lived files: the cache folder, or the system's where that cannot be made or written to.
+pub fn scratch_dir() -> PathBuf {
+    let cache = cache_dir();
+    let probe = cache.join(format!(".probe-{}", std::process::id()));
+    let writable = std::fs::create_dir_all(&cache).and_then(|()| std::fs::File::create(&probe)).is_ok();
+    let _ = std::fs::remove_file(probe);
+    if writable { cache } else { std::env::temp_dir() }
+}
+
 /// The folder of downloaded datasets: `NANORESEARCH_DATA`, else `data` in the cache folder.
 pub fn data_dir() -> PathBuf {
     var("NANORESEARCH_DATA").map_or_else(|| cache_dir().join("data"), PathBuf::from)

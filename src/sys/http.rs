@@ -30,21 +30,28 @@ impl Fetch for Network {
             .user_agent(concat!("nanoresearch/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(io::Error::other)?;
-        let response =
-            client.get(url).send().and_then(|r| r.error_for_status()).map_err(|e| io::Error::other(causes(&e)))?;
+        let response = client
+            .get(url)
+            .send()
+            .and_then(|r| r.error_for_status())
+            .map_err(|e| io::Error::other(causes(&e.without_url())))?;
         Ok(Body { length: response.content_length(), reader: Box::new(response) })
     }
 }
 
 /// An error with its causes on one line: reqwest keeps the interesting part in the source chain.
 fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+    let mut text = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        // "client error (Connect)" and the like say nothing that their causes do not.
+        if cause.source().is_none() || !(words.starts_with("client error") || words == "error sending request") {
+            text.push(words.split(" (os error ").next().unwrap_or_default().to_string());
+        }
+        next = cause.source();
     }
-    text
+    text.join(": ")
 }
 
 /// Answers from memory; any other URL is refused as an unreachable network would.

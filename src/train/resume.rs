@@ -4,8 +4,8 @@ use super::observer::{Event, Observer};
 use super::trainer::Job;
 use crate::problem::{Problem, Result};
 use crate::record::{
-    self, CHECKPOINTS_FOLDER, Checkpoint, METRICS_FILE, Manifest, check_shapes, list_checkpoints, read_checkpoint,
-    set_aside_checkpoint,
+    self, CHECKPOINTS_FOLDER, Checkpoint, METRICS_FILE, Manifest, check_shapes, is_newer_checkpoint, list_checkpoints,
+    read_checkpoint, set_aside_checkpoint,
 };
 use crate::sys::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,11 @@ pub(super) fn find(job: &Job<'_>, warnings: &mut Vec<String>, observer: &mut dyn
         // Names sort like steps.
         candidates.extend(older.into_iter().rev().filter(|(_, p)| p.as_path() < wanted).map(|(_, path)| (path, false)));
     }
+    let mut warn = |text: String, observer: &mut dyn Observer| {
+        observer.on_event(&Event::Warning(text.clone()));
+        warnings.push(text);
+    };
+    let some_own = candidates.iter().any(|(_, own)| *own);
     for (path, own) in candidates {
         match usable(job, &path, own) {
             Ok(checkpoint) => {
@@ -39,16 +44,27 @@ pub(super) fn find(job: &Job<'_>, warnings: &mut Vec<String>, observer: &mut dyn
             }
             Err(Unusable::Wrong(problem)) => return Err(problem),
             Err(Unusable::Damaged(problem)) => {
-                let mut text = format!("checkpoint passed over: {problem}");
+                // Without the remedy: what can be done is done here.
+                let place = problem.place.map_or(String::new(), |place| format!("{place}: "));
+                let mut text = format!("checkpoint passed over: {place}{}", problem.what);
                 if own && path.exists() {
                     // Out of the way, or the run could not write this step's checkpoint again.
                     let aside = set_aside_checkpoint(&path)?;
-                    text.push_str(&format!("\n  it was set aside as {}", aside.display()));
+                    text.push_str(&format!("\n  it is kept as {}", aside.display()));
                 }
-                observer.on_event(&Event::Warning(text.clone()));
-                warnings.push(text);
+                warn(text, observer);
             }
         }
+    }
+    if some_own {
+        let mut text = "none of the checkpoints can be used, so the run begins again at step 0".to_string();
+        let metrics = job.folder.join(METRICS_FILE);
+        if metrics.exists() {
+            let aside = job.folder.join(format!("{METRICS_FILE}.damaged"));
+            fs::rename(&metrics, &aside)?;
+            text.push_str(&format!("\n  its metrics so far are kept as {}", aside.display()));
+        }
+        warn(text, observer);
     }
     Ok(None)
 }
@@ -61,7 +77,8 @@ enum Unusable {
 }
 
 fn usable(job: &Job<'_>, path: &Path, own: bool) -> Result<Checkpoint, Unusable> {
-    let checkpoint = read_checkpoint(path).map_err(Unusable::Damaged)?;
+    let refusal = if is_newer_checkpoint(path) { Unusable::Wrong } else { Unusable::Damaged };
+    let checkpoint = read_checkpoint(path).map_err(refusal)?;
     let info = &checkpoint.info;
     if info.key != *job.key || info.seed != job.experiment.training.seed {
         return Err(Unusable::Wrong(

@@ -2,17 +2,22 @@
 
 use super::execute::{build, load_data};
 use super::perform::{Setting, perform};
-use crate::config::{Experiment, to_toml};
+use crate::config::{self, Experiment, to_toml};
 use crate::engine::limit_threads;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
-use crate::record::{ATTEMPT_FILE, AttemptSpec, End, FORMAT, OUTCOME_FILE, Outcome};
+use crate::record::{
+    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model, weights_hash,
+};
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
 use crate::sys::signal::StopFlag;
-use crate::train::Observer;
+use crate::train::{Event, Observer};
 use crate::units::Bytes;
 use std::path::Path;
+
+/// Locked while a process trains in the folder.
+const LOCK_FILE: &str = "lock";
 
 /// What to train and where.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +49,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     }
     let dataset = load_data(&experiment.data, base, observer)?;
     build(experiment, &dataset)?;
+    refuse_foreign(folder, resume)?;
     fs::create_dir(folder)?;
     let spec = AttemptSpec {
         format: FORMAT,
@@ -61,23 +67,69 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     if folder.join(ATTEMPT_FILE).exists() {
         let earlier = AttemptSpec::read(folder)?;
         if earlier.key != spec.key {
-            return Err(Problem::usage(format!(
-                "the folder holds run {}, but experiment and data make run {}",
-                earlier.key, spec.key
-            ))
-            .at(folder.display().to_string())
-            .remedy("give the same experiment, overrides, data and seed again, or choose another folder with --out"));
+            return Err(another_run(&earlier, &spec, folder));
         }
         match Outcome::read(folder)? {
-            Some(outcome) if matches!(outcome.end, End::Completed | End::Diverged { .. }) => return Ok(outcome),
+            Some(outcome) if stands(&outcome, folder, observer) => return Ok(outcome),
             Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
             None => {}
         }
     }
-    fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
+    // First: it is what makes the folder this program's own.
     spec.write(folder)?;
+    fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// Whether the outcome is final and what it speaks of is there. A damaged model is made again from the last checkpoint.
+fn stands(outcome: &Outcome, folder: &Path, observer: &mut dyn Observer) -> bool {
+    match outcome.end {
+        End::Diverged { .. } => return true,
+        End::Completed => {}
+        _ => return false,
+    }
+    let fault = match read_model(folder) {
+        Ok(weights) if Some(weights_hash(&weights)) == outcome.weights => return true,
+        Ok(_) => "its weights are not those that the run recorded".to_string(),
+        Err(problem) => problem.what,
+    };
+    observer.on_event(&Event::Warning(format!(
+        "{}: {fault}\n  it is made again from the last good checkpoint",
+        folder.join(MODEL_FILE).display()
+    )));
+    false
+}
+
+/// The folder's run is not the one asked for; says in what they differ.
+fn another_run(earlier: &AttemptSpec, asked: &AttemptSpec, folder: &Path) -> Problem {
+    let differences = config::differences(&earlier.experiment, &asked.experiment);
+    // Resources decide no results, so they may differ.
+    let mut said: Vec<String> =
+        differences.iter().filter(|d| !d.key.starts_with("resources.")).map(ToString::to_string).collect();
+    if said.is_empty() {
+        said.push("the dataset's content, or the program's numerics".to_string());
+    }
+    Problem::usage(format!("this folder holds another run; asked for now is one that changes {}", said.join(", ")))
+        .at(folder.display().to_string())
+        .remedy("give the settings and data that the run was begun with, or choose another folder with --out")
+}
+
+/// Refuses a folder with somebody else's files, some of which (a config.toml, say) would be replaced.
+fn refuse_foreign(folder: &Path, resume: bool) -> Result<()> {
+    // A run without its specification is still a run: it is checked against its checkpoints.
+    if folder.join(ATTEMPT_FILE).exists() || (resume && folder.join(MANIFEST_FILE).exists()) {
+        return Ok(());
+    }
+    // What a process leaves that was killed before it could write the attempt's specification.
+    let ours = |name: &str| name == LOCK_FILE || name.starts_with('.');
+    let mut names = fs::entries(folder).into_iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+    match names.find(|name| !ours(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::usage(format!("the folder holds other things than a run, {name} for one"))
+            .at(folder.display().to_string())
+            .remedy("choose a new or empty folder with --out; nothing was changed")),
+    }
 }
 
 /// Removes what a killed process left half-written: the temporary names of atomic writes.
@@ -89,7 +141,7 @@ fn clean(folder: &Path) -> Result<()> {
 
 /// Two processes in one folder would write over each other. A filesystem without locks is taken at its word.
 fn lock(folder: &Path) -> Result<Option<Lock>> {
-    match Lock::attempt(&folder.join("lock"))? {
+    match Lock::attempt(&folder.join(LOCK_FILE))? {
         Locking::Taken(lock) => Ok(Some(lock)),
         Locking::Unsupported => Ok(None),
         Locking::Held => Err(Problem::new(Class::Owned, "another process is training in this folder")

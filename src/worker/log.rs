@@ -3,10 +3,12 @@
 use crate::sys::clock::{Clock, SystemClock};
 use crate::train::{Event, Observer};
 use std::collections::BTreeMap;
+use std::io::Write;
 
 /// One line with the attempt's age.
 pub(super) fn line(seconds: f64, text: &str) {
-    eprintln!("[{seconds:9.3} s] {text}");
+    // A closed or full stderr must not end the attempt.
+    let _ = writeln!(std::io::stderr().lock(), "[{seconds:9.3} s] {text}");
 }
 
 /// Writes what matters to a person who looks for what happened.

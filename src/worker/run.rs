@@ -59,7 +59,7 @@ pub fn run(folder: &Path) -> u8 {
     };
     match result {
         Ok((outcome, code)) => {
-            log.say(&format!("ended at step {}: {:?} (exit code {code})", outcome.step, outcome.end));
+            log.say(&format!("ended at step {} (exit code {code}): {}", outcome.step, outcome.end));
             code
         }
         Err(problem) => {

@@ -46,7 +46,7 @@ impl Limits {
 pub(super) fn watch(limits: Limits, report: &Report<'_>, exit: impl FnOnce()) {
     while !report.wait(PERIOD) {
         if let Some(end) = limits.passed(report.seconds(), Bytes(resident_memory().0)) {
-            super::log::line(report.seconds(), &format!("the watchdog ends the attempt: {end:?}"));
+            super::log::line(report.seconds(), &format!("the watchdog ends the attempt: {end}"));
             return report.finish_and(end, exit);
         }
     }
