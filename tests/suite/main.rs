@@ -4,6 +4,7 @@
 mod bad_input;
 mod campaigns;
 mod control;
+mod demo;
 mod kill_campaign;
 mod kill_train;
 mod levels;
