@@ -150,7 +150,9 @@ pub fn profile(
 ) -> Result<ThroughputProfile> {
     let chip = chip();
     let probes = family.probes();
-    let name = blake3::hash(format!("{kind:?} {threads} {probes:?} {chip:?} {}", env!("CARGO_PKG_VERSION")).as_bytes());
+    // Another build of this program may be faster or slower, so the profile belongs to this very file.
+    let build = process::current_exe().ok().and_then(|path| fs::read(&path).ok()).map(|bytes| blake3::hash(&bytes));
+    let name = blake3::hash(format!("{kind:?} {threads} {probes:?} {chip:?} {build:?}").as_bytes());
     let path = env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]));
     if let Some(bytes) = fs::read_if_there(&path)? {
         // A damaged or foreign profile is only a reason to measure again.
@@ -247,6 +249,7 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
             resume_from: None,
             wall_seconds: 0.0,
             memory: Bytes(0),
+            predicted_seconds: None,
         };
         spec.write(&attempt)?;
         let watch = Stopwatch::start();

@@ -103,6 +103,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
     match event {
         Event::Created { .. } => return Err(inconsistent("it creates the campaign twice")),
         Event::ControllerStarted { version } => {
+            let attempts = state.runs.iter_mut().filter_map(|run| run.attempts.last_mut());
+            attempts.filter(|a| a.ended.is_none()).for_each(|a| a.adopted = true);
             state.decided(None, None, format!("a controller ({version}) took over"))
         }
         Event::ControllerStopped { why } => state.decided(None, None, format!("the controller left: {why}")),
@@ -186,6 +188,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 resume_from: resume_from.clone(),
                 reserved_at: time,
                 launched_at: None,
+                adopted: false,
                 ended: None,
             });
             state.ledger.reserve(*id, reserved)?;

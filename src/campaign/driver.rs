@@ -79,7 +79,7 @@ pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock
         return Err(occupied(folder));
     }
     fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), text.as_bytes())?;
-    let base = base.canonicalize().map_err(|e| Problem::io("find the folder of the campaign's data", base, &e))?;
+    let base = fs::relative(folder, base)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
     let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
     let (kind, version, data) = event.encode()?;
@@ -224,7 +224,10 @@ impl Controller<'_, '_, '_> {
         let edits = changes(&self.state.campaign, campaign)
             .map_err(|p| p.at(self.folder.join(placement::CAMPAIGN_FILE).display().to_string()))?;
         if !edits.is_empty() {
-            self.record(&Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() })?;
+            let event = Event::Edited { campaign: Box::new(campaign.clone()), changes: edits.clone() };
+            apply(&mut self.state.clone(), &event, self.state.updated)?;
+            self.keep_edits(campaign)?;
+            self.record(&event)?;
         }
         if let Some(conclusion) = &self.state.conclusion {
             let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled);
@@ -252,6 +255,16 @@ impl Controller<'_, '_, '_> {
             self.watched.insert(id);
         }
         Ok(())
+    }
+
+    /// Puts edits that came from the command line into `campaign.toml`, where the next controller looks: it would take
+    /// them back otherwise. A file that says the same already keeps its comments.
+    fn keep_edits(&self, campaign: &Campaign) -> Result<()> {
+        let path = self.folder.join(placement::CAMPAIGN_FILE);
+        match config::load_campaign(&path, &[]) {
+            Ok(loaded) if loaded.value == *campaign => Ok(()),
+            _ => fs::write_atomic(&path, config::to_toml(campaign).as_bytes()),
+        }
     }
 
     fn rounds(&mut self) -> Result<Finish> {

@@ -215,7 +215,7 @@ pub enum Event {
     Created {
         /// The resolved campaign.
         campaign: Box<Campaign>,
-        /// Folder that relative data paths of experiments refer to.
+        /// Folder that relative data paths of experiments refer to, relative to the campaign's folder.
         base: PathBuf,
         /// Version of the program.
         version: String,

@@ -24,6 +24,9 @@ pub const STATE_FILE: &str = "state.json";
 /// Where other processes leave their requests.
 pub const CONTROL_FOLDER: &str = "control";
 
+/// From an attempt's folder to the campaign's.
+const UP: &str = "../../../..";
+
 /// `runs/0007`, relative to the campaign folder.
 pub fn run_path(id: RunId) -> PathBuf {
     PathBuf::from("runs").join(id.to_string())
@@ -101,11 +104,12 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
         format: FORMAT,
         id: attempt.id,
         experiment,
-        base: state.base.clone(),
+        base: Path::new(UP).join(&state.base),
         key: run.key.clone(),
-        resume_from: attempt.resume_from.as_ref().map(|p| folder.join(p)),
+        resume_from: attempt.resume_from.as_ref().map(|p| Path::new(UP).join(p)),
         wall_seconds: attempt.limits.wall_seconds,
         memory: attempt.limits.memory,
+        predicted_seconds: Some(run.price.seconds),
     };
     let json = serde_json::to_vec_pretty(&spec)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;
@@ -126,17 +130,11 @@ pub fn newest_checkpoint(folder: &Path, id: AttemptId) -> Option<PathBuf> {
 }
 
 /// Writes `runs/0007/{outcome.json,manifest.json,metrics.jsonl}` of a run that ended, from its attempts. Files that an
-/// attempt did not leave are left out.
+/// attempt did not leave are left out. `outcome.json` comes last: where it is, the others are whole.
 pub fn project_run(folder: &Path, run: &Run) -> Result<()> {
     let Some(last) = run.attempts.last() else { return Ok(()) };
     let target = folder.join(run_path(run.id));
     fs::create_dir(&target)?;
-    for name in ["outcome.json", "manifest.json"] {
-        let source = folder.join(attempt_path(last.id)).join(name);
-        if let Some(bytes) = fs::read_if_there(&source)? {
-            fs::write_atomic(&target.join(name), &bytes)?;
-        }
-    }
     let mut lines: Vec<(u64, String)> = Vec::new();
     for attempt in &run.attempts {
         let source = folder.join(attempt_path(attempt.id)).join("metrics.jsonl");
@@ -148,11 +146,17 @@ pub fn project_run(folder: &Path, run: &Run) -> Result<()> {
         lines.retain(|(step, _)| *step <= kept);
         lines.extend(own);
     }
-    if lines.is_empty() {
-        return Ok(());
+    if !lines.is_empty() {
+        let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+        fs::write_atomic(&target.join("metrics.jsonl"), text.as_bytes())?;
     }
-    let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-    fs::write_atomic(&target.join("metrics.jsonl"), text.as_bytes())
+    for name in ["manifest.json", "outcome.json"] {
+        let source = folder.join(attempt_path(last.id)).join(name);
+        if let Some(bytes) = fs::read_if_there(&source)? {
+            fs::write_atomic(&target.join(name), &bytes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whole lines with their step; a torn last line is left out.

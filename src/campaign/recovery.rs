@@ -5,10 +5,11 @@ use super::state::{Attempt, AttemptEnd, Limits, Run, State};
 use crate::failure::{self, Change, Class, Policy, Recovery};
 use crate::units::Bytes;
 
-/// Whether the attempt says nothing about the run: it was killed for a person, or a controller died before it could
-/// launch it. Both are bounded by how often people and controllers do that, and cost the run no retry.
+/// Whether the attempt says nothing about the run: it was killed for a person, or a controller died before its worker
+/// could claim it, and the next one gave it up. Both are bounded by how often people and controllers do that, and cost
+/// the run no retry. (A launch that failed is tried and charged: it has the same class, but its own controller saw it.)
 fn excused(attempt: &Attempt, end: &AttemptEnd) -> bool {
-    let never_tried = end.class == Class::NeverStarted && attempt.launched_at.is_none();
+    let never_tried = end.class == Class::NeverStarted && (attempt.launched_at.is_none() || attempt.adopted);
     let unfinished = !matches!(end.class, Class::Completed | Class::Diverged);
     never_tried || (end.cancelled && unfinished)
 }
@@ -23,7 +24,7 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
     if excused(attempt, end) {
         return again(match end.cancelled {
             true => "killed on request; it goes on if the campaign does",
-            false => "its controller died before launching it; once more",
+            false => "its controller died before the worker started; once more",
         });
     }
     let history: Vec<Class> = run

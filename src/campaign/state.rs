@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct State {
     /// The campaign as it is now (budgets may have been edited).
     pub campaign: Campaign,
-    /// Folder that relative data paths refer to.
+    /// Folder that relative data paths refer to, relative to the campaign's folder.
     pub base: PathBuf,
     /// When it was created.
     pub created: f64,
@@ -162,6 +162,9 @@ pub struct Attempt {
     pub reserved_at: f64,
     /// When the executor had it; none if that was never seen.
     pub launched_at: Option<f64>,
+    /// A later controller found it without an end and took it over.
+    #[serde(default)]
+    pub adopted: bool,
     /// How it ended; none while it lives.
     pub ended: Option<AttemptEnd>,
 }

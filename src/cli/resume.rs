@@ -35,5 +35,5 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     }
     let loaded = config::load_campaign(&file, &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    drive(&args.folder, &loaded.value, &MachinePricer::new(&state.base), args.quiet)
+    drive(&args.folder, &loaded.value, &MachinePricer::new(&args.folder.join(&state.base)), args.quiet)
 }

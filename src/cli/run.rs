@@ -144,6 +144,8 @@ impl Observer for Interrupts {
             Some((seen, since)) if count > seen && now - since <= SECOND_WITHIN => self.stop.request(),
             Some((seen, _)) if count == seen => {}
             None if count == 0 => {}
+            // Pressed more than once since the last look, which a calibration can keep waiting for seconds.
+            first if count >= first.map_or(0, |(seen, _)| seen) + 2 => self.stop.request(),
             _ => {
                 self.first = Some((count, now));
                 say(&format!(

@@ -104,12 +104,11 @@ fn campaign(text: &str, name: &str, overrides: &[String], file: ReadFile) -> Res
     let overrides = sorted(overrides)?;
     let apply = |document: &mut Node, rank: std::ops::RangeInclusive<usize>| -> Result<()> {
         for change in overrides.iter().filter(|o| rank.contains(&o.rank())) {
-            if let [first, rest @ ..] = &change.path[..] {
-                if first == "baseline" {
-                    if let Some(baseline) = document.get_mut("baseline") {
-                        preset_replaces_model(baseline, rest);
-                    }
-                }
+            if let [first, rest @ ..] = &change.path[..]
+                && first == "baseline"
+                && let Some(baseline) = document.get_mut("baseline")
+            {
+                preset_replaces_model(baseline, rest);
             }
             change.apply(document, ty)?;
         }

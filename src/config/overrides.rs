@@ -105,10 +105,10 @@ fn set(node: &mut Node, ty: Option<&Type>, path: &[String], depth: usize, value:
             let found = (1..=longest).rev().find(|n| entries.iter().any(|(k, _)| *k == joined(*n)));
             let used = found.unwrap_or(longest);
             let key = joined(used);
-            if let Some(Type::OneKey(fields)) = ty {
-                if fields.iter().any(|f| f.name == key) {
-                    entries.retain(|(k, _)| *k == key);
-                }
+            if let Some(Type::OneKey(fields)) = ty
+                && fields.iter().any(|f| f.name == key)
+            {
+                entries.retain(|(k, _)| *k == key);
             }
             let switches = rest.len() == 1 && tag.as_ref() == Some(&key);
             if let (true, Some(ty), Some(old), Some(new)) = (switches, ty, &variant, value.text()) {

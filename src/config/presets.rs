@@ -48,11 +48,11 @@ pub(super) fn resolve(model: &mut Node) -> Result<()> {
     };
     let mut merged = Node::parse(text, &format!("models/{name}.toml"))?;
     let (theirs, ours) = (merged.get("kind").and_then(Node::text), model.get("kind"));
-    if let (Some(theirs), Some(kind)) = (theirs, ours) {
-        if kind.text() != Some(theirs) {
-            let what = format!("model.kind = {} but the preset {name:?} has kind {theirs:?}", kind.show());
-            return Err(Problem::usage(what).at(&*kind.place).remedy("remove kind, or choose another preset"));
-        }
+    if let (Some(theirs), Some(kind)) = (theirs, ours)
+        && kind.text() != Some(theirs)
+    {
+        let what = format!("model.kind = {} but the preset {name:?} has kind {theirs:?}", kind.show());
+        return Err(Problem::usage(what).at(&*kind.place).remedy("remove kind, or choose another preset"));
     }
     let place = model.place.clone();
     merge(&mut merged, std::mem::replace(model, Node::new(&place, Tree::Table(Vec::new()))), Some(model_type()));

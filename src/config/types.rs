@@ -103,7 +103,7 @@ impl Type {
     }
 
     /// Every path at which a key of this name exists, whatever the tags.
-    pub fn homes<'a>(&'a self, key: &str) -> Vec<String> {
+    pub fn homes(&self, key: &str) -> Vec<String> {
         fn walk<'a>(ty: &'a Type, at: &mut Vec<&'a str>, key: &str, found: &mut Vec<String>) {
             match ty {
                 Type::List(item) => walk(item, at, key, found),

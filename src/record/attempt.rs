@@ -20,17 +20,20 @@ pub struct AttemptSpec {
     pub id: AttemptId,
     /// The experiment with its seed, defaults and presets filled in.
     pub experiment: Experiment,
-    /// Folder that the experiment's relative data paths refer to.
+    /// Folder that the experiment's relative data paths refer to, relative to the attempt's folder.
     pub base: PathBuf,
     /// What the run is.
     pub key: RunKey,
-    /// Checkpoint folder (`.../checkpoints/step-00001000`) of an earlier attempt to go on from.
+    /// Checkpoint folder (`.../checkpoints/step-00001000`) of an earlier attempt to go on from, relative to this one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_from: Option<PathBuf>,
     /// Wall-clock limit in seconds, start-up included; 0 for none. Beyond it the worker ends itself with `TimedOut`.
     pub wall_seconds: f64,
     /// Resident memory limit; 0 for none. Beyond it the worker ends itself with `OutOfMemory`.
     pub memory: Bytes,
+    /// Wall seconds that the cost model expects, for the manifest; none where nobody asked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_seconds: Option<f64>,
 }
 
 impl AttemptSpec {

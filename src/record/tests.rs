@@ -27,6 +27,7 @@ fn attempt() -> AttemptSpec {
         resume_from: Some(PathBuf::from("../01/checkpoints/step-00000100")),
         wall_seconds: 12.5,
         memory: Bytes(1 << 30),
+        predicted_seconds: None,
     }
 }
 

@@ -305,3 +305,32 @@ pub fn tail(path: &Path, limit: u64) -> String {
     };
     read().unwrap_or_default()
 }
+
+/// The way from the folder `from` to `to`, both existing: what is stored in files, so that a folder can be moved together
+/// with what it refers to, and names no machine's paths.
+pub fn relative(from: &Path, to: &Path) -> Result<std::path::PathBuf> {
+    let whole = |path: &Path| path.canonicalize().map_err(|e| Problem::io("find the folder", path, &e));
+    let (from, to) = (whole(from)?, whole(to)?);
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| std::path::Component::ParentDir);
+    let way: std::path::PathBuf = up.chain(to.components().skip(shared)).collect();
+    Ok(if way.as_os_str().is_empty() { ".".into() } else { way })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_folders() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["a/b/c", "a/d"] {
+            create_dir(&root.path().join(folder)).unwrap();
+        }
+        let way = |from: &str, to: &str| relative(&root.path().join(from), &root.path().join(to)).unwrap();
+        assert_eq!(way("a/b/c", "a/d"), Path::new("../../d"));
+        assert_eq!(way("a", "a/b/c"), Path::new("b/c"));
+        assert_eq!(way("a/b", "a/b"), Path::new("."));
+        assert!(relative(root.path(), &root.path().join("nowhere")).is_err());
+    }
+}

@@ -35,7 +35,7 @@ pub(super) fn execute(
     let experiment = &spec.experiment;
     let dataset = match dataset {
         Some(dataset) => dataset,
-        None => load_data(&experiment.data, &spec.base, observer)?,
+        None => load_data(&experiment.data, &setting.folder.join(&spec.base), observer)?,
     };
     let programs = build(experiment, &dataset)?;
     check_key(spec, &dataset)?;
@@ -45,6 +45,7 @@ pub(super) fn execute(
     let initial =
         HostState { tensors: initial.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect() };
     let wall = spec.wall_seconds;
+    let resume_from = spec.resume_from.as_ref().map(|path| setting.folder.join(path));
     let job = Job {
         experiment,
         programs: &programs,
@@ -52,7 +53,7 @@ pub(super) fn execute(
         initial: &initial,
         key: &spec.key,
         folder: setting.folder,
-        resume_from: spec.resume_from.as_deref(),
+        resume_from: resume_from.as_deref(),
         stop: setting.stop,
         clock: setting.clock,
         // The clock began with the attempt, so its reading is the wall time used.
@@ -71,7 +72,7 @@ pub(super) fn execute(
         train_samples: source.samples(Part::Train) as u64,
         validation_samples: trainer.validation_samples() as u64,
         step_flops: programs.step_flops().0,
-        predicted_seconds: None,
+        predicted_seconds: spec.predicted_seconds,
         predicted_memory,
         data_hash: dataset.hash().to_string(),
         started: rfc3339(now.unix() - now.monotonic()),

@@ -49,18 +49,19 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     }
     let dataset = load_data(&experiment.data, base, observer)?;
     build(experiment, &dataset)?;
+    refuse_foreign(folder, resume)?;
+    fs::create_dir(folder)?;
     let spec = AttemptSpec {
         format: FORMAT,
         id: AttemptId { run: RunId(1), number: 1 },
         experiment: experiment.clone(),
-        base: base.to_path_buf(),
+        base: fs::relative(folder, base)?,
         key: experiment.run_key(dataset.hash()),
         resume_from: None,
         wall_seconds: experiment.resources.wall_seconds,
         memory: Bytes(experiment.resources.memory_mib << 20),
+        predicted_seconds: None,
     };
-    refuse_foreign(folder, resume)?;
-    fs::create_dir(folder)?;
     let _lock = lock(folder)?;
     clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {

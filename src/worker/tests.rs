@@ -47,6 +47,7 @@ fn spec(experiment: Experiment) -> AttemptSpec {
         resume_from: None,
         wall_seconds: 0.0,
         memory: Bytes(0),
+        predicted_seconds: None,
     }
 }
 

@@ -2,6 +2,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod campaigns;
+mod control;
+mod demo;
+mod kill_campaign;
 mod kill_train;
 mod levels;
 mod torch_fixture;

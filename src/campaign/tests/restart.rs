@@ -1,15 +1,20 @@
 //! Controllers killed at every moment: no run is lost, none is paid for twice, the account is the same.
 
 use super::lab::{Lab, campaign, completes};
-use crate::campaign::{Finish, RunResult, State};
+use crate::campaign::apply::apply;
+use crate::campaign::events::EvidenceSummary;
+use crate::campaign::{Event, Finish, NextStep, RunResult, State, decide};
 use crate::config::Campaign;
 use crate::exec::fake::Play;
+use crate::failure::Class;
+use crate::planner;
+use crate::units::{DeviceTime, Dollars};
 
 fn lab(campaign: &Campaign) -> Lab {
-    Lab::new(campaign, |spec, _| {
+    Lab::new(campaign, |spec, folder| {
         // The second baseline run crashes once, so that a recovery is among the moments.
-        if (spec.id.run.0, spec.resume_from.is_some()) == (2, false) && !spec.base.join("crashed").exists() {
-            std::fs::write(spec.base.join("crashed"), "").unwrap();
+        if (spec.id.run.0, spec.resume_from.is_some()) == (2, false) && !folder.join("../crashed").exists() {
+            std::fs::write(folder.join("../crashed"), "").unwrap();
             return Play::dies(0.7, 11);
         }
         completes(spec)
@@ -108,5 +113,45 @@ fn a_campaign_gets_through_under_controllers_that_keep_dying() {
         let state = dying.check();
         assert!(state.runs.iter().all(|r| matches!(r.result, Some(RunResult::Finished { .. }))));
         assert!(state.best().is_some());
+    }
+}
+
+/// The controller wrote "launched" and died before the worker could claim the attempt: the next one gives it up, and the
+/// run pays no retry for it. A launch that failed under the eyes of its own controller is charged.
+#[test]
+fn an_attempt_given_up_by_a_later_controller_costs_no_retry() {
+    let campaign = small(1, "random");
+    let launched = (1..40).find_map(|moment| {
+        let mut killed = lab(&campaign);
+        killed.die_after = Some(moment);
+        assert_eq!(killed.drive_until_killed(&campaign), None);
+        let state = killed.state();
+        let id = state.live().find(|a| a.launched_at.is_some())?.id;
+        Some((killed, state, id))
+    });
+    let (lab, state, id) = launched.unwrap();
+    for adopted in [false, true] {
+        let mut state = state.clone();
+        let started = Event::ControllerStarted { version: "next".to_string() };
+        let ended = Event::AttemptEnded {
+            id,
+            class: Class::NeverStarted,
+            evidence: EvidenceSummary::default(),
+            time: DeviceTime::default(),
+            dollars: Dollars::default(),
+            overrun: DeviceTime::default(),
+            checkpoint: None,
+            cancelled: false,
+        };
+        for event in [started, ended].iter().skip(usize::from(!adopted)) {
+            let now = state.updated;
+            apply(&mut state, event, now).unwrap();
+        }
+        let sampler = planner::sampler(&campaign.planner);
+        let next = decide(&state, &lab.advice(&*sampler)).unwrap();
+        let [Event::RecoveryDecided { next: NextStep::Retry { charged, .. }, .. }] = next.as_slice() else {
+            panic!("{next:?}")
+        };
+        assert_eq!(*charged, !adopted);
     }
 }

@@ -67,7 +67,7 @@ fn what_does_not_beat_the_baseline_is_not_repeated_and_nothing_is_claimed() {
     assert_eq!(finish.unwrap(), crate::campaign::Finish::Concluded(conclusion.clone()));
     assert_eq!((conclusion.reason, conclusion.best), (Reason::SpaceExhausted, None));
     assert_eq!(state.runs.len(), 6);
-    assert!(conclusion.sentence.contains("none of 3 candidates was better"), "{}", conclusion.sentence);
+    assert!(conclusion.sentence.contains("None of 3 candidates was better"), "{}", conclusion.sentence);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn differences_within_the_noise_are_repeated_and_not_claimed() {
     let conclusion = lab.conclude(&campaign);
     let state = lab.check();
     assert_eq!(conclusion.best, None);
-    assert!(conclusion.sentence.contains("nothing cleared the noise floor"), "{}", conclusion.sentence);
+    assert!(conclusion.sentence.contains("Nothing cleared the noise floor"), "{}", conclusion.sentence);
     let undecided = |s: &Standing| matches!(s, Standing::Judged { verdict: Verdict::Undecided, .. });
     assert_eq!(state.candidates.iter().filter(|c| undecided(&c.standing)).count(), 2, "two finalists");
     assert_eq!(state.runs.len(), 3 + 5 + 2 * 2);

@@ -27,7 +27,7 @@ impl Layout {
     fn of(call: &Call, heads: usize, kv_heads: usize) -> Result<Self, EngineError> {
         let [samples, length, packed] = call.dims::<3>(0)?;
         let total = heads + 2 * kv_heads;
-        if packed % total != 0 || heads % kv_heads != 0 {
+        if !packed.is_multiple_of(total) || !heads.is_multiple_of(kv_heads) {
             return Err(call.wrong("the packed width is not a multiple of its heads"));
         }
         Ok(Layout { samples, length, heads, kv_heads, head_dim: packed / total })

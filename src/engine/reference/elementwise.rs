@@ -11,7 +11,7 @@ use candle_core::Tensor;
 pub(super) fn add_broadcast<T: Real>(call: &Call) -> Result<Vec<Tensor>, EngineError> {
     let (x, b) = (call.real::<T>(0)?, call.real::<T>(1)?);
     let (x, b): (&[T], &[T]) = (&x, &b);
-    if b.is_empty() || x.len() % b.len() != 0 {
+    if b.is_empty() || !x.len().is_multiple_of(b.len()) {
         return Err(call.wrong("the second input does not repeat in the first"));
     }
     let mut y = Vec::with_capacity(x.len());

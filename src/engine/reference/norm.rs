@@ -154,10 +154,10 @@ pub(super) fn group_norm_grad<T: Real>(call: &Call, groups: usize) -> Result<Vec
     for (b, (image, dy)) in x.chunks_exact(size).zip(dy.chunks_exact(size)).enumerate() {
         let (mean, rstd) = (&means[b * groups..][..groups], &rstds[b * groups..][..groups]);
         for start in (0..size).step_by(channels) {
-            for c in 0..channels {
+            for (c, &g) in gain.iter().enumerate() {
                 let (i, group) = (start + c, c / members);
                 normal[i] = (image[i] - mean[group]) * rstd[group];
-                pulled[i] = dy[i] * gain[c];
+                pulled[i] = dy[i] * g;
             }
             dgain.add(&dy[start..start + channels], &normal[start..start + channels], |d, n| d * n);
             dbias.add(&dy[start..start + channels], &dy[start..start + channels], |d, _| d);

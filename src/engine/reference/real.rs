@@ -69,7 +69,7 @@ impl Real for f32 {
         let p = p * r + 8.333_452e-3;
         let p = p * r + 4.166_579_6e-2;
         let p = p * r + 1.666_666_5e-1;
-        let p = p * r + 5.000_000_1e-1;
+        let p = p * r + 0.5;
         let y = p * (r * r) + r + 1.0;
         // 2^n as 2^(n-1) * 2, so that n = 128 (just below overflow) still has a finite factor.
         let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(126);

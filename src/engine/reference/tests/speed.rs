@@ -5,11 +5,12 @@ use super::super::{Precision, ReferenceEngine};
 use super::models::INPUTS;
 use crate::config::{DataShape, Experiment, InputShape, TargetShape};
 use crate::data::{Batch, Column};
-use crate::engine::{Engine, HostState, thread_environment};
+use crate::engine::{Engine, HostState, Which, thread_environment};
 use crate::graph::{self, DType, StepPrograms};
 use crate::rng::{Sequence, Stream};
 use crate::sys::clock::Stopwatch;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn engine(model: Value, batch: usize, input: InputShape, target: TargetShape) -> (ReferenceEngine, StepPrograms) {
     let experiment: Experiment = serde_json::from_value(json!({
@@ -45,22 +46,24 @@ fn digits(channels: usize) -> (InputShape, TargetShape) {
     (input, TargetShape::Class { classes: 10 })
 }
 
-fn models() -> [(&'static str, ReferenceEngine, Batch); 3] {
-    let (input, target) = digits(0);
-    let (mlp, programs) = engine(json!({ "kind": "mlp" }), 64, input, target);
-    let mlp = ("mlp 128, batch 64", mlp, batch(&programs, 10));
-    let (input, target) = digits(1);
-    let (cnn, programs) = engine(json!({ "kind": "cnn" }), 64, input, target);
-    let cnn = ("cnn 32-64, batch 64", cnn, batch(&programs, 10));
-    let input = InputShape::Tokens { vocabulary: 65, fixed: None };
-    let (gpt, programs) = engine(json!({ "kind": "gpt" }), 32, input, TargetShape::NextToken { vocabulary: 65 });
-    [mlp, cnn, ("gpt 4x128, 64 tokens, batch 32", gpt, batch(&programs, 65))]
+fn models() -> [(&'static str, ReferenceEngine, StepPrograms, Batch); 3] {
+    let ready = |name, model, samples, (input, target), classes| {
+        let (engine, programs) = engine(model, samples, input, target);
+        let batch = batch(&programs, classes);
+        (name, engine, programs, batch)
+    };
+    let text = (InputShape::Tokens { vocabulary: 65, fixed: None }, TargetShape::NextToken { vocabulary: 65 });
+    [
+        ready("mlp 128, batch 64", json!({ "kind": "mlp" }), 64, digits(0), 10),
+        ready("cnn 32-64, batch 64", json!({ "kind": "cnn" }), 64, digits(1), 10),
+        ready("gpt 4x128, 64 tokens, batch 32", json!({ "kind": "gpt" }), 32, text, 65),
+    ]
 }
 
 #[test]
 #[ignore = "prints timings; nothing to fail"]
 fn steps() {
-    for (name, mut engine, batch) in models() {
+    for (name, mut engine, programs, batch) in models() {
         let mut best = f64::INFINITY;
         for _ in 0..8 {
             let watch = Stopwatch::start();
@@ -69,6 +72,19 @@ fn steps() {
             best = best.min(watch.seconds());
         }
         println!("{name}: {:.2} ms a step, footprint {}", best * 1e3, engine.footprint());
+        let mut shares = BTreeMap::<&str, f64>::new();
+        for (which, program) in [(Which::Micro, &programs.micro), (Which::Apply, &programs.apply)] {
+            let seconds = engine.node_seconds(which, &batch, &INPUTS).unwrap();
+            for (node, seconds) in program.nodes.iter().zip(seconds) {
+                *shares.entry(node.op.name()).or_default() += seconds * 1e3;
+            }
+        }
+        let mut shares: Vec<_> = shares.into_iter().collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        println!(
+            "    {}",
+            shares.iter().take(9).map(|(op, ms)| format!("{op} {ms:.2}")).collect::<Vec<_>>().join(", ")
+        );
     }
 }
 
@@ -77,7 +93,7 @@ fn steps() {
 #[ignore = "run by another test, in processes with different environments"]
 fn print_hash_of_weights() {
     let mut hasher = blake3::Hasher::new();
-    for (_, mut engine, batch) in models() {
+    for (_, mut engine, _, batch) in models() {
         for _ in 0..2 {
             engine.micro(&batch, &INPUTS, 0).unwrap();
             engine.apply(&INPUTS).unwrap();

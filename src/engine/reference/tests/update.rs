@@ -99,7 +99,7 @@ fn sgd_follows_pytorchs_formula() {
         let start = Draw::new(6).normal(&[2, 3]);
         let (clip, lr_scale) = (0.5, 2.0);
         let op = Op::Sgd { momentum: momentum as f32, nesterov, weight_decay: DECAY as f32, lr_scale: lr_scale as f32 };
-        let mut ours = vec![start.clone(), Val::new(&[2, 3], vec![0.0; 6])];
+        let mut ours = [start.clone(), Val::new(&[2, 3], vec![0.0; 6])];
         let (mut p, mut buffer) = (start.real().to_vec(), None::<Vec<f64>>);
         for g in gradients(7) {
             let mut inputs = vec![ours[0].clone(), g.clone(), Val::scalar(clip), Val::scalar(RATE)];
