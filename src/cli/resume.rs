@@ -35,5 +35,8 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     }
     let loaded = config::load_campaign(&file, &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    drive(&args.folder, &loaded.value, &MachinePricer::new(&args.folder.join(&state.base)), args.quiet)
+    let base = args.folder.join(&state.base);
+    // Messages about data read better without the way there and back.
+    let base = base.canonicalize().unwrap_or(base);
+    drive(&args.folder, &loaded.value, &MachinePricer::new(&base), args.quiet)
 }

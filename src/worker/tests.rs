@@ -210,7 +210,7 @@ fn training_here_resumes_and_refuses_what_would_mix_runs() {
     let mut other = experiment.clone();
     other.training.seed += 1;
     let mixed = train_here(&Here { experiment: &other, ..resuming }, &mut Silent).unwrap_err();
-    assert!(mixed.to_string().contains("the folder holds run"), "{mixed}");
+    assert!(mixed.to_string().contains("another run; asked for now is one that changes training.seed"), "{mixed}");
     assert_eq!(list_checkpoints(&out.join(CHECKPOINTS_FOLDER)).unwrap().last().unwrap().0, 5, "nothing was touched");
 
     let done = train_here(&resuming, &mut Silent).unwrap();
