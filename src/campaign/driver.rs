@@ -72,7 +72,7 @@ pub enum Finish {
 /// Refuses a folder that holds a campaign already (class `Usage`).
 pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<()> {
     let text = config::to_toml(campaign);
-    refuse_occupied(folder, &text)?;
+    refuse_occupied(folder, &text, clock)?;
     fs::create_dir(folder)?;
     let (mut journal, envelopes) = Journal::open(folder, clock)?;
     if !envelopes.is_empty() {
@@ -95,12 +95,18 @@ fn occupied(folder: &Path) -> Problem {
 
 /// Refuses a folder that holds a campaign or somebody else's files, before anything is written. What a controller left
 /// that was killed here before its first event is no hindrance.
-fn refuse_occupied(folder: &Path, text: &str) -> Result<()> {
+fn refuse_occupied(folder: &Path, text: &str, clock: &dyn Clock) -> Result<()> {
     match journal::read(folder) {
         Ok(events) if events.is_empty() => {}
         // Making the folder will say better what is wrong.
         Err(_) if !folder.is_dir() => {}
-        Ok(_) | Err(_) => return Err(occupied(folder)),
+        Ok(_) | Err(_) => {
+            // That a controller is at work on it is the more useful thing to say.
+            if journal::owner(folder).is_ok_and(|owner| owner.is_some_and(|o| o.alive() == Some(true))) {
+                Journal::open(folder, clock)?;
+            }
+            return Err(occupied(folder));
+        }
     }
     let foreign = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

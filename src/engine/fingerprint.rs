@@ -1,11 +1,8 @@
 //! What decides the bits of results beside the programs.
 
+use crate::config::NUMERICS_VERSION;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
-
-/// Version of the arithmetic: raised whenever an engine may compute other bits from the same program. Part of a run's
-/// identity.
-pub const NUMERICS_VERSION: u32 = 1;
 
 /// The version of candle this is built with (a test compares it with `Cargo.lock`).
 const CANDLE: &str = "0.11.1";

@@ -8,7 +8,6 @@ pub mod reference;
 mod threads;
 
 pub use create::{create, footprint};
-pub use fingerprint::NUMERICS_VERSION;
 pub use threads::{limit_threads, thread_environment};
 
 use crate::data::Batch;
