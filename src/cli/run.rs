@@ -111,7 +111,10 @@ fn finished(folder: &Path, state: &State) {
     let summary = Summary::of(state);
     if let Some(conclusion) = &summary.conclusion {
         output::print(&format!("finding   {}\n", conclusion.sentence));
-        output::print(&format!("ended     because {}\n", conclusion.reason.words()));
+        let limit = state.campaign.budget.runs;
+        let runs =
+            if limit > 0 && state.runs.len() >= limit { format!(": all {limit} runs are made") } else { String::new() };
+        output::print(&format!("ended     because {}{runs}\n", conclusion.reason.words()));
     }
     if let Some(b) = &summary.baseline {
         output::print(&format!("baseline  {} {}\n", summary.metric, status::interval(&b.interval)));

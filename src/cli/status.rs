@@ -3,6 +3,7 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, significant};
 use crate::analysis::Interval;
+use crate::journal;
 use crate::problem::Result;
 use crate::report::{RunSummary, Summary};
 use clap::Args;
@@ -23,6 +24,11 @@ pub fn run(args: &StatusArgs) -> Result<()> {
     match args.format {
         Format::Json => output::print_json(&summary),
         Format::Table => output::print(&text(&summary)),
+    }
+    let alive = journal::owner(&args.campaign.folder)?.and_then(|owner| owner.alive());
+    if summary.conclusion.is_none() && alive == Some(false) {
+        let folder = args.campaign.folder.display();
+        output::say(&format!("no controller is at work on it: `nanoresearch resume {folder}` goes on"));
     }
     Ok(())
 }

@@ -84,3 +84,80 @@ fn final_scale() -> f64 {
 fn decay() -> f64 {
     0.2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Learning rates of PyTorch 2.13's schedulers with peak 1 over 20 steps: `SequentialLR` of `LinearLR(1/4, 1, 3)` for
+    /// 4 steps, then `CosineAnnealingLR(15, eta_min=0.1)`, `LinearLR(1, 0.1, 15)`, nothing, or nothing until step 15 and
+    /// `LinearLR(0.82, 0.1, 4)`.
+    const PYTORCH: [(ScheduleShape, [f64; 20]); 4] = [
+        (
+            ScheduleShape::Cosine,
+            [
+                0.25,
+                0.5,
+                0.75,
+                1.0,
+                1.0,
+                0.99016642,
+                0.961095456,
+                0.914057647,
+                0.851108773,
+                0.775,
+                0.689057647,
+                0.597037808,
+                0.502962192,
+                0.410942353,
+                0.325,
+                0.248891227,
+                0.185942353,
+                0.138904544,
+                0.10983358,
+                0.1,
+            ],
+        ),
+        (
+            ScheduleShape::Linear,
+            [
+                0.25, 0.5, 0.75, 1.0, 1.0, 0.94, 0.88, 0.82, 0.76, 0.7, 0.64, 0.58, 0.52, 0.46, 0.4, 0.34, 0.28, 0.22,
+                0.16, 0.1,
+            ],
+        ),
+        (
+            ScheduleShape::Constant,
+            [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        ),
+        (
+            ScheduleShape::WarmupStableDecay,
+            [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.82, 0.64, 0.46, 0.28, 0.1],
+        ),
+    ];
+
+    #[test]
+    fn every_shape_agrees_with_pytorch() {
+        for (shape, expected) in PYTORCH {
+            let spec = ScheduleSpec { shape, warmup_fraction: 0.2, final_scale: 0.1, decay_fraction: 0.25 };
+            for (step, want) in expected.into_iter().enumerate() {
+                let got = spec.factor(step as u64, 20);
+                assert!((got - want).abs() < 1e-8, "{shape:?}, step {step}: {got}, PyTorch {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_odd_runs_stay_within_the_peak() {
+        for (shape, _) in PYTORCH {
+            for total in 1..30 {
+                for warmup_fraction in [0.0, 0.3, 0.99] {
+                    let spec = ScheduleSpec { shape, warmup_fraction, final_scale: 0.0, decay_fraction: 1.0 };
+                    for step in 0..total {
+                        let factor = spec.factor(step, total);
+                        assert!((0.0..=1.0).contains(&factor), "{shape:?} {step}/{total}: {factor}");
+                    }
+                }
+            }
+        }
+    }
+}
