@@ -141,8 +141,10 @@ pub fn effect_figures(state: &State) -> Vec<Drawn> {
                     let x = if log { Axis::log(&effect.parameter) } else { Axis::linear(&effect.parameter) };
                     let figure = Figure::new("", x, Axis::linear(metric_label(state))).with("", CANDIDATE, Mark::Points(points));
                     let caption = format!(
-                        "{}: n = {}, Spearman's rho {rho:.2} (p = {p_value:.2}, not corrected for the number of parameters).",
-                        effect.parameter, effect.n
+                        "{}: n = {}, Spearman's rho {rho:.2} ({}, not corrected for the number of parameters).",
+                        effect.parameter,
+                        effect.n,
+                        if *p_value < 0.01 { "p < 0.01".to_string() } else { format!("p = {p_value:.2}") }
                     );
                     (figure.svg(), caption)
                 }
