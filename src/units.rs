@@ -70,10 +70,12 @@ impl Sum for DeviceTime {
 }
 
 impl fmt::Display for DeviceTime {
-    /// In the unit a person would choose: `12.3 device-s`, `4.5 device-min`, `1.25 device-h`.
+    /// In the unit a person would choose: `250 device-ms`, `12.3 device-s`, `4.5 device-min`, `1.25 device-h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = self.seconds();
-        if s < 120.0 {
+        if s > 0.0 && s < 1.0 {
+            write!(f, "{} device-ms", self.ms)
+        } else if s < 120.0 {
             write!(f, "{s:.1} device-s")
         } else if s < 7200.0 {
             write!(f, "{:.1} device-min", s / 60.0)

@@ -235,6 +235,7 @@ impl Controller<'_, '_, '_> {
             self.keep_edits(campaign)?;
             self.record(&event)?;
         }
+        placement::project_missing(&self.folder, &self.state)?;
         if let Some(conclusion) = &self.state.conclusion {
             let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled);
             if edits.is_empty() && !by_hand {
@@ -248,12 +249,6 @@ impl Controller<'_, '_, '_> {
             self.record(&Event::Reopened { why: why.to_string() })?;
         }
         self.record(&Event::ControllerStarted { version: env!("CARGO_PKG_VERSION").to_string() })?;
-        for run in &self.state.runs {
-            placement::write_run(&self.folder, run)?;
-            if run.result.is_some() && !self.folder.join(placement::run_path(run.id)).join("outcome.json").exists() {
-                placement::project_run(&self.folder, run)?;
-            }
-        }
         let left: Vec<AttemptId> = self.state.live().map(|a| a.id).collect();
         for id in left {
             let launch = self.prepare(id)?;

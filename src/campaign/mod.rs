@@ -32,7 +32,7 @@ pub use decide::{Advice, decide};
 pub use driver::{Finish, Observer, World, create, drive, load};
 pub use events::{Conclusion, Event, NextStep, Price, Purpose, Reason, RunResult};
 pub use ledger::{Amount, Ledger};
-pub use placement::{Request, attempt_path, request, run_path};
+pub use placement::{Request, attempt_path, project_missing, request, run_path};
 pub use results::results_tsv;
 pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
 

@@ -129,6 +129,19 @@ pub fn newest_checkpoint(folder: &Path, id: AttemptId) -> Option<PathBuf> {
     complete.max().map(|(_, name)| relative.join(name))
 }
 
+/// Makes again what is derived and missing of every run: its `config.toml` and, where it has ended, the projections of its
+/// attempts.
+pub fn project_missing(folder: &Path, state: &State) -> Result<()> {
+    for run in &state.runs {
+        write_run(folder, run)?;
+        let path = folder.join(run_path(run.id));
+        if run.result.is_some() && !(path.join("outcome.json").exists() && path.join("metrics.jsonl").exists()) {
+            project_run(folder, run)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes `runs/0007/{outcome.json,manifest.json,metrics.jsonl}` of a run that ended, from its attempts. Files that an
 /// attempt did not leave are left out. `outcome.json` comes last: where it is, the others are whole.
 pub fn project_run(folder: &Path, run: &Run) -> Result<()> {

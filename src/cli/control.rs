@@ -1,10 +1,11 @@
 //! `stop` and `cancel`: a word to the campaign's controller, left as a file that it picks up.
 
 use super::folder::CampaignFolder;
-use super::output;
+use super::output::{self, Format};
 use crate::campaign;
 use crate::problem::Result;
 use clap::Args;
+use serde_json::json;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,21 +21,31 @@ pub enum Request {
 pub struct ControlArgs {
     #[command(flatten)]
     campaign: CampaignFolder,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 /// Leaves the request.
 pub fn run(args: &ControlArgs, request: Request) -> Result<()> {
     let state = args.campaign.load()?;
-    if state.conclusion.is_some() {
-        output::say("the campaign is concluded already; nothing to do");
-        return Ok(());
-    }
-    let (halt, word) = match request {
-        Request::Stop => (campaign::Request::Stop, "stop: running attempts will end by themselves, nothing new starts"),
-        Request::Cancel => (campaign::Request::Cancel, "cancel: running attempts will be killed"),
+    let concluded = state.conclusion.is_some();
+    let (halt, name, word) = match request {
+        Request::Stop => {
+            (campaign::Request::Stop, "stop", "running attempts will end by themselves, nothing new starts")
+        }
+        Request::Cancel => (campaign::Request::Cancel, "cancel", "running attempts will be killed"),
     };
-    campaign::request(&args.campaign.folder, halt)?;
-    output::say(&format!("asked to {word}"));
-    output::say("if no controller is running, `nanoresearch resume` carries it out");
+    if !concluded {
+        campaign::request(&args.campaign.folder, halt)?;
+    }
+    if args.format == Format::Json {
+        output::print_json(&json!({ "request": name, "taken": !concluded, "live_attempts": state.live().count() }));
+    } else if concluded {
+        output::say("the campaign is concluded already; nothing to do");
+    } else {
+        output::say(&format!("asked to {name}: {word}"));
+        output::say("if no controller is running, `nanoresearch resume` carries it out");
+    }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::folder::CampaignFolder;
 use super::output;
+use crate::campaign;
 use crate::problem::Result;
 use crate::report;
 use clap::Args;
@@ -16,6 +17,7 @@ pub struct ReportArgs {
 /// Writes both and prints their paths.
 pub fn run(args: &ReportArgs) -> Result<()> {
     let state = args.campaign.load()?;
+    campaign::project_missing(&args.campaign.folder, &state)?;
     for path in report::write(&args.campaign.folder, &state)? {
         output::print(&format!("{}\n", path.display()));
     }

@@ -41,6 +41,15 @@ fn the_demo_is_a_real_campaign_with_a_report() {
     }
     assert!(report.contains(&state.conclusion.as_ref().unwrap().sentence));
 
+    // What is derived comes back.
+    for lost in ["results.tsv", "report.html", "runs/0003/metrics.jsonl", "runs/0004/outcome.json"] {
+        let lost = folder.path().join("demo").join(lost);
+        let before = std::fs::read(&lost).unwrap();
+        std::fs::remove_file(&lost).unwrap();
+        assert!(run(&["report", "--in", "demo"]).status.success());
+        assert_eq!(std::fs::read(&lost).unwrap(), before, "{}", lost.display());
+    }
+
     let status = run(&["status", "--in", "demo", "--format", "json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["phase"], "concluded");

@@ -91,18 +91,20 @@ fn sigterm_checkpoints_with_exit_code_75_and_the_rest_is_the_same() {
     )
     .unwrap();
     assert!(start(folder.path(), "whole").wait().unwrap().success());
-    let out = folder.path().join("stopped");
-    let mut child = start(folder.path(), "stopped");
-    let waiting = Instant::now();
-    while std::fs::metadata(out.join(METRICS_FILE)).map_or(0, |m| m.len()) < 2000 {
-        assert!(waiting.elapsed() < Duration::from_secs(20), "no steps were taken");
-        std::thread::sleep(Duration::from_millis(1));
+    for (signal, name) in [("-TERM", "terminated"), ("-USR2", "asked")] {
+        let out = folder.path().join(name);
+        let mut child = start(folder.path(), name);
+        let waiting = Instant::now();
+        while std::fs::metadata(out.join(METRICS_FILE)).map_or(0, |m| m.len()) < 2000 {
+            assert!(waiting.elapsed() < Duration::from_secs(20), "no steps were taken");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(75));
+        let stopped = Outcome::read(&out).unwrap().unwrap();
+        assert!(stopped.step > 0 && stopped.step < 1200, "{}", stopped.step);
+        assert_eq!(steps_done(&out), stopped.step);
+        assert!(start(folder.path(), name).wait().unwrap().success());
+        assert_eq!(result(&out), result(&folder.path().join("whole")));
     }
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(75));
-    let stopped = Outcome::read(&out).unwrap().unwrap();
-    assert!(stopped.step > 0 && stopped.step < 1200, "{}", stopped.step);
-    assert_eq!(steps_done(&out), stopped.step);
-    assert!(start(folder.path(), "stopped").wait().unwrap().success());
-    assert_eq!(result(&out), result(&folder.path().join("whole")));
 }
