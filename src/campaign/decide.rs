@@ -23,7 +23,7 @@ use super::events::{Downscaled, Event, Price, Purpose, Reason, RunResult};
 use super::recovery;
 use super::room::{self, Need};
 use super::state::{Candidate, Halt, Limits, Run, Scope, Standing, State};
-use crate::config::{Downscale, Experiment};
+use crate::config::{Constraint, Downscale, Experiment};
 use crate::ids::{AttemptId, RunId};
 use crate::planner::{self, Assignment, Sampler};
 use crate::problem::{Class, Problem, Result};
@@ -416,14 +416,15 @@ impl Mind<'_> {
     }
 }
 
+/// Whether an assignment makes a valid experiment of the baseline and keeps the constraints.
+pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment: &Assignment) -> bool {
+    baseline.with(assignment).is_ok_and(|e| planner::satisfies(constraints, &|path| e.get(path)))
+}
+
 /// What the sampler proposes as number `index` when `observed` results are known. Depends on the journal alone, so any
 /// proposal of a campaign can be derived again.
 pub fn propose(state: &State, sampler: &dyn Sampler, index: u64, observed: usize) -> Option<Assignment> {
     let scope = state.scope.as_ref()?;
-    let constraints = &state.campaign.constraints;
-    let accept = |assignment: &Assignment| {
-        let Ok(experiment) = scope.baseline.with(assignment) else { return false };
-        planner::satisfies(constraints, &|path| experiment.get(path))
-    };
+    let accept = |assignment: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, assignment);
     sampler.propose(&state.campaign.space, &state.observations(index, observed), index, &accept)
 }

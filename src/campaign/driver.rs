@@ -383,7 +383,7 @@ impl Controller<'_, '_, '_> {
             self.record(&Event::AttemptLaunched { id })?;
             if let Err(problem) = launched {
                 self.unstarted.insert(id, problem.what);
-                self.ended(id, &never_started())?;
+                self.ended(id, &Evidence::NEVER_STARTED)?;
             }
         }
         if self.state.halt == Some(Halt::Cancel) {
@@ -419,18 +419,6 @@ impl Controller<'_, '_, '_> {
         let json = serde_json::to_vec(&self.state)
             .map_err(|e| Problem::failed(format!("the state cannot be written as JSON: {e}")))?;
         fs::write_atomic(&self.folder.join(placement::STATE_FILE), &json)
-    }
-}
-
-fn never_started() -> Evidence {
-    Evidence {
-        outcome: None,
-        exit_code: None,
-        signal: None,
-        killed_for_time: false,
-        never_started: true,
-        seconds: 0.0,
-        log_tail: String::new(),
     }
 }
 

@@ -28,7 +28,7 @@ mod tests;
 use crate::config::Experiment;
 use crate::problem::Result;
 
-pub use decide::{Advice, decide};
+pub use decide::{Advice, acceptable, decide};
 pub use driver::{Finish, Observer, World, create, drive, load};
 pub use events::{Conclusion, Event, NextStep, Price, Purpose, Reason, RunResult};
 pub use ledger::{Amount, Ledger};

@@ -194,10 +194,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let sampler = planner::sampler(&campaign.planner);
     let mut seen: Vec<planner::Observation> = Vec::new();
     for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
-        let accept = |assignment: &planner::Assignment| match campaign.baseline.with(assignment) {
-            Ok(experiment) => planner::satisfies(&campaign.constraints, &|path| experiment.get(path)),
-            Err(_) => false,
-        };
+        let accept = |a: &planner::Assignment| campaign::acceptable(&campaign.baseline, &campaign.constraints, a);
         let Some(proposal) = sampler.propose(&campaign.space, &seen, index, &accept) else { break };
         let cost = match campaign.baseline.with(&proposal).and_then(|e| pricer.price(&e)) {
             Ok(price) => duration(price.seconds),

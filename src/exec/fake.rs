@@ -265,7 +265,7 @@ impl Executor for FakeExecutor<'_> {
             hold.killed_for_time = true;
         }
         if worker.abandoned {
-            return Ok(Status::Ended(NEVER_STARTED));
+            return Ok(Status::Ended(Evidence::NEVER_STARTED));
         }
         let Some(mut evidence) = worker.ended.clone() else {
             return Ok(if worker.claimed(now) { Status::Running } else { Status::Pending });
@@ -295,17 +295,6 @@ impl Executor for FakeExecutor<'_> {
         Ok(())
     }
 }
-
-/// What is known of an attempt that was given up before any worker came.
-const NEVER_STARTED: Evidence = Evidence {
-    outcome: None,
-    exit_code: None,
-    signal: None,
-    killed_for_time: false,
-    never_started: true,
-    seconds: 0.0,
-    log_tail: String::new(),
-};
 
 #[cfg(test)]
 mod tests {

@@ -20,3 +20,16 @@ pub struct Evidence {
     /// Last lines of the worker's log, untrusted text.
     pub log_tail: String,
 }
+
+impl Evidence {
+    /// Of an attempt that was given up before any worker came.
+    pub const NEVER_STARTED: Evidence = Evidence {
+        outcome: None,
+        exit_code: None,
+        signal: None,
+        killed_for_time: false,
+        never_started: true,
+        seconds: 0.0,
+        log_tail: String::new(),
+    };
+}
