@@ -71,6 +71,7 @@ impl Campaign {
         need(last.is_some(), "seeds.first", "a whole number of at most 63 bits");
         need(i64::try_from(self.planner.seed).is_ok(), "planner.seed", "a whole number of at most 63 bits");
         need(self.planner.startup >= 1, "planner.startup", "1 or more");
+        need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
         need(execution.retries <= 100, "execution.retries", "in 0 to 100");

@@ -219,7 +219,7 @@ mod tests {
     fn observations(assignments: &[Value]) -> Vec<Observation> {
         assignments
             .iter()
-            .map(|a| Observation { assignment: serde_json::from_value(a.clone()).unwrap(), value: None, failed: false })
+            .map(|a| Observation::pending(serde_json::from_value(a.clone()).unwrap()))
             .collect()
     }
 

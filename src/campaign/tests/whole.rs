@@ -12,7 +12,7 @@ use crate::planner;
 
 #[test]
 fn every_planner_reaches_a_conclusion_and_its_proposals_can_be_derived_again() {
-    for (kind, parallel) in [("random", 1), ("grid", 2), ("tpe", 3)] {
+    for (kind, parallel) in [("random", 1), ("grid", 2), ("tpe", 3), ("cma-es", 2), ("evolution", 3)] {
         let changes = format!(
             "planner = {{ kind = \"{kind}\", candidates = 12, startup = 4 }}\nexecution = {{ parallel = {parallel} }}"
         );
