@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn a_crowd_is_one_niche() {
         let tree = Tree::new(&from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}})));
-        let mut seen: Vec<Observation> = (0..10).map(|i| observation(0.5 + 0.001 * f64::from(i), f64::from(i))).collect();
+        let mut seen: Vec<Observation> =
+            (0..10).map(|i| observation(0.5 + 0.001 * f64::from(i), f64::from(i))).collect();
         seen.push(observation(0.9, 50.0));
         seen.push(observation(0.1, 60.0));
         let xs: Vec<f64> = niches(&tree, &seen, 8).iter().map(|a| a["x"].as_f64().unwrap()).collect();

@@ -235,3 +235,19 @@ fn a_state_survives_json() {
     assert!(state.runs.iter().all(|r| matches!(r.next, Some(NextStep::Finish))));
     assert!(state.runs.iter().all(|r| matches!(r.result, Some(RunResult::Finished { .. }))));
 }
+
+#[test]
+fn a_list_by_hand_is_tried_in_its_order() {
+    let campaign = campaign(
+        "planner = { kind = \"manual\", candidates = 0, list = [{ \"optimizer.learning_rate\" = 0.2 }, { \"optimizer.learning_rate\" = 0.05 }] }",
+    );
+    let lab = Lab::quiet(&campaign);
+    let conclusion = lab.conclude(&campaign);
+    let state = lab.check();
+    let tried: Vec<f64> =
+        state.candidates.iter().map(|c| c.assignment["optimizer.learning_rate"].as_f64().unwrap()).collect();
+    assert_eq!(
+        (tried.as_slice(), conclusion.reason, conclusion.best),
+        (&[0.2, 0.05][..], Reason::SpaceExhausted, Some(0))
+    );
+}

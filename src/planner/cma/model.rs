@@ -87,7 +87,8 @@ impl<'a> Model<'a> {
     fn learn(&mut self, generation: &[&Observation]) {
         let best = ranked(generation);
         self.favour(generation, &best);
-        let point = |k: &usize| -> Point { self.numbers.iter().map(|i| self.unit(*i, &generation[*k].assignment)).collect() };
+        let point =
+            |k: &usize| -> Point { self.numbers.iter().map(|i| self.unit(*i, &generation[*k].assignment)).collect() };
         let points: Vec<Point> = best.iter().map(point).collect();
         self.normal.update(&points);
     }

@@ -175,9 +175,8 @@ mod tests {
         let f = |x: &[f64]| -> f64 { (0..n).map(|i| (axis(i) * (x[i] - 0.3)).powi(2)).sum() };
         let mut normal = Normal::new(vec![0.7; n], 0.2, 8);
         for generation in 0..300 {
-            let mut points: Vec<Vec<f64>> = (0..8)
-                .map(|k| normal.draw(&mut Sequence::new(1, Stream::Sampler, generation, k)))
-                .collect();
+            let mut points: Vec<Vec<f64>> =
+                (0..8).map(|k| normal.draw(&mut Sequence::new(1, Stream::Sampler, generation, k))).collect();
             points.sort_by(|a, b| f(a).total_cmp(&f(b)));
             normal.update(&points.iter().map(|p| p.iter().copied().map(Some).collect()).collect::<Vec<_>>());
         }
