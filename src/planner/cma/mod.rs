@@ -13,9 +13,12 @@
 //! so any proposal can be derived again from the journal, and observations that somebody else proposed count too.
 //! Failed runs rank below all others and never enter a mean.
 
+// Sums over rows and columns read as in the books.
+#[allow(clippy::needless_range_loop)]
 mod eigen;
 mod margin;
 mod model;
+#[allow(clippy::needless_range_loop)]
 mod normal;
 
 use super::random::{draw_free, sequence};
