@@ -34,6 +34,9 @@ pub struct Campaign {
     /// How attempts are executed.
     #[serde(default)]
     pub execution: Execution,
+    /// A language model that helps planning. Default none: the classical planner works alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<super::LlmSpec>,
 }
 
 /// What is optimised and in which direction.
