@@ -227,6 +227,7 @@ unsafe fn operation(context: &Context, step: &Step, cut: &Cut, op: &Op, tile: us
             Op::LayerNorm { eps } => {
                 let (gain, bias) = (memory.all(input(1)), memory.all(input(2)));
                 norm::layer_norm(read(0), gain, bias, eps, write(0), row_outputs(1), row_outputs(2));
+                context.tail(step, whole_rows(&rows, columns));
             }
             Op::LayerNormGrad => {
                 let sums = memory.partial(tile, 2 * columns);
@@ -236,7 +237,10 @@ unsafe fn operation(context: &Context, step: &Step, cut: &Cut, op: &Op, tile: us
                 norm::layer_norm_grad(read(0), memory.all(input(1)), mean, rstd, read(4), write(0), dgain, dbias);
                 context.tail(step, whole_rows(&rows, columns));
             }
-            Op::RmsNorm { eps } => norm::rms_norm(read(0), memory.all(input(1)), eps, write(0), row_outputs(1)),
+            Op::RmsNorm { eps } => {
+                norm::rms_norm(read(0), memory.all(input(1)), eps, write(0), row_outputs(1));
+                context.tail(step, whole_rows(&rows, columns));
+            }
             Op::RmsNormGrad => {
                 let dgain = memory.partial(tile, columns);
                 dgain.fill(0.0);

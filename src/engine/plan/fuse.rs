@@ -39,6 +39,7 @@ enum Source {
 /// A step whose tensors are still values.
 struct Draft {
     root: Root,
+    /// As the op sees them, reshapes included: their shapes matter.
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     /// Gradient (state index) and whether it is the first part, by output.
@@ -200,7 +201,7 @@ impl<'p> Fuser<'p> {
         if self.loss(position) {
             return;
         }
-        let inputs: Vec<usize> = node.inputs.iter().map(|i| self.root_of(*i)).collect();
+        let inputs: Vec<usize> = node.inputs.iter().map(|i| i.0).collect();
         let outputs: Vec<usize> = node.outputs.iter().map(|o| o.0).collect();
         self.covered[position] = true;
         let mut draft = Draft {
@@ -218,7 +219,7 @@ impl<'p> Fuser<'p> {
             draft.tail.push(stage);
             draft.in_place = Some(stream);
         } else if matches!(node.op, Op::Rope { .. }) {
-            draft.in_place = Some(draft.inputs[0]);
+            draft.in_place = Some(self.root[draft.inputs[0]]);
         }
         if carries_tail(&draft.root) {
             self.grow(&mut draft);
@@ -356,7 +357,7 @@ impl<'p> Fuser<'p> {
         let root = Root::Loss { kind, gradient: gradient.map(|(scale, _)| scale), correct };
         let outputs: Vec<usize> = gradient.iter().map(|(_, value)| *value).collect();
         let in_place = gradient.map(|_| prediction);
-        let inputs = vec![prediction, target, weight];
+        let inputs = vec![node.inputs[0].0, node.inputs[1].0, weight];
         self.finish(Draft { root, inputs, outputs, sinks: Vec::new(), tail: Vec::new(), nodes, in_place });
         true
     }
@@ -411,7 +412,8 @@ impl<'p> Fuser<'p> {
             for value in outputs.chain(stored) {
                 life.entry(value).or_insert((step, step));
             }
-            for value in draft.inputs.iter().copied().chain(draft.tail.iter().filter_map(Stage::reads)) {
+            let inputs = draft.inputs.iter().map(|v| self.root[*v]);
+            for value in inputs.chain(draft.tail.iter().filter_map(Stage::reads)) {
                 if let Some(entry) = life.get_mut(&value) {
                     entry.1 = step;
                 }
@@ -456,7 +458,7 @@ impl<'p> Fuser<'p> {
             let place = match self.source[value] {
                 Source::State(index) => Place::State(layout.offset(index).unwrap_or(0)),
                 Source::Batch(index) => Place::Batch(index),
-                Source::Made(_) => Place::Arena(block_of.get(&value).map_or(0, |block| offsets[*block])),
+                Source::Made(root) => Place::Arena(block_of.get(&root).map_or(0, |block| offsets[*block])),
             };
             Tensor { place, shape, dtype: self.program.values[value].dtype }
         };
@@ -506,7 +508,14 @@ fn carries_tail(root: &Root) -> bool {
         Root::Map => true,
         Root::Op(op) => matches!(
             op,
-            Op::MatMul { .. } | Op::Conv2d | Op::Conv2dGradInput | Op::LayerNormGrad | Op::RmsNormGrad | Op::Embedding
+            Op::MatMul { .. }
+                | Op::Conv2d
+                | Op::Conv2dGradInput
+                | Op::LayerNorm { .. }
+                | Op::RmsNorm { .. }
+                | Op::LayerNormGrad
+                | Op::RmsNormGrad
+                | Op::Embedding
         ),
         Root::Loss { .. } => false,
     }

@@ -36,17 +36,20 @@ fn an_mlp_is_a_handful_of_steps() {
     assert_eq!(
         names(&plan.micro),
         [
-            "matmul a b' + bias + relu",
-            "matmul a b' + bias",
+            "matmul{trans_b} + bias + relu",
+            "matmul{trans_b} + bias",
             "cross-entropy + gradient",
             "sum_leading",
-            "matmul a b + relu'",
-            "matmul a' b",
+            "matmul + relu'",
+            "matmul{trans_a}",
             "sum_leading",
-            "matmul a' b",
+            "matmul{trans_a}",
         ]
     );
-    assert_eq!(names(&plan.eval), ["matmul a b' + bias + relu", "matmul a b' + bias", "cross-entropy + correct"]);
+    assert_eq!(
+        names(&plan.eval),
+        ["matmul{trans_b} + bias + relu", "matmul{trans_b} + bias", "cross-entropy + correct"]
+    );
     assert!(plan.micro.steps[3..].iter().filter(|s| s.into == [Into::Gradient]).count() == 4);
 }
 
@@ -71,7 +74,8 @@ fn every_op_is_covered_exactly_once_and_memory_is_shared() {
             }
             assert!(schedule.arena < schedule.unshared + 16 * schedule.steps.len(), "{}", describe(&plan));
         }
-        assert!(plan.micro.arena * 3 < plan.micro.unshared * 2, "{}", describe(&plan));
+        // A transformer keeps most of its values for the backward pass, which itself runs in what is freed.
+        assert!(plan.micro.arena * 5 < plan.micro.unshared * 4, "{}", describe(&plan));
     }
 }
 

@@ -252,3 +252,79 @@ kernel! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Plain attention in f64: out, lse, and dqkv for the given dout.
+    fn plain(s: Shape, qkv: &[f32], dout: &[f32]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let (t, d, packed, width) = (s.length, s.head_dim, s.packed(), s.width());
+        let scale = 1.0 / (d as f64).sqrt();
+        let mut out = vec![0.0; s.samples * t * width];
+        let mut lse = vec![0.0; s.samples * s.heads * t];
+        let mut dqkv = vec![0.0; qkv.len()];
+        for (b, h) in (0..s.samples).flat_map(|b| (0..s.heads).map(move |h| (b, h))) {
+            let kv = h / s.group();
+            let at = |row: usize, head: usize, i: usize| (b * t + row) * packed + head * d + i;
+            let x = |index: usize| f64::from(qkv[index]);
+            let (key, value) = (s.heads + kv, s.heads + s.kv_heads + kv);
+            for q in 0..t {
+                let score = |k: usize| (0..d).map(|i| x(at(q, h, i)) * x(at(k, key, i))).sum::<f64>() * scale;
+                let scores: Vec<f64> = (0..=q).map(score).collect();
+                let sum: f64 = scores.iter().map(|v| v.exp()).sum();
+                lse[(b * s.heads + h) * t + q] = sum.ln();
+                let p: Vec<f64> = scores.iter().map(|v| v.exp() / sum).collect();
+                let o = |i: usize| (b * t + q) * width + h * d + i;
+                for i in 0..d {
+                    out[o(i)] = (0..=q).map(|k| p[k] * x(at(k, value, i))).sum();
+                }
+                let g: Vec<f64> = (0..d).map(|i| f64::from(dout[o(i)])).collect();
+                let dp: Vec<f64> = (0..=q).map(|k| (0..d).map(|i| g[i] * x(at(k, value, i))).sum()).collect();
+                let pull: f64 = p.iter().zip(&dp).map(|(p, dp)| p * dp).sum();
+                for k in 0..=q {
+                    let ds = p[k] * (dp[k] - pull) * scale;
+                    for i in 0..d {
+                        dqkv[at(q, h, i)] += ds * x(at(k, key, i));
+                        dqkv[at(k, key, i)] += ds * x(at(q, h, i));
+                        dqkv[at(k, value, i)] += p[k] * g[i];
+                    }
+                }
+            }
+        }
+        (out, lse, dqkv)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn blocks_agree_with_plain_attention(
+            samples in 1usize..3, length in 1usize..150, kv_heads in 1usize..3, group in 1usize..3, head_dim in 1usize..20,
+        ) {
+            let s = Shape { samples, length, heads: kv_heads * group, kv_heads, head_dim };
+            let value = |i: usize, salt: usize| ((i * 7919 + salt) % 1013) as f32 / 300.0 - 1.7;
+            let qkv: Vec<f32> = (0..samples * length * s.packed()).map(|i| value(i, 5)).collect();
+            let dout: Vec<f32> = (0..samples * length * s.width()).map(|i| value(i, 77)).collect();
+            let (mut out, mut lse) = (vec![f32::NAN; dout.len()], vec![f32::NAN; samples * s.heads * length]);
+            let mut dqkv = vec![f32::NAN; qkv.len()];
+            let mut scratch = vec![f32::NAN; s.scratch()];
+            for unit in (0..s.units()).rev() {
+                // SAFETY: buffers of this shape.
+                unsafe { forward(s, unit, qkv.as_ptr(), out.as_mut_ptr(), lse.as_mut_ptr(), &mut scratch) };
+            }
+            for unit in 0..s.units() {
+                let saved = Saved { qkv: qkv.as_ptr(), out: out.as_ptr(), lse: lse.as_ptr(), dout: dout.as_ptr() };
+                // SAFETY: as above.
+                unsafe { backward(s, unit, saved, dqkv.as_mut_ptr(), &mut scratch) };
+            }
+            let (a, b, c) = plain(s, &qkv, &dout);
+            for (what, got, wanted) in [("out", out, a), ("lse", lse, b), ("dqkv", dqkv, c)] {
+                let scale = wanted.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+                for (g, w) in got.iter().zip(wanted) {
+                    prop_assert!((f64::from(*g) - w).abs() < 2e-5 * scale, "{s:?} {what}: {g} {w}");
+                }
+            }
+        }
+    }
+}

@@ -148,3 +148,67 @@ fn unfold(shape: Shape, channels: usize, images: &[f32], patches: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(n: usize, salt: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + salt * 104_729) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    /// Calls `f(output element, input element, weight element)` for every product of the convolution.
+    fn products(s: Shape, mut f: impl FnMut(usize, usize, usize)) {
+        let pad = s.kernel / 2;
+        for image in 0..s.images {
+            for (y, x) in (0..s.height).flat_map(|y| (0..s.width).map(move |x| (y, x))) {
+                for (ky, kx) in (0..s.kernel).flat_map(|a| (0..s.kernel).map(move |b| (a, b))) {
+                    let (sy, sx) = (y + ky, x + kx);
+                    if sy < pad || sx < pad || sy - pad >= s.height || sx - pad >= s.width {
+                        continue;
+                    }
+                    let (to, from) =
+                        (image * s.pixels() + y * s.width + x, image * s.pixels() + (sy - pad) * s.width + sx - pad);
+                    for (o, i) in (0..s.outputs).flat_map(|o| (0..s.inputs).map(move |i| (o, i))) {
+                        f(
+                            to * s.outputs + o,
+                            from * s.inputs + i,
+                            ((o * s.kernel + ky) * s.kernel + kx) * s.inputs + i,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn all_three_passes_agree_with_plain_loops(
+            images in 1usize..5, height in 1usize..8, width in 1usize..8, inputs in 1usize..6, outputs in 1usize..6,
+            half in 0usize..3,
+        ) {
+            let s = Shape { images, height, width, inputs, outputs, kernel: 2 * half + 1 };
+            let (x, w) = (values(images * s.pixels() * inputs, 1), values(outputs * s.taps(), 2));
+            let dy = values(images * s.pixels() * outputs, 3);
+            let (mut y, mut dx, mut dw) = (vec![0.0f64; dy.len()], vec![0.0f64; x.len()], vec![0.0f64; w.len()]);
+            products(s, |to, from, tap| {
+                y[to] += f64::from(x[from]) * f64::from(w[tap]);
+                dx[from] += f64::from(dy[to]) * f64::from(w[tap]);
+                dw[tap] += f64::from(dy[to]) * f64::from(x[from]);
+            });
+            // Scratch begins with anything.
+            let scratch = |pass| vec![f32::NAN; s.scratch(pass)];
+            let (mut a, mut b, mut c) = (vec![0.0f32; y.len()], vec![0.0f32; dx.len()], vec![0.0f32; dw.len()]);
+            forward(s, &x, &w, &mut a, &mut scratch(Pass::Forward));
+            grad_input(s, &w, &dy, &mut b, &mut scratch(Pass::Input));
+            grad_weight(s, &x, &dy, &mut c, &mut scratch(Pass::Weight));
+            for (got, wanted) in [(a, y), (b, dx), (c, dw)] {
+                for (g, w) in got.iter().zip(wanted) {
+                    prop_assert!((f64::from(*g) - w).abs() < 1e-4, "{s:?}: {g} {w}");
+                }
+            }
+        }
+    }
+}

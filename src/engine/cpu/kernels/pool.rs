@@ -113,3 +113,41 @@ kernel! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_and_their_gradients() {
+        // Odd edges are dropped; the first of equals wins.
+        let size = [3, 5, 2];
+        let image: Vec<f32> = (0..30).map(|i| ((i * 7) % 11) as f32).collect();
+        let at = |y: usize, x: usize, c: usize| image[(y * 5 + x) * 2 + c];
+        let (mut largest, mut index, mut mean) = ([0.0; 4], [9u32; 4], [0.0; 4]);
+        max_pool(&image, size, &mut largest, &mut index);
+        mean_pool(&image, size, &mut mean);
+        for (x, c) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let four = [at(0, 2 * x, c), at(0, 2 * x + 1, c), at(1, 2 * x, c), at(1, 2 * x + 1, c)];
+            let first = (0..4).rev().max_by(|&a, &b| four[a].total_cmp(&four[b])).unwrap();
+            let to = x * 2 + c;
+            assert_eq!((largest[to], index[to], mean[to]), (four[first], first as u32, four.iter().sum::<f32>() / 4.0));
+        }
+        let dy = [1.0, 2.0, 3.0, 4.0];
+        let (mut by_max, mut by_mean) = ([7.0; 30], [7.0; 30]);
+        max_pool_grad(&index, &dy, size, &mut by_max);
+        mean_pool_grad(&dy, size, &mut by_mean);
+        assert_eq!((by_max.iter().sum::<f32>(), by_mean.iter().sum::<f32>()), (10.0, 10.0));
+        for (i, d) in dy.iter().enumerate() {
+            let (x, c) = (i / 2, i % 2);
+            let to = ((index[i] as usize / 2) * 5 + 2 * x + index[i] as usize % 2) * 2 + c;
+            assert_eq!(by_max[to], *d);
+        }
+        let mut pixels = [0.0; 2];
+        mean_pixels(&image, &mut pixels);
+        assert_eq!(pixels[0], (0..15).map(|i| image[2 * i]).sum::<f32>() / 15.0);
+        let mut spread = [0.0; 6];
+        mean_pixels_grad(&[3.0, 6.0], &mut spread);
+        assert_eq!(spread, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+    }
+}
