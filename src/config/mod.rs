@@ -32,6 +32,7 @@ mod types;
 
 // What types mean.
 mod assign;
+mod constraint;
 mod difference;
 mod identity;
 mod space;

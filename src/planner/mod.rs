@@ -7,7 +7,6 @@
 //! (planner seed, proposal index), and pass one suite, `conformance`. How they compare on functions with a known optimum
 //! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
-mod constraint;
 mod grid;
 mod parzen;
 mod random;
@@ -20,7 +19,6 @@ mod conformance;
 #[cfg(test)]
 mod performance;
 
-pub use constraint::satisfies;
 pub use space::active;
 
 use crate::config::{Parameter, PlannerKind, PlannerSpec};
@@ -34,7 +32,7 @@ pub type Assignment = BTreeMap<String, Value>;
 /// The space as a sampler sees it.
 pub type Space = BTreeMap<String, Parameter>;
 
-/// What came of a proposal, in the order in which it became known.
+/// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was tried.
