@@ -97,7 +97,10 @@ fn what_only_the_data_tell_has_a_place() {
         "data.kind = \"digits\"\n[optimizer]\nkind = \"adamw\"\n[model]\nkind = \"cnn\"\nstages = [\n  { channels = 4 },\n  \
          { channels = 8, kernel = 9 },\n]\n",
     );
-    lab.write("preset.toml", "data.kind = \"digits\"\n[model]\npreset = \"gpt-modular\"\n[optimizer]\nkind = \"adamw\"\n");
+    lab.write(
+        "preset.toml",
+        "data.kind = \"digits\"\n[model]\npreset = \"gpt-modular\"\n[optimizer]\nkind = \"adamw\"\n",
+    );
     lab.write(
         "small.toml",
         "[data]\nkind = \"modular\"\nmodulus = 5\n\n[model]\npreset = \"gpt-modular\"\n\n[optimizer]\nkind = \"adamw\"\n\n[training]\nseed = 3\n",
