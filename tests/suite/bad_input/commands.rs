@@ -107,7 +107,7 @@ fn what_only_the_data_tell_has_a_place() {
     );
     lab.write("baseline.toml", super::kit::CAMPAIGN.replace("experiment.toml", "kernel.toml"));
     lab.refuses_all(&[
-        ("check kernel.toml", 2, All(&["kernel.toml:8: model.stages.1.kernel = 9: ", "4 x 4"])),
+        ("check kernel.toml", 2, All(&["kernel.toml:8: model.stages.1.kernel = 9: ", "4x4"])),
         ("train kernel.toml --out new", 2, All(&["kernel.toml:8: model.stages.1.kernel = 9: "])),
         ("run baseline.toml --out new", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
         ("run baseline.toml --dry-run", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
