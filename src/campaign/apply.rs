@@ -1,9 +1,10 @@
 //! How events change the state: the one function that live operation and restart share.
 //!
-//! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`), so
-//! the driver tries it before it writes. Boundary: no decisions, no effects, no clock.
+//! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`); the
+//! state may then hold half of it, so the driver goes back to the journal, in which such an event is never written. Boundary: no decisions, no effects, no clock.
 
-use super::events::{Event, NextStep, RunResult};
+use super::events::Event;
+use super::facts::{NextStep, RunResult};
 use super::ledger::{Amount, Ledger};
 use super::state::{Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 use crate::config::Campaign;
@@ -90,6 +91,17 @@ impl State {
     }
 }
 
+impl Candidate {
+    /// Has this run; its first one is the screening.
+    fn takes(&mut self, seed: u64, run: RunId) {
+        self.runs.insert(seed, run);
+        if self.standing == Standing::Proposed {
+            self.screening = Some(run);
+            self.standing = Standing::Screening;
+        }
+    }
+}
+
 fn inconsistent(what: &str) -> Problem {
     Problem::failed(format!("the journal contradicts itself: {what}"))
         .at("events.jsonl")
@@ -131,7 +143,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             );
             state.decided(None, None, text);
         }
-        Event::ProposalMade { index, planner, assignment, observed, why, price, gain } => {
+        Event::ProposalMade { index, planner, assignment, observed, seen, why, price, gain } => {
             if *index != state.candidates.len() as u64 {
                 return Err(inconsistent(&format!("proposal {index} follows {} others", state.candidates.len())));
             }
@@ -140,11 +152,13 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 planner: planner.clone(),
                 assignment: assignment.clone(),
                 observed: *observed,
+                seen: *seen,
                 why: why.clone(),
                 price: price.clone(),
                 gain: *gain,
                 proposed: time,
                 runs: Default::default(),
+                screening: None,
                 value: None,
                 standing: Standing::Proposed,
             });
@@ -165,10 +179,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 return Err(inconsistent(&format!("proposal {index} uses run {run}, which does not exist")));
             }
             let candidate = state.candidate_mut(*index)?;
-            candidate.runs.insert(*seed, *run);
-            if candidate.standing == Standing::Proposed {
-                candidate.standing = Standing::Screening;
-            }
+            candidate.takes(*seed, *run);
             state.screened(*index, *run)?;
             let text = format!("candidate {index} uses run {run} (seed {seed}): it is the same experiment");
             state.decided(None, Some(*index), text);
@@ -243,7 +254,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             let waiting: Vec<u64> = state
                 .candidates
                 .iter()
-                .filter(|c| c.standing == Standing::Screening && c.runs.values().next() == Some(id))
+                .filter(|c| c.standing == Standing::Screening && c.screening == Some(*id))
                 .map(|c| c.index)
                 .collect();
             for index in waiting {
@@ -325,10 +336,7 @@ fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
     });
     if let Some(index) = purpose.candidate() {
         let candidate = state.candidate_mut(index)?;
-        candidate.runs.insert(*seed, *id);
-        if candidate.standing == Standing::Proposed {
-            candidate.standing = Standing::Screening;
-        }
+        candidate.takes(*seed, *id);
     }
     let given_up: Vec<String> = downscaled.iter().map(|d| format!("; {} instead of {}", d.to, d.from)).collect();
     state.decided(Some(*id), purpose.candidate(), format!("run {id} (seed {seed}): {why}{}", given_up.concat()));

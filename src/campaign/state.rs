@@ -1,14 +1,15 @@
 //! What is known of a campaign: everything that viewers show and decisions rest on, made from events alone.
 //!
-//! Boundary: data and questions about it. It changes only in [`super::apply`]; nothing here reads a file or a clock.
+//! Boundary: data and simple questions about it; those about seeds, candidates and the planner are in [`super::questions`].
+//! It changes only in [`super::apply`]; nothing here reads a file or a clock.
 
-use super::events::{Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult};
+use super::facts::{Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen};
 use super::ledger::{Amount, Ledger};
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
-use crate::planner::{Assignment, Observation};
+use crate::planner::Assignment;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ pub struct Scope {
     pub price: Price,
     /// Its seeds.
     pub seeds: Vec<u64>,
-    /// Seeds a confirmation has now, the screening seed included.
+    /// Seeds a confirmation has now.
     pub confirm: usize,
     /// What was given up for the whole campaign.
     pub downscaled: Vec<Downscaled>,
@@ -199,6 +200,8 @@ pub struct Candidate {
     pub assignment: Assignment,
     /// Results the planner had seen.
     pub observed: usize,
+    /// Which those are.
+    pub seen: Seen,
     /// The planner's words.
     pub why: String,
     /// Expected cost; none where it could not be priced.
@@ -207,9 +210,11 @@ pub struct Candidate {
     pub gain: Option<f64>,
     /// When.
     pub proposed: f64,
-    /// Its runs by seed; the first one is the screening.
+    /// Its runs by seed.
     pub runs: BTreeMap<u64, RunId>,
-    /// The objective on the screening seed.
+    /// The one of them by which it was first looked at, and chosen or not.
+    pub screening: Option<RunId>,
+    /// The objective of that run.
     pub value: Option<f64>,
     /// How it stands.
     pub standing: Standing,
@@ -305,6 +310,13 @@ impl Run {
     }
 }
 
+impl Candidate {
+    /// Its runs but the one it was chosen by, by seed: what a verdict may rest on.
+    pub fn fresh(&self) -> impl Iterator<Item = (u64, RunId)> + '_ {
+        self.runs.iter().filter(|(_, run)| Some(**run) != self.screening).map(|(seed, run)| (*seed, *run))
+    }
+}
+
 impl State {
     /// The run of that number.
     pub fn run(&self, id: RunId) -> Option<&Run> {
@@ -356,84 +368,5 @@ impl State {
             (Some(goal), Direction::Minimize) => interval.high < goal,
             (Some(goal), Direction::Maximize) => interval.low > goal,
         }
-    }
-
-    /// The seed on which candidates are first looked at: the first of the baseline's that gave a value.
-    pub fn screening_seed(&self) -> Option<u64> {
-        let (scope, baseline) = (self.scope.as_ref()?, self.baseline.as_ref()?);
-        scope.seeds.iter().copied().find(|seed| baseline.values.contains_key(seed))
-    }
-
-    /// Seeds of a confirmation, the screening seed first.
-    pub fn confirmation_seeds(&self) -> Vec<u64> {
-        let (Some(scope), Some(baseline)) = (&self.scope, &self.baseline) else { return Vec::new() };
-        scope.seeds.iter().copied().filter(|s| baseline.values.contains_key(s)).take(scope.confirm).collect()
-    }
-
-    /// What the planner sees before proposal `index` when `known` results are known: those, in the order in which they
-    /// became known, then the proposals that are still under way. Depends on nothing else, so that every proposal can
-    /// be derived again from the journal.
-    pub fn observations(&self, index: u64, known: usize) -> Vec<Observation> {
-        let sign = if self.direction() == Direction::Maximize { -1.0 } else { 1.0 };
-        let seen = &self.known[..known.min(self.known.len())];
-        let finished = seen.iter().filter_map(|i| self.candidates.get(*i as usize)).map(|c| Observation {
-            assignment: c.assignment.clone(),
-            value: c.value.map(|v| sign * v),
-            failed: c.value.is_none(),
-            trained: 1.0,
-        });
-        let pending = self.candidates.iter().filter(|c| c.index < index && !seen.contains(&c.index));
-        let pending = pending.map(|c| Observation::pending(c.assignment.clone()));
-        finished.chain(pending).collect()
-    }
-
-    /// Screened candidates that beat the baseline on the seed both were run with, best first. Candidates that share
-    /// their run (equal experiments) count once. What was judged already keeps its rank.
-    pub fn contenders(&self) -> Vec<&Candidate> {
-        let Some(reference) = self.screening_seed().and_then(|s| self.baseline.as_ref()?.values.get(&s)) else {
-            return Vec::new();
-        };
-        let ranked = |c: &&Candidate| {
-            matches!(c.standing, Standing::Screened | Standing::Confirming | Standing::Judged { .. })
-                && c.value.is_some_and(|v| self.better(v, *reference))
-        };
-        let mut contenders: Vec<&Candidate> = self.candidates.iter().filter(ranked).collect();
-        contenders.sort_by(|a, b| {
-            let (x, y) = (a.value.unwrap_or(f64::NAN), b.value.unwrap_or(f64::NAN));
-            let order = x.total_cmp(&y);
-            let order = if self.direction() == Direction::Maximize { order.reverse() } else { order };
-            order.then(a.index.cmp(&b.index))
-        });
-        let mut seen = Vec::new();
-        contenders.retain(|c| {
-            let screening = c.runs.values().next().copied();
-            let new = !seen.contains(&screening);
-            seen.push(screening);
-            new
-        });
-        contenders
-    }
-
-    /// The best candidate that cleared the noise floor: by its mean over seeds.
-    pub fn best(&self) -> Option<&Candidate> {
-        let mut best: Option<(&Candidate, f64)> = None;
-        for candidate in &self.candidates {
-            if let Standing::Judged { verdict: Verdict::Better, own: Some(own), .. } = &candidate.standing
-                && best.is_none_or(|(_, mean)| self.better(own.mean, mean))
-            {
-                best = Some((candidate, own.mean));
-            }
-        }
-        best.map(|(candidate, _)| candidate)
-    }
-
-    /// Everything decided about a run and the candidate it serves, in order; for `why RUN`.
-    pub fn why(&self, id: RunId) -> Vec<&Decision> {
-        let serves = |c: &Candidate| c.runs.values().any(|r| *r == id);
-        let candidates: Vec<u64> = self.candidates.iter().filter(|c| serves(c)).map(|c| c.index).collect();
-        let about = |d: &&Decision| {
-            d.run == Some(id) || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)))
-        };
-        self.decisions.iter().filter(about).collect()
     }
 }

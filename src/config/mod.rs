@@ -27,12 +27,14 @@ mod json;
 mod load;
 mod nearest;
 mod overrides;
+mod places;
 mod presets;
 mod schema;
 mod types;
 
 // What types mean.
 mod assign;
+mod constraint;
 mod difference;
 mod identity;
 mod space;
@@ -55,6 +57,7 @@ pub use llm::{LlmProvider, LlmRole, LlmSpec, TokenPrice};
 pub use load::{Loaded, load_campaign, load_experiment, parse_campaign, parse_experiment, to_toml};
 pub use model::*;
 pub use optimizer::*;
+pub use places::Places;
 pub use presets::presets;
 pub use schedule::*;
 pub use schema::schema;

@@ -8,7 +8,6 @@
 //! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
 mod cma;
-mod constraint;
 mod distance;
 mod evolution;
 mod grid;
@@ -25,7 +24,6 @@ mod conformance;
 #[cfg(test)]
 mod performance;
 
-pub use constraint::satisfies;
 pub use distance::{Distance, novelty};
 pub use rank::ranked;
 pub use space::active;
@@ -41,7 +39,7 @@ pub type Assignment = BTreeMap<String, Value>;
 /// The space as a sampler sees it.
 pub type Space = BTreeMap<String, Parameter>;
 
-/// What came of a proposal, in the order in which it became known.
+/// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was tried.

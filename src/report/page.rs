@@ -1,8 +1,9 @@
 //! report.html: what was asked, what was found, at what cost, and how to do it again.
 
 use super::html::Page;
-use super::summary::{Summary, assignment};
+use super::summary::Summary;
 use super::{Account, effects, figures};
+use crate::campaign::assignment;
 use crate::campaign::{Standing, State};
 use crate::config;
 use crate::sys::clock::rfc3339;
