@@ -1,14 +1,15 @@
 //! The JSON Schemas of the config files, for editors and people: the types' own schemas plus what the loader resolves
 //! before it checks them (`preset`, `baseline_file`, `$schema`).
 
-use super::{Campaign, Experiment, presets};
+use super::{Campaign, Experiment, Site, presets};
 use serde_json::{Map, Value, json};
 
-/// The JSON Schema of a config file as pretty JSON: `experiment` or `campaign`. `None` for other names.
+/// The JSON Schema of a config file as pretty JSON: `experiment`, `campaign` or `site`. `None` for other names.
 pub fn schema(which: &str) -> Option<String> {
     let mut schema = match which {
         "experiment" => schemars::schema_for!(Experiment).to_value(),
         "campaign" => schemars::schema_for!(Campaign).to_value(),
+        "site" => schemars::schema_for!(Site).to_value(),
         _ => return None,
     };
     without_null(&mut schema);
