@@ -15,7 +15,8 @@ pub struct SchemaArgs {
 /// Prints the schema.
 pub fn run(args: &SchemaArgs) -> Result<()> {
     let text = config::schema(&args.which).ok_or_else(|| {
-        Problem::usage(format!("there is no schema called \"{}\"", args.which)).remedy("use `experiment`, `campaign` or `site`")
+        Problem::usage(format!("there is no schema called \"{}\"", args.which))
+            .remedy("use `experiment`, `campaign` or `site`")
     })?;
     output::print(text.trim_end());
     output::print("\n");

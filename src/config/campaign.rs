@@ -360,24 +360,11 @@ pub struct Execution {
     /// Time between the end of an attempt's wall time and its being killed, in seconds; reserved with it. Default 5.
     #[serde(default = "margin")]
     pub kill_margin_seconds: f64,
-    /// Site file of the cluster that attempts are submitted to, relative to this file's folder. Default: this machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub site: Option<String>,
-    /// Program and arguments to start when the campaign is concluded, without a shell; the folder and the exit code follow
-    /// as two more arguments. Default none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notify: Vec<String>,
 }
 
 impl Default for Execution {
     fn default() -> Self {
-        Execution {
-            parallel: one(),
-            retries: two(),
-            kill_margin_seconds: margin(),
-            site: None,
-            notify: Vec::new(),
-        }
+        Execution { parallel: one(), retries: two(), kill_margin_seconds: margin() }
     }
 }
 

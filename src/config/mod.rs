@@ -54,7 +54,9 @@ pub use difference::{Difference, differences};
 pub use experiment::Experiment;
 pub use identity::NUMERICS_VERSION;
 pub use llm::{LlmProvider, LlmRole, LlmSpec, TokenPrice};
-pub use load::{Loaded, load_campaign, load_experiment, load_site, parse_campaign, parse_experiment, parse_site, to_toml};
+pub use load::{
+    Loaded, load_campaign, load_experiment, load_site, parse_campaign, parse_experiment, parse_site, to_toml,
+};
 pub use model::*;
 pub use optimizer::*;
 pub use presets::presets;

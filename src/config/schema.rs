@@ -94,7 +94,7 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods)]
     fn committed_schemas_are_current() {
-        for which in ["experiment", "campaign"] {
+        for which in ["experiment", "campaign", "site"] {
             let path = format!("{}/jobs/schema/{which}.schema.json", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(path).unwrap_or_default();
             assert!(
@@ -122,7 +122,7 @@ mod tests {
                 _ => {}
             }
         }
-        for which in ["experiment", "campaign"] {
+        for which in ["experiment", "campaign", "site"] {
             let text = schema(which).unwrap();
             assert!(!text.contains("\"null\""));
             let mut bare = Vec::new();

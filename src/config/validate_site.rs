@@ -11,10 +11,41 @@ use std::collections::BTreeSet;
 
 /// `sbatch` options that belong to the program: a second setting of them would break its protocol.
 const OWN_OPTIONS: &[&str] = &[
-    "account", "array", "begin", "chdir", "clusters", "comment", "constraint", "cpus-per-task", "dependency", "error",
-    "exclude", "export", "export-file", "gpus", "gpus-per-node", "gres", "hold", "input", "job-name", "mem", "no-requeue",
-    "nodes", "ntasks", "open-mode", "output", "parsable", "partition", "qos", "quiet", "requeue", "signal", "test-only",
-    "time", "wait", "wrap",
+    "account",
+    "array",
+    "begin",
+    "chdir",
+    "clusters",
+    "comment",
+    "constraint",
+    "cpus-per-task",
+    "dependency",
+    "error",
+    "exclude",
+    "export",
+    "export-file",
+    "gpus",
+    "gpus-per-node",
+    "gres",
+    "hold",
+    "input",
+    "job-name",
+    "mem",
+    "no-requeue",
+    "nodes",
+    "ntasks",
+    "open-mode",
+    "output",
+    "parsable",
+    "partition",
+    "qos",
+    "quiet",
+    "requeue",
+    "signal",
+    "test-only",
+    "time",
+    "wait",
+    "wrap",
 ];
 
 /// Parts of a variable's name that say that its value is nobody else's business.
@@ -113,7 +144,8 @@ impl Site {
         let typed = self.gpus == 0 || !self.typed_gpus || self.partitions.iter().all(|p| !p.gpu_types.is_empty());
         if !typed {
             let what = "typed_gpus needs the types, and a partition names none in gpu_types".to_string();
-            let remedy = "add gpu_types = [\"h100\"] to each partition (see `sinfo -o \"%P %G\"`), or typed_gpus = false";
+            let remedy =
+                "add gpu_types = [\"h100\"] to each partition (see `sinfo -o \"%P %G\"`), or typed_gpus = false";
             issues.push(Issue {
                 path: split_path("typed_gpus"),
                 others: vec!["partitions".to_string()],
@@ -179,10 +211,13 @@ mod tests {
 
     #[test]
     fn prices_go_from_the_particular_to_the_general() {
-        let text = format!("{SITE}price = 9.0\n[[partitions]]\nname = \"b\"\ngpu_types = [\"a\"]\n[prices]\nh100 = 2.0\ndefault = 1.0\ncpu = 0.1");
+        let text = format!(
+            "{SITE}price = 9.0\n[[partitions]]\nname = \"b\"\ngpu_types = [\"a\"]\n[prices]\nh100 = 2.0\ndefault = 1.0\ncpu = 0.1"
+        );
         let site = parse_site(&text, "x.toml", &[]).unwrap();
         let [a, b] = &site.partitions[..] else { panic!() };
-        let prices = [site.price(a, Some("h100")), site.price(b, Some("h100")), site.price(b, Some("a")), site.price(b, None)];
+        let prices =
+            [site.price(a, Some("h100")), site.price(b, Some("h100")), site.price(b, Some("a")), site.price(b, None)];
         assert_eq!(prices, [9.0, 2.0, 1.0, 0.1]);
     }
 

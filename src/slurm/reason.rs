@@ -20,24 +20,72 @@ pub enum Waiting {
 }
 
 const TURN: &[&str] = &[
-    "None", "Priority", "Resources", "BeginTime", "JobArrayTaskLimit", "Licenses", "Cleaning", "Prolog", "Dependency",
-    "NodeDown", "FrontEndDown", "Reservation", "Scheduling", "BurstBufferResources", "BurstBufferStageIn", "FedJobLock",
-    "InactiveLimit", "QOSJobLimit", "QOSResourceLimit", "QOSTimeLimit", "AssociationJobLimit", "AssocMaxJobsLimit",
-    "AssociationResourceLimit", "AssociationTimeLimit", "MaxRequeue", "QOSUsageThreshold", "Deadline",
+    "None",
+    "Priority",
+    "Resources",
+    "BeginTime",
+    "JobArrayTaskLimit",
+    "Licenses",
+    "Cleaning",
+    "Prolog",
+    "Dependency",
+    "NodeDown",
+    "FrontEndDown",
+    "Reservation",
+    "Scheduling",
+    "BurstBufferResources",
+    "BurstBufferStageIn",
+    "FedJobLock",
+    "InactiveLimit",
+    "QOSJobLimit",
+    "QOSResourceLimit",
+    "QOSTimeLimit",
+    "AssociationJobLimit",
+    "AssocMaxJobsLimit",
+    "AssociationResourceLimit",
+    "AssociationTimeLimit",
+    "MaxRequeue",
+    "QOSUsageThreshold",
+    "Deadline",
 ];
 
 const NODES: &[&str] = &["ReqNodeNotAvail", "PartitionDown", "PartitionInactive", "ReservationDeleted", "NodeFailure"];
 
 const HELD: &[&str] = &[
-    "JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held", "JobLaunchFailure",
-    "job requeued in held state", "job requeued in special exit state", "SchedDefer", "PauseHold",
+    "JobHeldUser",
+    "JobHeldAdmin",
+    "JobHoldMaxRequeue",
+    "launch failed requeued held",
+    "JobLaunchFailure",
+    "job requeued in held state",
+    "job requeued in special exit state",
+    "SchedDefer",
+    "PauseHold",
 ];
 
 const NEVER: &[&str] = &[
-    "PartitionTimeLimit", "PartitionNodeLimit", "BadConstraints", "DependencyNeverSatisfied", "AccountNotAllowed",
-    "QOSNotAllowed", "InvalidAccount", "InvalidQOS", "NonZeroExitCode", "OutOfMemory", "SystemFailure",
-    "QOSMinGRES", "QOSMinMemory", "QOSMinCpuNotSatisfied", "QOSMinNode", "QOSMinBilling", "RaisedSignal", "TimeLimit",
-    "ReservationInvalid", "AccountingPolicy", "InvalidReservation", "GroupNotAllowed",
+    "PartitionTimeLimit",
+    "PartitionNodeLimit",
+    "BadConstraints",
+    "DependencyNeverSatisfied",
+    "AccountNotAllowed",
+    "QOSNotAllowed",
+    "InvalidAccount",
+    "InvalidQOS",
+    "NonZeroExitCode",
+    "OutOfMemory",
+    "SystemFailure",
+    "QOSMinGRES",
+    "QOSMinMemory",
+    "QOSMinCpuNotSatisfied",
+    "QOSMinNode",
+    "QOSMinBilling",
+    "RaisedSignal",
+    "TimeLimit",
+    "ReservationInvalid",
+    "AccountingPolicy",
+    "InvalidReservation",
+    "GroupNotAllowed",
 ];
 
 impl Reason {
@@ -58,12 +106,16 @@ impl Reason {
             Waiting::Turn
         } else if listed(HELD) {
             Waiting::Held
-        } else if listed(NEVER) || (limit && self.word().ends_with("PerJob")) || (limit && self.0.contains("PerJobLimit"))
+        } else if listed(NEVER)
+            || (limit && self.word().ends_with("PerJob"))
+            || (limit && self.0.contains("PerJobLimit"))
         {
             Waiting::Never
         } else if listed(NODES) {
             Waiting::Nodes
-        } else if limit && ["Grp", "PerUser", "PerAccount", "PerAcct", "MaxJobs", "MaxSubmit"].iter().any(|p| self.0.contains(p)) {
+        } else if limit
+            && ["Grp", "PerUser", "PerAccount", "PerAcct", "MaxJobs", "MaxSubmit"].iter().any(|p| self.0.contains(p))
+        {
             Waiting::Turn
         } else {
             Waiting::Unknown
