@@ -13,6 +13,7 @@ pub mod config;
 pub mod data;
 pub mod graph;
 pub mod journal;
+pub mod llm;
 pub mod plot;
 pub mod record;
 

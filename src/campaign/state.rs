@@ -380,9 +380,10 @@ impl State {
             assignment: c.assignment.clone(),
             value: c.value.map(|v| sign * v),
             failed: c.value.is_none(),
+            trained: 1.0,
         });
         let pending = self.candidates.iter().filter(|c| c.index < index && !seen.contains(&c.index));
-        let pending = pending.map(|c| Observation { assignment: c.assignment.clone(), value: None, failed: false });
+        let pending = pending.map(|c| Observation::pending(c.assignment.clone()));
         finished.chain(pending).collect()
     }
 

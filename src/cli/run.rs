@@ -190,7 +190,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let expected = price.seconds * (seeds + campaign.seeds.finalists * (campaign.seeds.confirm - 1)) as f64;
     let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {}, first proposals:\n", format!("{:?}", campaign.planner.kind).to_lowercase()));
+    output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));
     let sampler = planner::sampler(&campaign.planner);
     let mut seen: Vec<planner::Observation> = Vec::new();
     for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
@@ -201,7 +201,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
             Err(problem) => format!("not possible: {}", problem.what),
         };
         output::print(&format!("  {index:>2}  {cost:<10} {}\n", assignment(&proposal)));
-        seen.push(planner::Observation { assignment: proposal, value: None, failed: false });
+        seen.push(planner::Observation::pending(proposal));
     }
     output::print("nothing was run\n");
     Ok(())

@@ -34,6 +34,9 @@ pub struct Campaign {
     /// How attempts are executed.
     #[serde(default)]
     pub execution: Execution,
+    /// A language model that helps planning. Default none: the classical planner works alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<super::LlmSpec>,
 }
 
 /// What is optimised and in which direction.
@@ -298,9 +301,15 @@ pub struct PlannerSpec {
     /// Seed of the proposals. Default 0.
     #[serde(default)]
     pub seed: u64,
-    /// Random proposals before TPE models anything. Default 8.
+    /// Random proposals before `tpe`, `cma-es` and `evolution` learn from results. Default 8.
     #[serde(default = "startup")]
     pub startup: usize,
+    /// Niches that `evolution` breeds from, at most. Default 12.
+    #[serde(default = "population")]
+    pub population: usize,
+    /// What `manual` tries, in this order: each entry sets parameters of the space, those left out stay as in the baseline. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<BTreeMap<String, Value>>,
     /// Candidates at most; 0 for as many as the budget allows. Default 0.
     #[serde(default)]
     pub candidates: usize,
@@ -308,7 +317,14 @@ pub struct PlannerSpec {
 
 impl Default for PlannerSpec {
     fn default() -> Self {
-        PlannerSpec { kind: PlannerKind::default(), seed: 0, startup: startup(), candidates: 0 }
+        PlannerSpec {
+            kind: PlannerKind::default(),
+            seed: 0,
+            startup: startup(),
+            population: population(),
+            list: Vec::new(),
+            candidates: 0,
+        }
     }
 }
 
@@ -323,6 +339,12 @@ pub enum PlannerKind {
     /// Tree-structured Parzen estimator (Bergstra et al., NIPS 2011).
     #[default]
     Tpe,
+    /// Covariance matrix adaptation (Hansen, arXiv 1604.00772), whole numbers with margin, choices by probability.
+    CmaEs,
+    /// Crossover and mutation of the best, one of each niche.
+    Evolution,
+    /// The campaign's own list, in its order.
+    Manual,
 }
 
 /// How attempts are executed.
@@ -372,6 +394,9 @@ fn first_seed() -> u64 {
 }
 fn startup() -> usize {
     8
+}
+fn population() -> usize {
+    12
 }
 fn margin() -> f64 {
     5.0

@@ -229,3 +229,17 @@ fn spaces_are_judged_on_the_baseline() {
          did you mean \"training.batch_size\"? write e.g. \"model.width\", or a number"
     );
 }
+
+#[test]
+fn a_list_by_hand_stays_within_the_space() {
+    let list = |text: &str| space(&format!("[planner]\nkind = \"manual\"\n{text}"));
+    assert_eq!(
+        list("list = [{ \"optimizer.learning_rate\" = 1.0 }]"),
+        "rates.toml:16: planner.list: optimizer.learning_rate = 1.0 is outside its range in [space]\n  widen the range or change the value"
+    );
+    let unknown = list("list = [{ \"optimizer.leraning_rate\" = 0.01 }]");
+    assert!(unknown.contains("is not a parameter of the space") && unknown.contains("did you mean"), "{unknown}");
+    assert!(list("").contains("planner.list is empty"));
+    let unused = space("[planner]\nlist = [{ \"optimizer.learning_rate\" = 0.01 }]");
+    assert!(unused.contains("not used by this planner"), "{unused}");
+}

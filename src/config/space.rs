@@ -5,7 +5,7 @@
 use super::document::split_path;
 use super::types::{self, Type};
 use super::validate::Issue;
-use super::{Campaign, Constraint, Domain, Experiment, Parameter, Relation};
+use super::{Campaign, Constraint, Domain, Experiment, Parameter, PlannerKind, Relation};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,6 +103,7 @@ pub(super) fn issues(campaign: &Campaign) -> Vec<Issue> {
     for (index, constraint) in campaign.constraints.iter().enumerate() {
         space.constraint(index, constraint);
     }
+    space.list();
     space.issues
 }
 
@@ -147,6 +148,41 @@ impl SpaceCheck<'_> {
                 let repeated = values.iter().enumerate().find(|(i, v)| values[..*i].iter().any(|w| same_value(v, w)));
                 if let Some((_, value)) = repeated {
                     wrong("values", format!("{path}: {value} stands twice in values"), "list each value once");
+                }
+            }
+        }
+    }
+
+    /// The list of a manual planner: there where it is asked for, and all of it within the space.
+    fn list(&mut self) {
+        let planner = &self.campaign.planner;
+        match (planner.kind == PlannerKind::Manual, planner.list.is_empty()) {
+            (true, true) => {
+                let remedy = "list what to try: planner.list = [{ \"optimizer.learning_rate\" = 0.01 }]";
+                self.add(&["planner", "list"], "planner.list is empty, and the planner is manual".into(), remedy);
+            }
+            (false, false) => {
+                let remedy = "remove the list, or set planner.kind = \"manual\"";
+                self.add(&["planner", "list"], "planner.list is not used by this planner".into(), remedy);
+            }
+            _ => {}
+        }
+        for (index, entry) in planner.list.iter().enumerate() {
+            let position = index.to_string();
+            for (path, value) in entry {
+                let at = ["planner", "list", &position, path];
+                let Some(parameter) = self.campaign.space.get(path) else {
+                    let near = super::nearest::did_you_mean(path, self.campaign.space.keys().map(String::as_str));
+                    let what = format!("planner.list: {path:?} is not a parameter of the space");
+                    self.add(&at, what, &format!("{near}the list can only set parameters of [space]"));
+                    continue;
+                };
+                if !parameter.domain.contains(value) {
+                    let what = format!("planner.list: {path} = {value} is outside its range in [space]");
+                    self.add(&at, what, "widen the range or change the value");
+                } else if !parameter.active(entry) {
+                    let what = format!("planner.list: {path} is set beside values with which it is not present");
+                    self.add(&at, what, "see its `when` in [space], and set what it depends on in the same entry");
                 }
             }
         }

@@ -71,10 +71,23 @@ impl Campaign {
         need(last.is_some(), "seeds.first", "a whole number of at most 63 bits");
         need(i64::try_from(self.planner.seed).is_ok(), "planner.seed", "a whole number of at most 63 bits");
         need(self.planner.startup >= 1, "planner.startup", "1 or more");
+        need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
         need(execution.retries <= 100, "execution.retries", "in 0 to 100");
         need((0.0..=3600.0).contains(&execution.kill_margin_seconds), "execution.kill_margin_seconds", "in 0 to 3600");
+        if let Some(llm) = &self.llm {
+            need(!llm.model.trim().is_empty(), "llm.model", "the name of a model");
+            need((1.0..=3600.0).contains(&llm.timeout_seconds), "llm.timeout_seconds", "in 1 to 3600");
+            need(llm.retries <= 20, "llm.retries", "in 0 to 20");
+            need(llm.repairs <= 10, "llm.repairs", "in 0 to 10");
+            need((16..=200_000).contains(&llm.max_tokens), "llm.max_tokens", "in 16 to 200000");
+            let http = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+            let plain = |url: &String| http(url) && !url.contains('@') && !url.contains(char::is_whitespace);
+            need(llm.base_url.as_ref().is_none_or(plain), "llm.base_url", "an http(s) address without a password");
+            let fair = |price: f64| (0.0..=1e6).contains(&price);
+            need(llm.prices.values().all(|p| fair(p.input) && fair(p.output)), "llm.prices", "0 to 1e6 dollars each");
+        }
 
         let mut relate = |ok: bool, path: &str, what: String, remedy: &str| {
             if !ok {

@@ -18,7 +18,6 @@ pub struct Dataset {
     body: Body,
     hash: String,
     classes: Vec<String>,
-    target_variance: Option<f64>,
     order: Order,
 }
 
@@ -63,11 +62,7 @@ impl Dataset {
             Body::Rows(rows) => rows.identify(&mut identity),
             Body::Text(text) => text.identify(&mut identity),
         }
-        let target_variance = match &body {
-            Body::Rows(Rows { targets: Targets::Real(values), validation, .. }) => variance(values, validation),
-            _ => None,
-        };
-        Dataset { shape, body, hash: identity.finish(), classes, target_variance, order: Order::default() }
+        Dataset { shape, body, hash: identity.finish(), classes, order: Order::default() }
     }
 
     /// What a model needs to know.
@@ -159,11 +154,16 @@ impl Dataset {
         }
     }
 
-    /// Variance of the validation targets about their own mean, in the (standardised) units of the loss, so that
-    /// R^2 = 1 - mse / variance. `None` but for regression, and where the validation targets are all equal (R^2 is then
-    /// undefined).
-    pub fn target_variance(&self) -> Option<f64> {
-        self.target_variance
+    /// Variance of the first `samples` validation targets about their own mean, in the (standardised) units of the loss,
+    /// so that R^2 = 1 - mse / variance over the samples that were evaluated. `None` but for regression, and where those
+    /// targets are all equal (R^2 is then undefined).
+    pub fn target_variance(&self, samples: usize) -> Option<f64> {
+        match &self.body {
+            Body::Rows(Rows { targets: Targets::Real(values), validation, .. }) => {
+                variance(values, &validation[..samples.min(validation.len())])
+            }
+            _ => None,
+        }
     }
 
     /// One line for people: shape and sizes of the parts.

@@ -217,11 +217,14 @@ pub enum Op {
         lr_scale: f32,
     },
     /// `p, g, clip [], lr [], c1 [], c2 [], m, v -> p', m', v'`: `p(1 - lr wd) - lr (m'/c1) / (sqrt(v'/c2) + eps)`.
+    ///
+    /// The decays are f64: engines form `1 - beta` in f64 and round it once. Formed from an f32 of 0.999 it would be off by
+    /// 1e-5 of itself, against the bias correction, which is exact.
     AdamW {
         /// Decay of the first moment.
-        beta1: f32,
+        beta1: f64,
         /// Decay of the second moment.
-        beta2: f32,
+        beta2: f64,
         /// Added to the root.
         eps: f32,
         /// Decoupled weight decay of this parameter's group.
@@ -229,10 +232,10 @@ pub enum Op {
         /// Group factor on the learning rate.
         lr_scale: f32,
     },
-    /// `average, p -> decay * average + (1 - decay) * p`.
+    /// `average, p -> decay * average + (1 - decay) * p`, with `1 - decay` formed in f64 and rounded once.
     Ema {
         /// Decay a step.
-        decay: f32,
+        decay: f64,
     },
 }
 

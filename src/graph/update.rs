@@ -66,8 +66,7 @@ fn update_op(optimizer: &OptimizerSpec, role: ParamRole) -> Op {
         }
         OptimizerSpec::Adamw(adam) => {
             let (weight_decay, lr_scale) = settings(&adam.groups, adam.weight_decay);
-            let (beta1, beta2, eps) = (adam.beta1 as f32, adam.beta2 as f32, adam.epsilon as f32);
-            Op::AdamW { beta1, beta2, eps, weight_decay, lr_scale }
+            Op::AdamW { beta1: adam.beta1, beta2: adam.beta2, eps: adam.epsilon as f32, weight_decay, lr_scale }
         }
     }
 }
@@ -110,7 +109,7 @@ pub(super) fn apply(
         }
         if let Some(average) = item.average {
             let old = read(&mut builder, average)?;
-            let new = builder.one(Op::Ema { decay: training.ema_decay as f32 }, &[old, made[0]])?;
+            let new = builder.one(Op::Ema { decay: training.ema_decay }, &[old, made[0]])?;
             builder.write(average, new);
         }
         let zero = builder.shaped(Op::Fill(0.0), &[], &tensor.shape)?;

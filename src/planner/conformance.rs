@@ -1,16 +1,39 @@
 //! The one suite that every sampler passes, over random spaces.
 
-use super::space::from_json;
-use super::{Assignment, Observation, Space, active, sampler, satisfies};
+use super::space::{Tree, from_json};
+use super::{Assignment, Observation, Sampler, Space, active, sampler, satisfies};
 use crate::config::{Constraint, PlannerKind, PlannerSpec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
-const KINDS: [PlannerKind; 3] = [PlannerKind::Random, PlannerKind::Grid, PlannerKind::Tpe];
+const KINDS: [PlannerKind; 6] = [
+    PlannerKind::Random,
+    PlannerKind::Grid,
+    PlannerKind::Tpe,
+    PlannerKind::CmaEs,
+    PlannerKind::Evolution,
+    PlannerKind::Manual,
+];
 
 fn spec(kind: PlannerKind, seed: u64) -> PlannerSpec {
     PlannerSpec { kind, seed, startup: 3, ..PlannerSpec::default() }
+}
+
+/// One of the kinds for a space; a list by hand holds the whole space, as far as it is finite.
+fn of_kind(kind: PlannerKind, seed: u64, space: &Space) -> Box<dyn Sampler> {
+    let mut spec = spec(kind, seed);
+    let tree = Tree::new(space);
+    if kind == PlannerKind::Manual && tree.is_finite() {
+        tree.each(&mut |a| {
+            spec.list.push(a.clone());
+            ControlFlow::Continue(())
+        });
+    } else if kind == PlannerKind::Manual {
+        spec.list = (0..20).map(|i| tree.draw(&mut super::random::sequence(seed, i, 0))).collect();
+    }
+    sampler(&spec)
 }
 
 /// A parameter as a config writes it; `finite` leaves the real ranges out.
@@ -101,7 +124,9 @@ fn outcome(i: usize, assignment: Assignment, all_fail: bool) -> Observation {
         3 if i.is_multiple_of(2) => (Some(f64::NAN), false),
         _ => (Some((i * 7 % 11) as f64), false),
     };
-    Observation { assignment, value, failed }
+    // Some wait at a rung of successive halving.
+    let trained = if i % 4 == 3 { 0.2 } else { 1.0 };
+    Observation { assignment, value, failed, trained }
 }
 
 /// The first parameter at most 4, where it is a number.
@@ -143,7 +168,7 @@ proptest! {
     ) {
         let constraints = if constrained { constraint() } else { vec![] };
         for kind in KINDS {
-            let sampler = sampler(&spec(kind, seed));
+            let sampler = of_kind(kind, seed, &space);
             let accept = |a: &Assignment| satisfies(&constraints, &|path| a.get(path).cloned());
             let mut observations = vec![];
             for i in 0..16 {
@@ -167,7 +192,7 @@ proptest! {
         let accept = |a: &Assignment| satisfies(&constraints, &|path| a.get(path).cloned());
         expected.retain(|a| accept(&serde_json::from_str(a).expect("JSON")));
         for kind in KINDS {
-            let sampler = sampler(&spec(kind, seed));
+            let sampler = of_kind(kind, seed, &space);
             let mut observations = vec![];
             while let Some(assignment) = sampler.propose(&space, &observations, observations.len() as u64, &accept) {
                 observations.push(outcome(observations.len(), assignment, false));
@@ -182,7 +207,7 @@ proptest! {
 #[test]
 fn seeds_and_indices_make_a_difference() {
     let space = from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}}));
-    for kind in [PlannerKind::Random, PlannerKind::Tpe] {
+    for kind in [PlannerKind::Random, PlannerKind::Tpe, PlannerKind::CmaEs, PlannerKind::Evolution] {
         let draw = |seed, index| sampler(&spec(kind, seed)).propose(&space, &[], index, &|_| true);
         assert_ne!(draw(1, 0), draw(2, 0));
         assert_ne!(draw(1, 0), draw(1, 1));
@@ -214,8 +239,8 @@ fn a_grid_is_the_product_of_its_points() {
 fn refusal_of_everything_ends() {
     let endless = from_json(json!({"x": {"type": "float", "low": 0.0, "high": 1.0}}));
     for kind in KINDS {
-        let sampler = sampler(&spec(kind, 0));
-        assert_eq!(sampler.propose(&endless, &[], 0, &|_| false), None);
+        assert_eq!(of_kind(kind, 0, &endless).propose(&endless, &[], 0, &|_| false), None);
+        let sampler = of_kind(kind, 0, &Space::new());
         let only = sampler.propose(&Space::new(), &[], 0, &|_| true);
         assert_eq!(only, Some(Assignment::new()), "an empty space has one member");
         let seen = [outcome(0, Assignment::new(), false)];

@@ -7,10 +7,15 @@
 //! (planner seed, proposal index), and pass one suite, `conformance`. How they compare on functions with a known optimum
 //! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
+mod cma;
 mod constraint;
+mod distance;
+mod evolution;
 mod grid;
+mod manual;
 mod parzen;
 mod random;
+mod rank;
 mod space;
 mod taken;
 mod tpe;
@@ -21,6 +26,8 @@ mod conformance;
 mod performance;
 
 pub use constraint::satisfies;
+pub use distance::{Distance, novelty};
+pub use rank::ranked;
 pub use space::active;
 
 use crate::config::{Parameter, PlannerKind, PlannerSpec};
@@ -43,6 +50,31 @@ pub struct Observation {
     pub value: Option<f64>,
     /// It ended without a value: diverged, did not fit, crashed for good.
     pub failed: bool,
+    /// Share of its training after which the value was measured, in (0, 1]; less than 1 where it waits at a rung of
+    /// successive halving. Values of different shares are not compared by size; see [`ranked`].
+    pub trained: f64,
+}
+
+impl Observation {
+    /// After the whole training.
+    pub fn complete(assignment: Assignment, value: Option<f64>) -> Self {
+        Observation { assignment, value, failed: value.is_none(), trained: 1.0 }
+    }
+
+    /// Under way.
+    pub fn pending(assignment: Assignment) -> Self {
+        Observation { assignment, value: None, failed: false, trained: 1.0 }
+    }
+
+    /// Whether anything came of it yet.
+    pub fn ended(&self) -> bool {
+        self.failed || self.value.is_some()
+    }
+
+    /// Its value, where it is one that can be ranked.
+    pub fn usable(&self) -> Option<f64> {
+        self.value.filter(|v| v.is_finite() && !self.failed)
+    }
 }
 
 /// Proposes assignments.
@@ -69,5 +101,8 @@ pub fn sampler(spec: &PlannerSpec) -> Box<dyn Sampler> {
         PlannerKind::Random => Box::new(random::Random::new(spec.seed)),
         PlannerKind::Grid => Box::new(grid::Grid::new(spec.seed)),
         PlannerKind::Tpe => Box::new(tpe::Tpe::new(spec.seed, spec.startup)),
+        PlannerKind::CmaEs => Box::new(cma::CmaEs::new(spec.seed, spec.startup)),
+        PlannerKind::Evolution => Box::new(evolution::Evolution::new(spec.seed, spec.startup, spec.population)),
+        PlannerKind::Manual => Box::new(manual::Manual::new(spec.list.clone())),
     }
 }

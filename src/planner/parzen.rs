@@ -217,10 +217,7 @@ mod tests {
     }
 
     fn observations(assignments: &[Value]) -> Vec<Observation> {
-        assignments
-            .iter()
-            .map(|a| Observation { assignment: serde_json::from_value(a.clone()).unwrap(), value: None, failed: false })
-            .collect()
+        assignments.iter().map(|a| Observation::pending(serde_json::from_value(a.clone()).unwrap())).collect()
     }
 
     /// `optuna.samplers._tpe.sampler.default_weights`, Optuna 5.0.0.

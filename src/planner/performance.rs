@@ -1,4 +1,4 @@
-//! Evidence that TPE is worth having: the same functions, seeds and budget as `tests/fixtures/optuna/compare.py`.
+//! Evidence that TPE, CMA-ES and evolution are worth having: the same functions, seeds and budget as `tests/fixtures/optuna/compare.py`.
 //!
 //! Run with `cargo test --release --lib planner::performance -- --nocapture` for the table in
 //! `docs/benchmarks/samplers.md`.
@@ -82,7 +82,7 @@ fn median_best(kind: PlannerKind, space: &Value, function: &dyn Fn(&Assignment) 
             for index in 0..EVALUATIONS {
                 let assignment = sampler.propose(&space, &observations, index, &|_| true).expect("endless");
                 let value = function(&assignment);
-                observations.push(Observation { assignment, value, failed: value.is_none() });
+                observations.push(Observation::complete(assignment, value));
             }
             observations.iter().filter_map(|o| o.value).fold(f64::INFINITY, f64::min)
         })
@@ -91,12 +91,17 @@ fn median_best(kind: PlannerKind, space: &Value, function: &dyn Fn(&Assignment) 
     (bests[9] + bests[10]) / 2.0
 }
 
-/// TPE's median distance from the optimum is at most `share` of that of random search.
+/// The median distance of TPE and CMA-ES from the optimum is at most `share` of that of random search; evolution's is
+/// smaller than random's.
 fn compare(name: &str, optimum: f64, share: f64, space: Value, function: &dyn Fn(&Assignment) -> Option<f64>) {
     let random = median_best(PlannerKind::Random, &space, function);
     let tpe = median_best(PlannerKind::Tpe, &space, function);
-    println!("| {name} | {optimum:.4} | {random:.4} | {tpe:.4} |");
-    assert!(tpe - optimum <= share * (random - optimum), "{name}: TPE {tpe}, random {random}, optimum {optimum}");
+    let cma = median_best(PlannerKind::CmaEs, &space, function);
+    let evolution = median_best(PlannerKind::Evolution, &space, function);
+    println!("| {name} | {optimum:.4} | {random:.4} | {tpe:.4} | {cma:.4} | {evolution:.4} |");
+    for (sampler, got, share) in [("TPE", tpe, share), ("CMA-ES", cma, share), ("evolution", evolution, 1.0)] {
+        assert!(got - optimum <= share * (random - optimum), "{name}: {sampler} {got}, random {random}, {optimum}");
+    }
 }
 
 #[test]

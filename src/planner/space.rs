@@ -125,10 +125,19 @@ fn walk(
 
 impl Dimension {
     /// Whether it is present beside the values assigned so far.
-    fn is_active(&self, assignment: &Assignment) -> bool {
+    pub fn is_active(&self, assignment: &Assignment) -> bool {
         self.when.iter().all(|(path, values)| {
             assignment.get(path).is_some_and(|value| values.iter().any(|listed| same_value(listed, value)))
         })
+    }
+}
+
+impl Dimension {
+    /// Where its value lies between the ends of its range, in [0, 1] of coordinates; none where it is absent.
+    pub fn unit(&self, assignment: &Assignment) -> Option<f64> {
+        let (low, high) = self.range.bounds();
+        let at = self.range.coordinate(assignment.get(&self.name)?)?;
+        Some(if high > low { (at - low) / (high - low) } else { 0.5 })
     }
 }
 
@@ -153,7 +162,7 @@ fn dimension(name: &str, parameter: &Parameter) -> Option<Dimension> {
 /// the choice.
 impl Range {
     /// A uniform draw.
-    fn draw(&self, sequence: &mut Sequence) -> Value {
+    pub fn draw(&self, sequence: &mut Sequence) -> Value {
         match self {
             Range::Choice(values) => values[sequence.below(values.len() as u64) as usize].clone(),
             Range::Whole { count, log: false, .. } => self.nth(sequence.below(*count)),
@@ -208,6 +217,18 @@ impl Range {
             Range::Whole { .. } => self.nth(self.index(number)),
             Range::Choice(values) => values[(number.max(0.0) as usize).min(values.len() - 1)].clone(),
         }
+    }
+
+    /// The value at a unit coordinate; see [`Dimension::unit`].
+    pub fn at_unit(&self, unit: f64) -> Value {
+        let (low, high) = self.bounds();
+        self.value(low + (high - low) * unit)
+    }
+
+    /// The unit coordinates that round to the same whole number as this one; none for other ranges.
+    pub fn unit_cell(&self, unit: f64) -> Option<(f64, f64)> {
+        let ((low, high), (from, to)) = (self.bounds(), self.cell_of(&self.at_unit(unit))?);
+        Some(((from - low) / (high - low), (to - low) / (high - low)))
     }
 
     /// How many values there are; none for a continuum.

@@ -12,7 +12,7 @@ use super::parzen::Parzen;
 use super::random::{draw_free, sequence};
 use super::space::Tree;
 use super::taken::Taken;
-use super::{Assignment, Observation, Sampler, Space};
+use super::{Assignment, Observation, Sampler, Space, ranked};
 
 /// Draws from the good density for one proposal.
 const CANDIDATES: u32 = 24;
@@ -47,7 +47,7 @@ impl Sampler for Tpe {
         accept: &dyn Fn(&Assignment) -> bool,
     ) -> Option<Assignment> {
         let (tree, taken) = (Tree::new(space), Taken::new(observations));
-        let ended = observations.iter().filter(|o| o.failed || o.value.is_some()).count();
+        let ended = observations.iter().filter(|o| o.ended()).count();
         if ended >= self.startup {
             let (good, bad) = split(observations);
             let (good, bad) = (Parzen::new(&tree, &good), Parzen::new(&tree, &bad));
@@ -75,19 +75,12 @@ impl Sampler for Tpe {
 
 /// The good and the bad, each in the order in which they became known.
 fn split(observations: &[Observation]) -> (Vec<&Observation>, Vec<&Observation>) {
-    let value = |o: &Observation| o.value.filter(|v| v.is_finite() && !o.failed);
-    let mut ranked: Vec<usize> = (0..observations.len()).filter(|&i| value(&observations[i]).is_some()).collect();
-    // Stable: of equal values the earlier is the better.
-    ranked.sort_by(|&a, &b| {
-        let (a, b) = (value(&observations[a]), value(&observations[b]));
-        a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY))
-    });
-    let ended = observations.iter().filter(|o| o.failed || o.value.is_some()).count();
-    ranked.truncate(ended.div_ceil(10).min(25));
-    let is_good = |i: usize| ranked.contains(&i);
+    let ended = observations.iter().filter(|o| o.ended()).count();
+    let mut best = ranked(&observations.iter().collect::<Vec<_>>());
+    best.truncate(ended.div_ceil(10).min(25));
     let (mut good, mut bad) = (vec![], vec![]);
     for (i, observation) in observations.iter().enumerate() {
-        if is_good(i) { good.push(observation) } else { bad.push(observation) }
+        if best.contains(&i) { good.push(observation) } else { bad.push(observation) }
     }
     (good, bad)
 }
@@ -98,7 +91,7 @@ mod tests {
     use serde_json::json;
 
     fn observation(x: f64, value: Option<f64>, failed: bool) -> Observation {
-        Observation { assignment: [("x".to_string(), json!(x))].into(), value, failed }
+        Observation { assignment: [("x".to_string(), json!(x))].into(), value, failed, trained: 1.0 }
     }
 
     fn xs(group: &[&Observation]) -> Vec<f64> {

@@ -1,7 +1,9 @@
-//! HTTP downloads, behind a trait with a fake.
+//! HTTP, behind traits with fakes: downloads ([`Fetch`]) and questions to a service ([`Post`]).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::time::Duration;
 
 /// An answer's body with its announced length.
 pub struct Body {
@@ -65,5 +67,111 @@ impl Fetch for FakeFetch {
     fn open(&self, url: &str) -> io::Result<Body> {
         let bytes = self.pages.get(url).cloned().ok_or_else(|| io::Error::other("network is unreachable"))?;
         Ok(Body { length: Some(bytes.len() as u64), reader: Box::new(io::Cursor::new(bytes)) })
+    }
+}
+
+/// A question to a service.
+#[derive(Clone, PartialEq)]
+pub struct PostRequest {
+    /// Where.
+    pub url: String,
+    /// Names and values; may hold a key, so a request has no `Debug`.
+    pub headers: Vec<(String, String)>,
+    /// What is sent.
+    pub body: Vec<u8>,
+    /// Seconds for the whole exchange.
+    pub timeout_seconds: f64,
+    /// Bytes of the answer that are read at most.
+    pub limit: usize,
+}
+
+/// A service's answer, whatever its status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PostReply {
+    /// HTTP status.
+    pub status: u16,
+    /// The header of that name, as it is.
+    pub retry_after: Option<String>,
+    /// The body, up to the request's limit.
+    pub body: Vec<u8>,
+    /// There was more of it.
+    pub truncated: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The time was over.
+    #[error("no answer in time")]
+    TimedOut,
+    /// Nobody was there: the request was certainly not served.
+    #[error("cannot connect: {0}")]
+    Unreachable(String),
+    /// The exchange broke off; it may have been served.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+/// Sends a request and waits for its answer.
+pub trait Post {
+    /// One exchange; follows no redirects, since a key must not travel on.
+    fn post(&self, request: &PostRequest) -> Result<PostReply, SendError>;
+}
+
+impl Post for Network {
+    fn post(&self, request: &PostRequest) -> Result<PostReply, SendError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let unreachable = |e: reqwest::Error| SendError::Unreachable(causes(&e.without_url()));
+        let client = reqwest::blocking::Client::builder()
+            .connect_timeout(Duration::from_secs(15))
+            .timeout(Duration::from_secs_f64(request.timeout_seconds.clamp(0.01, 86_400.0)))
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("nanoresearch/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(unreachable)?;
+        let mut sending = client.post(&request.url).body(request.body.clone());
+        for (name, value) in &request.headers {
+            sending = sending.header(name, value);
+        }
+        let response = sending.send().map_err(|e| match e {
+            e if e.is_connect() || e.is_builder() => unreachable(e),
+            e if e.is_timeout() => SendError::TimedOut,
+            e => SendError::Broken(causes(&e.without_url())),
+        })?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_string);
+        let mut body = Vec::new();
+        response.take(request.limit as u64 + 1).read_to_end(&mut body).map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => SendError::TimedOut,
+            _ => SendError::Broken(causes(&e)),
+        })?;
+        let truncated = body.len() > request.limit;
+        body.truncate(request.limit);
+        Ok(PostReply { status, retry_after, body, truncated })
+    }
+}
+
+/// A service that answers by a function of the request, and remembers the requests.
+pub struct FakePost<F> {
+    answer: RefCell<F>,
+    seen: RefCell<Vec<PostRequest>>,
+}
+
+impl<F: FnMut(&PostRequest) -> Result<PostReply, SendError>> FakePost<F> {
+    /// Answers by `answer`.
+    pub fn new(answer: F) -> Self {
+        FakePost { answer: RefCell::new(answer), seen: RefCell::default() }
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<PostRequest> {
+        self.seen.borrow().clone()
+    }
+}
+
+impl<F: FnMut(&PostRequest) -> Result<PostReply, SendError>> Post for FakePost<F> {
+    fn post(&self, request: &PostRequest) -> Result<PostReply, SendError> {
+        self.seen.borrow_mut().push(request.clone());
+        (self.answer.borrow_mut())(request)
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn evaluate(
         sums.weight_sum += output.weight_sum;
     }
     let counts_correct = programs.eval.outputs.iter().any(|(name, _)| *name == "correct_sum");
-    Ok(metrics(&sums, counts_correct, source.bytes_per_token(), source.target_variance()))
+    Ok(metrics(&sums, counts_correct, source.bytes_per_token(), source.target_variance(indices.len())))
 }
 
 /// Metrics by name. Those that do not apply are absent, never zero.

@@ -13,8 +13,8 @@ pub trait BatchSource {
     fn batch(&self, part: Part, indices: &[usize], pad_to: usize) -> Batch;
     /// Bytes of text one token stands for; only for text.
     fn bytes_per_token(&self) -> Option<f64>;
-    /// Mean squared deviation of the validation targets from their mean; only for regression.
-    fn target_variance(&self) -> Option<f64>;
+    /// Mean squared deviation of the first `samples` validation targets from their mean; only for regression.
+    fn target_variance(&self, samples: usize) -> Option<f64>;
 }
 
 /// A dataset as one model sees it.
@@ -53,7 +53,7 @@ impl BatchSource for DatasetSource<'_> {
     fn bytes_per_token(&self) -> Option<f64> {
         self.dataset.bytes_per_token()
     }
-    fn target_variance(&self) -> Option<f64> {
-        self.dataset.target_variance()
+    fn target_variance(&self, samples: usize) -> Option<f64> {
+        self.dataset.target_variance(samples)
     }
 }

@@ -138,8 +138,16 @@ fn a_run_learns_records_every_step_and_leaves_its_model() {
     let evaluated: Vec<u64> =
         records.iter().filter_map(|m| if let Metrics::Eval { step, .. } = m { Some(*step) } else { None }).collect();
     assert_eq!(evaluated, [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 40]);
+    assert_eq!(done.ended.metrics["r2"], 1.0 - done.ended.metrics["loss"] / 2.0);
     assert!(done.ended.metrics["r2"] > 0.5 && !done.ended.metrics.contains_key("accuracy"));
     assert_eq!(done.ended.checkpoint.unwrap(), Path::new("checkpoints/step-00000040"));
+
+    // R^2 divides by the variance of the samples that were evaluated, not of the whole part.
+    let mut few = Bench::new(3, 0);
+    few.experiment.evaluation.samples = 5;
+    let subset = self::folder();
+    let some = few.train(subset.path(), ToyEngine::default()).ended.metrics;
+    assert_eq!(some["r2"], 1.0 - some["loss"] / 1.0);
 
     // The model holds the weights that were evaluated: the average, under the parameter's name.
     let model = read_model(folder.path()).unwrap();

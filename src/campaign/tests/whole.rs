@@ -12,7 +12,7 @@ use crate::planner;
 
 #[test]
 fn every_planner_reaches_a_conclusion_and_its_proposals_can_be_derived_again() {
-    for (kind, parallel) in [("random", 1), ("grid", 2), ("tpe", 3)] {
+    for (kind, parallel) in [("random", 1), ("grid", 2), ("tpe", 3), ("cma-es", 2), ("evolution", 3)] {
         let changes = format!(
             "planner = {{ kind = \"{kind}\", candidates = 12, startup = 4 }}\nexecution = {{ parallel = {parallel} }}"
         );
@@ -234,4 +234,20 @@ fn a_state_survives_json() {
     assert_eq!(serde_json::from_slice::<State>(&file).unwrap(), state);
     assert!(state.runs.iter().all(|r| matches!(r.next, Some(NextStep::Finish))));
     assert!(state.runs.iter().all(|r| matches!(r.result, Some(RunResult::Finished { .. }))));
+}
+
+#[test]
+fn a_list_by_hand_is_tried_in_its_order() {
+    let campaign = campaign(
+        "planner = { kind = \"manual\", candidates = 0, list = [{ \"optimizer.learning_rate\" = 0.2 }, { \"optimizer.learning_rate\" = 0.05 }] }",
+    );
+    let lab = Lab::quiet(&campaign);
+    let conclusion = lab.conclude(&campaign);
+    let state = lab.check();
+    let tried: Vec<f64> =
+        state.candidates.iter().map(|c| c.assignment["optimizer.learning_rate"].as_f64().unwrap()).collect();
+    assert_eq!(
+        (tried.as_slice(), conclusion.reason, conclusion.best),
+        (&[0.2, 0.05][..], Reason::SpaceExhausted, Some(0))
+    );
 }

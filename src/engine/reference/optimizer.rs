@@ -51,8 +51,8 @@ pub(super) fn sgd<T: Real>(
 /// `p, g, clip, lr, c1, c2, m, v -> p', m', v'`.
 pub(super) fn adamw<T: Real>(
     call: &Call,
-    beta1: f32,
-    beta2: f32,
+    beta1: f64,
+    beta2: f64,
     eps: f32,
     weight_decay: f32,
     lr_scale: f32,
@@ -61,8 +61,8 @@ pub(super) fn adamw<T: Real>(
     let rate = call.scalar::<T>(3)? * T::of(f64::from(lr_scale));
     let (c1, c2) = (call.scalar::<T>(4)?, call.scalar::<T>(5)?);
     let (m, v) = (call.real::<T>(6)?, call.real::<T>(7)?);
-    let (b1, b2) = (T::of(f64::from(beta1)), T::of(f64::from(beta2)));
-    let (a1, a2) = (T::of(1.0 - f64::from(beta1)), T::of(1.0 - f64::from(beta2)));
+    let (b1, b2) = (T::of(beta1), T::of(beta2));
+    let (a1, a2) = (T::of(1.0 - beta1), T::of(1.0 - beta2));
     let (eps, kept) = (T::of(f64::from(eps)), T::one() - rate * T::of(f64::from(weight_decay)));
     let m: Vec<T> = m.iter().zip(g.iter()).map(|(&m, &g)| b1 * m + a1 * (g * clip)).collect();
     let v: Vec<T> = v.iter().zip(g.iter()).map(|(&v, &g)| b2 * v + a2 * (g * clip) * (g * clip)).collect();
@@ -72,9 +72,9 @@ pub(super) fn adamw<T: Real>(
 }
 
 /// `average, p -> decay * average + (1 - decay) * p`.
-pub(super) fn ema<T: Real>(call: &Call, decay: f32) -> Result<Vec<Tensor>, EngineError> {
+pub(super) fn ema<T: Real>(call: &Call, decay: f64) -> Result<Vec<Tensor>, EngineError> {
     let (average, p) = (call.real::<T>(0)?, call.real::<T>(1)?);
-    let (kept, new) = (T::of(f64::from(decay)), T::of(1.0 - f64::from(decay)));
+    let (kept, new) = (T::of(decay), T::of(1.0 - decay));
     let values = average.iter().zip(p.iter()).map(|(&a, &p)| kept * a + new * p).collect();
     Ok(vec![call.output(0, values)?])
 }

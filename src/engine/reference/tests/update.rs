@@ -5,9 +5,9 @@ use crate::graph::Op;
 use candle_core::{Device, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, SGD};
 
-// Settings with few bits, so that the op's f32 fields hold them exactly and the comparison can be tight.
-const BETA1: f64 = 0.875;
-const BETA2: f64 = 0.96875;
+// Settings that f32 fields hold exactly, so that the comparison can be tight; the decays are f64 in the op and have no such need.
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
 const EPS: f64 = 1.0 / 1_048_576.0;
 const DECAY: f64 = 0.125;
 const RATE: f64 = 0.03125;
@@ -20,8 +20,8 @@ fn gradients(seed: u64) -> Vec<Val> {
 
 fn adamw(p: &Val, g: &Val, m: &Val, v: &Val, step: i32, clip: f64, lr_scale: f64) -> Vec<Val> {
     let op = Op::AdamW {
-        beta1: BETA1 as f32,
-        beta2: BETA2 as f32,
+        beta1: BETA1,
+        beta2: BETA2,
         eps: EPS as f32,
         weight_decay: DECAY as f32,
         lr_scale: lr_scale as f32,

@@ -1,0 +1,71 @@
+//! CMA-ES over mixed and conditional spaces.
+//!
+//! ```text
+//! eigen    eigenvectors of a symmetric matrix
+//! normal   the multivariate normal over the numbers and its update
+//! margin   keeps a whole number from freezing while its neighbours are untried
+//! model    the distribution as a fold over the observations: generations, choices, restarts
+//! ```
+//! The numbers of a space (reals, whole numbers; logarithms where the range is logarithmic) are one normal in unit
+//! coordinates; whole numbers are rounded, with the margin of Hamano et al. (2022); each choice has a table of
+//! probabilities that moves towards the choices of the best, with a floor. A sample's absent parameters say nothing
+//! about their dimensions. The distribution is nowhere stored: it follows from the ended observations in their order,
+//! so any proposal can be derived again from the journal, and observations that somebody else proposed count too.
+//! Failed runs rank below all others and never enter a mean.
+
+// Sums over rows and columns read as in the books.
+#[allow(clippy::needless_range_loop)]
+mod eigen;
+mod margin;
+mod model;
+#[allow(clippy::needless_range_loop)]
+mod normal;
+
+use super::random::{draw_free, sequence};
+use super::space::Tree;
+use super::taken::Taken;
+use super::{Assignment, Observation, Sampler, Space};
+use model::Model;
+
+/// Times a sample is drawn afresh while it is taken or refused.
+const ROUNDS: u32 = 200;
+/// Tries below this number belong to [`draw_free`].
+const FIRST_TRY: u32 = 1 << 21;
+
+/// Proposals from an adapted normal distribution.
+pub(super) struct CmaEs {
+    seed: u64,
+    startup: usize,
+}
+
+impl CmaEs {
+    /// With the planner's seed; random until `startup` observations have ended, then around the best of those.
+    pub fn new(seed: u64, startup: usize) -> Self {
+        CmaEs { seed, startup }
+    }
+}
+
+impl Sampler for CmaEs {
+    fn name(&self) -> &'static str {
+        "cma-es"
+    }
+
+    fn propose(
+        &self,
+        space: &Space,
+        observations: &[Observation],
+        index: u64,
+        accept: &dyn Fn(&Assignment) -> bool,
+    ) -> Option<Assignment> {
+        let (tree, taken) = (Tree::new(space), Taken::new(observations));
+        if let Some(model) = Model::of(&tree, observations, self.startup, self.seed) {
+            for round in 0..ROUNDS {
+                let assignment = model.draw(&mut sequence(self.seed, index, FIRST_TRY + round));
+                if taken.is_free(&assignment) && accept(&assignment) {
+                    return Some(assignment);
+                }
+            }
+        }
+        draw_free(&tree, &taken, self.seed, index, accept)
+    }
+}
