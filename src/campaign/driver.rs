@@ -448,6 +448,7 @@ fn end_name(end: &End) -> &'static str {
         End::Completed => "completed",
         End::Diverged { .. } => "diverged",
         End::Checkpointed => "checkpointed",
+        End::Paused => "paused",
         End::TimedOut { .. } => "timed-out",
         End::OutOfMemory { .. } => "out-of-memory",
         End::Refused { .. } => "refused",

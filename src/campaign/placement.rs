@@ -101,6 +101,7 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     experiment.resources.micro_batch = attempt.limits.micro_batch;
     let config = config::to_toml(&experiment);
     let spec = AttemptSpec {
+        stop_at: None,
         format: FORMAT,
         id: attempt.id,
         experiment,

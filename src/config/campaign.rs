@@ -313,6 +313,28 @@ pub struct PlannerSpec {
     /// Candidates at most; 0 for as many as the budget allows. Default 0.
     #[serde(default)]
     pub candidates: usize,
+    /// Stop candidates early that are behind: asynchronous successive halving. Default: every candidate trains to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Halving>,
+}
+
+/// Asynchronous successive halving (Li et al., arXiv 1810.05934): candidates wait at rungs of their training, and the best
+/// of each rung go on from their checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Halving {
+    /// Share of a run's training steps at the first rung, in (0, 0.5]; the evaluation nearest to it counts. Default one ninth.
+    #[serde(default = "first_rung")]
+    pub first: f64,
+    /// Each rung has this many times the steps of the one before, and one in so many goes on. Default 3.
+    #[serde(default = "rung_factor")]
+    pub factor: u32,
+}
+
+impl Default for Halving {
+    fn default() -> Self {
+        Halving { first: first_rung(), factor: rung_factor() }
+    }
 }
 
 impl Default for PlannerSpec {
@@ -324,6 +346,7 @@ impl Default for PlannerSpec {
             population: population(),
             list: Vec::new(),
             candidates: 0,
+            halving: None,
         }
     }
 }
@@ -394,6 +417,12 @@ fn first_seed() -> u64 {
 }
 fn startup() -> usize {
     8
+}
+fn first_rung() -> f64 {
+    1.0 / 9.0
+}
+fn rung_factor() -> u32 {
+    3
 }
 fn population() -> usize {
     12
