@@ -316,6 +316,33 @@ pub struct PlannerSpec {
     /// Stop candidates early that are behind: asynchronous successive halving. Default: every candidate trains to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halving: Option<Halving>,
+    /// Choose among several proposals by their expected gain for their cost. Default: the planner's own proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighing: Option<Weighing>,
+    /// Never propose what is predicted to need more than `resources.memory_mib`. Default true.
+    #[serde(default = "yes")]
+    pub memory_filter: bool,
+}
+
+/// Compute-aware choice: priority = gain / cost + beta x novelty, each as a share of the largest in the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Weighing {
+    /// Proposals to choose among. Default 8.
+    #[serde(default = "pool")]
+    pub pool: usize,
+    /// Weight of novelty while the whole budget is left; falls in proportion to what is left. Default 0.2.
+    #[serde(default = "beta")]
+    pub beta: f64,
+    /// Whether the cost counts; false only to find out what it is worth. Default true.
+    #[serde(default = "yes")]
+    pub cost: bool,
+}
+
+impl Default for Weighing {
+    fn default() -> Self {
+        Weighing { pool: pool(), beta: beta(), cost: true }
+    }
 }
 
 /// Asynchronous successive halving (Li et al., arXiv 1810.05934): candidates wait at rungs of their training, and the best
@@ -347,6 +374,8 @@ impl Default for PlannerSpec {
             list: Vec::new(),
             candidates: 0,
             halving: None,
+            weighing: None,
+            memory_filter: true,
         }
     }
 }
@@ -417,6 +446,15 @@ fn first_seed() -> u64 {
 }
 fn startup() -> usize {
     8
+}
+fn pool() -> usize {
+    8
+}
+fn beta() -> f64 {
+    0.2
+}
+fn yes() -> bool {
+    true
 }
 fn first_rung() -> f64 {
     1.0 / 9.0

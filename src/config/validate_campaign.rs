@@ -75,6 +75,10 @@ impl Campaign {
             need(halving.first > 0.0 && halving.first <= 0.5, "planner.halving.first", "in (0, 0.5]");
             need((2..=100).contains(&halving.factor), "planner.halving.factor", "in 2 to 100");
         }
+        if let Some(weighing) = &self.planner.weighing {
+            need((2..=1000).contains(&weighing.pool), "planner.weighing.pool", "in 2 to 1000");
+            need((0.0..=100.0).contains(&weighing.beta), "planner.weighing.beta", "in 0 to 100");
+        }
         need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");

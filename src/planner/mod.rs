@@ -8,6 +8,7 @@
 //! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
 mod calibration;
+mod choose;
 mod cma;
 mod constraint;
 mod distance;
@@ -30,6 +31,7 @@ mod conformance;
 mod performance;
 
 pub use calibration::{Calibration, Group, Outcome};
+pub use choose::{Purse, choose};
 pub use constraint::satisfies;
 pub use distance::{Distance, novelty};
 pub use forest::{Belief, Forest};
