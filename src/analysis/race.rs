@@ -1,8 +1,10 @@
 //! Racing: seeds are run one after the other, and no further ones once the verdict is clear.
 //!
-//! Looking after every seed gives chance several tries, so the error that is allowed is shared among the looks
-//! (Bonferroni): with `looks` of them each interval is made at `1 - (1 - confidence) / looks`. That is wider than a
-//! group-sequential design needs and right under any dependence between the looks.
+//! Looking after every seed gives chance several tries, so the looks share what one interval may err (Bonferroni): with
+//! `looks` of them before the last seed, each interval is made at `1 - (1 - confidence) / looks`. That is wider than a
+//! group-sequential design needs and right under any dependence between the looks. Being two-sided, they call something
+//! better that is not in at most half of `1 - confidence` of races, and so does the interval after the last seed: together
+//! at most `1 - confidence`.
 
 use super::{Interval, Verdict, mean_interval, verdict};
 use crate::config::Direction;
@@ -59,7 +61,10 @@ mod tests {
         assert!(matches!(go(&[0.0, 0.001, -0.001]), Race::Futile { .. }));
         assert_eq!(go(&[-0.5, 0.5, 0.1]), Race::GoOn);
         assert_eq!(race(&[-1.0; 8], 8, 0.1, Direction::Minimize, 0.95), Race::GoOn, "the last one is judged as ever");
-        assert!(matches!(race(&[1.0, 1.0, 1.001], 5, 0.1, Direction::Maximize, 0.95), Race::Decided { verdict: Verdict::Better, .. }));
+        assert!(matches!(
+            race(&[1.0, 1.0, 1.001], 5, 0.1, Direction::Maximize, 0.95),
+            Race::Decided { verdict: Verdict::Better, .. }
+        ));
     }
 
     /// Under no difference at all, looking after every one of ten seeds calls a false winner in at most 5% of races

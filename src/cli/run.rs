@@ -4,13 +4,13 @@ use super::narrate::Narrator;
 use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
 use super::{smoke, status};
-use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World};
+use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign};
 use crate::engine::thread_environment;
 use crate::exec::LocalExecutor;
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
-use crate::report::{Summary, assignment};
+use crate::report::Summary;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
@@ -187,7 +187,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     if !worst.time.le(&budget) {
         output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
     }
-    let expected = price.seconds * (seeds + campaign.seeds.finalists * (campaign.seeds.confirm - 1)) as f64;
+    let expected = price.seconds * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
     let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
     output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));

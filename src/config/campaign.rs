@@ -274,20 +274,24 @@ pub struct Seeds {
     /// Seeds of the baseline, run before anything is compared; they give the noise floor. At least 2. Default 3.
     #[serde(default = "three")]
     pub baseline: usize,
-    /// Seeds a promising candidate is run with before it counts, the baseline's own seeds. At least 2. Default 3.
+    /// Fresh seeds a promising candidate is run with before it counts, out of the baseline's (it was chosen on another). At
+    /// least 2, at most `baseline`. Default 3.
     #[serde(default = "three")]
     pub confirm: usize,
-    /// Candidates confirmed at the end, best first. Default 2.
+    /// Candidates confirmed at the end, best at first look first. Default 2.
     #[serde(default = "two")]
     pub finalists: usize,
-    /// First seed; the others follow it. Default 1.
+    /// First seed; the baseline's others follow it, then the one on which candidates are first looked at. Default 1.
     #[serde(default = "first_seed")]
     pub first: u64,
+    /// Run no further seeds of a finalist once its verdict is clear, at a correction for looking often. Default false.
+    #[serde(default)]
+    pub racing: bool,
 }
 
 impl Default for Seeds {
     fn default() -> Self {
-        Seeds { baseline: three(), confirm: three(), finalists: two(), first: first_seed() }
+        Seeds { baseline: three(), confirm: three(), finalists: two(), first: first_seed(), racing: false }
     }
 }
 
@@ -313,6 +317,9 @@ pub struct PlannerSpec {
     /// Candidates at most; 0 for as many as the budget allows. Default 0.
     #[serde(default)]
     pub candidates: usize,
+    /// Which results a proposal may rest on while attempts run side by side. Default `fixed`.
+    #[serde(default)]
+    pub results: PlannerResults,
     /// Stop candidates early that are behind: asynchronous successive halving. Default: every candidate trains to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halving: Option<Halving>,
@@ -376,8 +383,21 @@ impl Default for PlannerSpec {
             halving: None,
             weighing: None,
             memory_filter: true,
+            results: PlannerResults::default(),
         }
     }
+}
+
+/// Which results a proposal may rest on while attempts run side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlannerResults {
+    /// Exactly those of the proposals made at least `execution.parallel` earlier: equal seeds give equal proposals, in
+    /// whatever order runs end; a free place may wait for the oldest run.
+    #[default]
+    Fixed,
+    /// All that are there: no place waits, and proposals depend on the order in which runs end.
+    Latest,
 }
 
 /// Sampler of the planner.

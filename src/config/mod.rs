@@ -33,6 +33,7 @@ mod types;
 
 // What types mean.
 mod assign;
+mod constraint;
 mod difference;
 mod identity;
 mod space;

@@ -270,7 +270,7 @@ fn what_another_parameter_can_put_right_is_no_error() {
 #[test]
 fn constraints_conditions_and_domains_decide() {
     let e = read(&["training.batch_size=48"]);
-    let rule = |left: Value, relation, right: Value| Constraint { left, relation, right }.holds(&e);
+    let rule = |left: Value, relation, right: Value| Constraint { left, relation, right }.holds(&|path| e.get(path));
     assert!(rule(json!("training.batch_size"), Relation::AtMost, json!(48)));
     assert!(!rule(json!("training.batch_size"), Relation::AtLeast, json!(48.5)));
     assert!(rule(json!("training.batch_size"), Relation::MultipleOf, json!(16)));

@@ -1,10 +1,10 @@
 //! What the types cannot say about a campaign: ranges, relations, and that its baseline and space are sound.
 
-use super::{Campaign, TrainingBudget};
 use super::document::split_path;
 use super::space;
 use super::types;
 use super::validate::Issue;
+use super::{Campaign, TrainingBudget};
 use crate::problem::{Problem, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -109,9 +109,11 @@ impl Campaign {
             "set budget.dollars_per_device_hour too, or dollars = 0",
         );
         relate(
-            self.planner.halving.is_none() || !matches!(self.baseline.training.budget, TrainingBudget::DeviceSeconds(_)),
+            self.planner.halving.is_none()
+                || !matches!(self.baseline.training.budget, TrainingBudget::DeviceSeconds(_)),
             "planner.halving",
-            "planner.halving needs rungs in training steps, and baseline.training.budget is in device-seconds".to_string(),
+            "planner.halving needs rungs in training steps, and baseline.training.budget is in device-seconds"
+                .to_string(),
             "give the training budget in steps, epochs or tokens",
         );
         relate(

@@ -3,7 +3,7 @@
 use crate::config::{Halving, PlannerKind, PlannerSpec, Weighing};
 
 /// A planner's settings under a name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Arm {
     /// For tables and folders.
     pub name: &'static str,

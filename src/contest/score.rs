@@ -54,10 +54,8 @@ pub fn score(traces: &[Trace], reference: &str, confidence: f64) -> Vec<Standing
         .iter()
         .map(|name| {
             let own: Vec<&Trace> = traces.iter().filter(|t| t.arm == *name && t.best().is_some()).collect();
-            let pairs: Vec<(&Trace, f64, f64)> = own
-                .iter()
-                .filter_map(|t| Some((*t, t.best()?, of(reference, t.seed)?.best()?)))
-                .collect();
+            let pairs: Vec<(&Trace, f64, f64)> =
+                own.iter().filter_map(|t| Some((*t, t.best()?, of(reference, t.seed)?.best()?))).collect();
             let (mine, theirs): (Vec<f64>, Vec<f64>) = pairs.iter().map(|p| (p.1, p.2)).unzip();
             let mut finals: Vec<f64> = own.iter().filter_map(|t| t.best()).collect();
             finals.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@
 
 use super::{Arm, Trace};
 use crate::config::{EvaluationSpec, Halving, PlannerSpec};
-use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps, shares};
+use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps};
 use crate::planner::{Assignment, Calibration, Observation, Outcome, Purse, Sampler, Space, choose, sampler};
 use crate::rng::{Sequence, Stream};
 use std::collections::BTreeMap;
@@ -141,9 +141,7 @@ pub fn simulate(task: &dyn Task, arm: &Arm, seed: u64) -> Trace {
 
 /// Where runs of the simulation wait, as the campaigns' rule puts it for evaluations every tenth.
 fn rungs_of(halving: &Halving) -> Vec<f64> {
-    let steps = rung_steps(halving, &EvaluationSpec::default(), STEPS);
-    debug_assert_eq!(steps.len(), shares(halving).len());
-    steps.into_iter().map(|s| s as f64 / STEPS as f64).collect()
+    rung_steps(halving, &EvaluationSpec::default(), STEPS).into_iter().map(|s| s as f64 / STEPS as f64).collect()
 }
 
 impl Campaign<'_> {
@@ -207,8 +205,7 @@ impl Campaign<'_> {
             calibration: &calibration,
         };
         let index = self.runs.len() as u64;
-        let pool =
-            choose(&self.spec, self.sampler.as_ref(), task.space(), &observations, index, &accept, &purse)?;
+        let pool = choose(&self.spec, self.sampler.as_ref(), task.space(), &observations, index, &accept, &purse)?;
         let chosen = pool.into_iter().next()?;
         let mut sequence = Sequence::new(self.seed, Stream::Data, index as u32, 1);
         let (predicted, _) = task.predicted(&chosen.assignment);

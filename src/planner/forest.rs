@@ -63,7 +63,8 @@ impl Forest {
         let roots = (0..TREES)
             .map(|k| {
                 let mut sequence = Sequence::new(seed, Stream::Forest, k, 0);
-                let sample: Vec<&Row> = rows.iter().map(|_| &rows[sequence.below(rows.len() as u64) as usize]).collect();
+                let sample: Vec<&Row> =
+                    rows.iter().map(|_| &rows[sequence.below(rows.len() as u64) as usize]).collect();
                 grow(&tree, sample, &mut sequence)
             })
             .collect();

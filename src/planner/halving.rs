@@ -19,11 +19,14 @@ pub fn shares(halving: &Halving) -> Vec<f64> {
 }
 
 /// The training steps of each rung in a run of `total` steps: the evaluation nearest to its share, so that stopping adds
-/// no evaluation and changes nothing; at least the first. A rung may fall together with the next or with the end.
+/// no evaluation and changes nothing; at least the first. Ascending and below the end: rungs of a short run that fall
+/// together count once.
 pub fn rung_steps(halving: &Halving, evaluation: &EvaluationSpec, total: u64) -> Vec<u64> {
     let interval = evaluation.interval(total);
     let step = |share: f64| ((share * total as f64 / interval as f64).round() as u64).max(1) * interval;
-    shares(halving).into_iter().map(|share| step(share).min(total)).collect()
+    let mut steps: Vec<u64> = shares(halving).into_iter().map(step).filter(|step| *step < total).collect();
+    steps.dedup();
+    steps
 }
 
 /// A run as halving sees it.
@@ -77,10 +80,10 @@ mod tests {
         assert_eq!(shares(&halving(1.0 / 9.0, 3)), [1.0 / 9.0, 1.0 / 3.0]);
         let spec = EvaluationSpec::default();
         assert_eq!(rung_steps(&halving(1.0 / 9.0, 3), &spec, 300), [30, 90]);
-        assert_eq!(rung_steps(&halving(0.01, 4), &spec, 1000), [100, 100, 200, 600]);
+        assert_eq!(rung_steps(&halving(0.01, 4), &spec, 1000), [100, 200, 600]);
         let every = EvaluationSpec { every: Some(50), ..spec };
         assert_eq!(rung_steps(&halving(0.25, 2), &every, 300), [100, 150]);
-        assert_eq!(rung_steps(&halving(0.25, 2), &every, 40), [40, 40]);
+        assert!(rung_steps(&halving(0.25, 2), &every, 40).is_empty());
     }
 
     fn entrant(id: u64, values: &[f64], waiting: bool) -> Entrant {

@@ -10,7 +10,6 @@
 mod calibration;
 mod choose;
 mod cma;
-mod constraint;
 mod distance;
 mod evolution;
 mod forest;
@@ -32,7 +31,6 @@ mod performance;
 
 pub use calibration::{Calibration, Group, Outcome};
 pub use choose::{Purse, choose};
-pub use constraint::satisfies;
 pub use distance::{Distance, novelty};
 pub use forest::{Belief, Forest};
 pub use rank::ranked;
@@ -50,7 +48,7 @@ pub type Assignment = BTreeMap<String, Value>;
 /// The space as a sampler sees it.
 pub type Space = BTreeMap<String, Parameter>;
 
-/// What came of a proposal, in the order in which it became known.
+/// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was tried.

@@ -190,7 +190,14 @@ mod tests {
     }
 
     fn prospect(gain: f64, cost: f64, novelty: f64) -> Prospect {
-        Prospect { assignment: Default::default(), gain: Some(gain), raw_gain: Some(gain), cost, novelty, priority: 0.0 }
+        Prospect {
+            assignment: Default::default(),
+            gain: Some(gain),
+            raw_gain: Some(gain),
+            cost,
+            novelty,
+            priority: 0.0,
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::curves;
 use crate::analysis::{EffectKind, best_so_far, mean};
-use crate::campaign::{Purpose, Run, State};
+use crate::campaign::{Purpose, Run, State, value_text};
 use crate::config::{Direction, Domain};
 use crate::failure::Class;
 use crate::ids::RunId;
@@ -100,7 +100,9 @@ pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
     };
     figure = add(figure, "baseline", BASELINE, &baseline);
     if let Some(candidate) = shown {
-        let runs: Vec<RunId> = candidate.runs.values().copied().collect();
+        // The run by which it was chosen flatters it, so it is shown only while there is no other.
+        let fresh: Vec<RunId> = candidate.fresh().map(|(_, run)| run).collect();
+        let runs = if fresh.is_empty() { candidate.screening.into_iter().collect() } else { fresh };
         let name = if confirmed.is_some() { "best confirmed candidate" } else { "best screened candidate" };
         figure = add(figure, name, CANDIDATE, &runs);
     }
@@ -169,7 +171,7 @@ fn range_row(choice: &Value, pairs: &[(&Value, f64)]) -> BarRow {
     let values: Vec<f64> = pairs.iter().filter(|(v, _)| *v == choice).map(|(_, y)| *y).collect();
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     BarRow {
-        label: super::value_text(choice),
+        label: value_text(choice),
         bars: vec![Bar { from: low, to: high, series: CANDIDATE }],
         interval: None,
         note: format!("{:.3} (n={})", mean(&values), values.len()),

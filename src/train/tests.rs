@@ -206,7 +206,9 @@ fn a_run_paused_at_its_rungs_is_the_run_that_was_not() {
         assert_eq!((paused.ended.end, paused.ended.step), (End::Paused, rung));
         assert!(paused.ended.weights.is_none() && paused.ended.metrics["loss"].is_finite());
         let last = metrics(&attempt(n)).pop().unwrap();
-        assert!(matches!(&last, Metrics::Eval { step, metrics, .. } if *step == rung && *metrics == paused.ended.metrics));
+        assert!(
+            matches!(&last, Metrics::Eval { step, metrics, .. } if *step == rung && *metrics == paused.ended.metrics)
+        );
         // Asked again, as after a controller's crash: the same answer without another step.
         let again = bench.train(&attempt(n), ToyEngine::default());
         assert_eq!((again.ended.end, again.ended.metrics), (End::Paused, paused.ended.metrics));
