@@ -13,7 +13,8 @@
 
 pub mod arms;
 pub mod functions;
-
+pub mod real;
+pub mod recorded;
 pub mod score;
 pub mod simulate;
 
