@@ -5,7 +5,7 @@ use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
 use super::{smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
-use crate::config::{self, Campaign};
+use crate::config::{self, Campaign, Loaded};
 use crate::engine::thread_environment;
 use crate::exec::LocalExecutor;
 use crate::planner;
@@ -43,6 +43,10 @@ pub struct RunArgs {
 /// Starts the campaign.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let loaded = config::load_campaign(&args.file, &args.overrides)?;
+    start(args, &loaded).map_err(|p| loaded.places.locate(p))
+}
+
+fn start(args: &RunArgs, loaded: &Loaded<Campaign>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
         return dry_run(campaign, &loaded.base).map(|()| 0);

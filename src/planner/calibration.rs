@@ -141,11 +141,11 @@ mod tests {
                     priority: 0.0,
                 }
             };
-            let mut pool = [of(1.0, 3.0), of(1.0, 10.0)];
+            let mut pool = [of(1.0, 3.2), of(1.0, 10.5)];
             prioritise(&mut pool, 0.0);
             pool[0].cost
         };
-        assert_eq!((choose(false), choose(true)), (10.0, 3.0));
+        assert_eq!((choose(false), choose(true)), (10.5, 3.2));
         // It is learned step by step, and from nothing nothing follows.
         let after = |n: u32| Calibration::of(&planted(n)).factor("tpe", 10.5);
         assert!(after(6) > after(15) && after(15) > 0.99 * after(60), "{} {} {}", after(6), after(15), after(60));

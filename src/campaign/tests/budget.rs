@@ -65,7 +65,7 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
 #[test]
 fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_seeds() {
     // After the baseline (3 x 2 s used) there is room for candidates beside what is kept back for two finalists.
-    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(80.0, "downscale = [\"steps\"]")));
+    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(90.0, "downscale = [\"steps\"]")));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed((0..60).map(|i| 0.2 + i as f64 * 0.003).collect())).0.unwrap();
     let state = lab.check();
@@ -96,13 +96,13 @@ fn the_number_of_runs_is_a_budget_too() {
 #[test]
 fn dollars_are_a_budget_too() {
     // 2 dollars an hour; a reservation of 10.8 s is 0.6 cents.
-    let campaign = campaign(&budget(36000.0, "dollars = 0.037, downscale = []"));
+    let campaign = campaign(&budget(36000.0, "dollars = 0.043, downscale = []"));
     let lab = Lab::quiet(&campaign);
     let conclusion = lab.conclude(&campaign);
     let state = lab.check();
     assert_eq!(conclusion.reason, Reason::BudgetSpent);
-    assert!(state.runs.len() >= 6);
-    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 37_000 }));
+    assert!(state.runs.len() >= 7);
+    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 43_000 }));
     let used: u64 = state.runs.iter().map(|r| r.used().dollars.micro).sum();
     assert_eq!(state.ledger.settled().dollars.micro, used);
 }

@@ -116,7 +116,7 @@ fn ctrl_c_leaves_attempts_running_and_the_next_controller_adopts_them() {
 
 #[test]
 fn a_larger_budget_reopens_a_campaign_and_other_edits_are_refused() {
-    let small = campaign("budget = { device_hours = 0.02, downscale = [] }\nplanner = { candidates = 0 }");
+    let small = campaign("budget = { device_hours = 0.022, downscale = [] }\nplanner = { candidates = 0 }");
     let lab = Lab::quiet(&small);
     assert_eq!(lab.conclude(&small).reason, Reason::BudgetSpent);
     let before = lab.check();
@@ -129,7 +129,7 @@ fn a_larger_budget_reopens_a_campaign_and_other_edits_are_refused() {
     assert_eq!(lab.conclude(&larger).reason, Reason::BudgetSpent);
     let after = lab.check();
     assert!(after.candidates.len() > before.candidates.len());
-    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.02 to 0.04")));
+    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.022 to 0.04")));
     assert_eq!(after.runs[..before.runs.len()], before.runs[..], "nothing is run again");
     // The candidate that did not fit was the first to be taken up.
     let waited = before.candidates.iter().find(|c| c.value.is_none()).unwrap().index as usize;

@@ -115,10 +115,10 @@ fn what_is_chosen_by_luck_is_not_flattered_by_it() {
     let (mut first_looks, mut differences) = (Vec::new(), Vec::new());
     for trial in 0..40 {
         let campaign = campaign(&format!("planner = {{ candidates = 12, seed = {trial} }}"));
-        let lab = Lab::new(&campaign, |spec, _| {
+        let lab = Lab::new(&campaign, move |spec, _| {
             let rate = (super::lab::learning_rate(&spec.experiment) * 1e7) as u32;
             let seed = spec.experiment.training.seed;
-            let uniform = crate::rng::unit_f32(crate::rng::bits(seed, 77, rate, 0, 0));
+            let uniform = crate::rng::unit_f32(crate::rng::bits(seed, 77, rate, trial, 0));
             Play::completes(1.0, &[("accuracy", f64::from(uniform))])
         });
         lab.conclude(&campaign);
