@@ -41,16 +41,27 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 #[inline]
 pub fn philox4x32(mut counter: [u32; 4], seed: u64) -> [u32; 4] {
     let mut key = [seed as u32, (seed >> 32) as u32];
-    for round in 0..10 {
-        if round > 0 {
-            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+    for i in 0..10 {
+        if i > 0 {
+            key = next_key(key);
         }
-        let p0 = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
-        let p1 = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
-        counter =
-            [(p1 >> 32) as u32 ^ counter[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ counter[3] ^ key[1], p0 as u32];
+        counter = round(counter, key);
     }
     counter
+}
+
+/// One of the ten rounds; for code that computes many blocks side by side.
+#[inline(always)]
+pub fn round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let p0 = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
+    let p1 = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
+    [(p1 >> 32) as u32 ^ counter[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ counter[3] ^ key[1], p0 as u32]
+}
+
+/// The next round's key.
+#[inline(always)]
+pub fn next_key(key: [u32; 2]) -> [u32; 2] {
+    [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])]
 }
 
 /// The 32 random bits of one element.

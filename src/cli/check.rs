@@ -2,7 +2,8 @@
 
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
-use crate::config::{self, Experiment};
+use crate::config::{self, EngineKind, Experiment};
+use crate::engine::{self, plan::Plan};
 use crate::problem::{Class, Result};
 use crate::sys::fs;
 use clap::Args;
@@ -17,7 +18,7 @@ pub struct CheckArgs {
     /// Settings that replace the file's: key=value
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// Print the step programs, an op a line, with shapes
+    /// Print what runs: the compiled plan, a fused step a line; with engine = "reference" the step programs, an op a line
     #[arg(long)]
     plan: bool,
     /// How to print
@@ -34,14 +35,13 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         if args.format == Format::Table {
             output::print(&format!("campaign {}: valid; its baseline:\n", loaded.value.name));
         }
-        show(args, &loaded.value.baseline, &assessment);
+        show(args, &loaded.value.baseline, &assessment)
     } else {
         let loaded = config::load_experiment(&args.file, &args.overrides)?;
         let assess = MachinePricer::new(&loaded.base).assess(&loaded.value);
         let assessment = assess.map_err(|p| loaded.places.locate(p))?;
-        show(args, &loaded.value, &assessment);
+        show(args, &loaded.value, &assessment)
     }
-    Ok(())
 }
 
 /// Campaigns are told from experiments by the sections that only they have.
@@ -50,7 +50,7 @@ fn is_campaign(text: &str) -> bool {
     text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
 }
 
-fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) {
+fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()> {
     let forward_backward = a.programs.micro.total_work();
     let step_bytes = forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0;
     if args.format == Format::Json {
@@ -68,7 +68,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) {
             "data_hash": a.data_hash,
             "run_key": experiment.run_key(&a.data_hash),
         }));
-        return;
+        return Ok(());
     }
     let step = a.prediction.step_seconds;
     let wall = a.cost.wall;
@@ -86,6 +86,15 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) {
     row("device time a run", a.cost.device_time.to_string(), String::new());
     output::print(&table.render());
     if args.plan {
-        output::print(&format!("\n{}", a.programs));
+        output::print(&format!("\n{}", plan(experiment, a)?));
     }
+    Ok(())
+}
+
+/// What the experiment's engine will execute.
+fn plan(experiment: &Experiment, a: &Assessment) -> Result<String> {
+    Ok(match experiment.resources.engine {
+        EngineKind::Compiled => engine::plan::describe(&Plan::new(&a.programs)?),
+        EngineKind::Reference => a.programs.to_string(),
+    })
 }

@@ -77,7 +77,7 @@ impl MachinePricer {
         let prediction = predict(&programs, &profile);
         let mut cost = run_cost(experiment, &programs, &prediction, samples);
         // The engine knows its own temporaries; the process itself comes on top.
-        let engine = engine::footprint(experiment.resources.engine, &programs)?;
+        let engine = engine::footprint(experiment.resources.engine, &programs, experiment.resources.threads)?;
         cost.memory.0 = cost.memory.0.max(engine.0 + profile.machine.process_memory.0);
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }

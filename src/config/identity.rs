@@ -5,7 +5,7 @@ use crate::ids::RunKey;
 use serde_json::{Value, json};
 
 /// Raised whenever the same experiment begins to compute other bits on the same machine; part of every run's identity.
-pub const NUMERICS_VERSION: u32 = 2;
+pub const NUMERICS_VERSION: u32 = 3;
 
 impl Experiment {
     /// BLAKE3 over the canonical JSON of everything that decides results: the config without `resources` and without

@@ -117,8 +117,10 @@ impl Default for EvaluationSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
-    /// Op by op on candle tensors.
+    /// The whole step planned once: fused, in one arena, multi-threaded.
     #[default]
+    Compiled,
+    /// Op by op on candle tensors: slow and plain, what the other is measured against.
     Reference,
 }
 
@@ -126,7 +128,7 @@ pub enum EngineKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResourcesSpec {
-    /// Default `reference`.
+    /// Default `compiled`.
     #[serde(default)]
     pub engine: EngineKind,
     /// CPU threads; 0 for all cores. Results do not depend on it. Default 1.

@@ -1,5 +1,6 @@
 //! The one place that knows all engines.
 
+use super::cpu::CpuEngine;
 use super::reference::{Precision, ReferenceEngine};
 use super::{Engine, EngineError, limit_threads};
 use crate::config::EngineKind;
@@ -10,15 +11,23 @@ use crate::units::Bytes;
 /// [`limit_threads`] says. Refuses programs whose predicted peak is more memory than there is.
 pub fn create(kind: EngineKind, programs: StepPrograms, threads: usize) -> Result<Box<dyn Engine>, EngineError> {
     limit_threads(threads);
-    check_memory(footprint(kind, &programs)?, crate::sys::process::available_memory().map(Bytes))?;
+    check_memory(footprint(kind, &programs, threads)?, crate::sys::process::available_memory().map(Bytes))?;
     match kind {
+        EngineKind::Compiled => Ok(Box::new(CpuEngine::new(programs, count(threads))?)),
         EngineKind::Reference => Ok(Box::new(ReferenceEngine::new(programs, Precision::F32)?)),
     }
 }
 
-/// Peak memory that an engine of this kind would need for the programs, without allocating any of it.
-pub fn footprint(kind: EngineKind, programs: &StepPrograms) -> Result<Bytes, EngineError> {
+/// `threads`, or all cores for 0.
+fn count(threads: usize) -> usize {
+    if threads == 0 { crate::sys::env::cores() } else { threads }
+}
+
+/// Peak memory that an engine of this kind would need for the programs on so many threads (0: all cores), without
+/// allocating any of it.
+pub fn footprint(kind: EngineKind, programs: &StepPrograms, threads: usize) -> Result<Bytes, EngineError> {
     match kind {
+        EngineKind::Compiled => CpuEngine::predict(programs, count(threads)),
         EngineKind::Reference => ReferenceEngine::predict(programs, Precision::F32),
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! Boundary: knows programs and tensors; never configs' meaning, files, campaigns.
 
+mod cpu;
 mod create;
 mod fingerprint;
+mod host;
+pub mod plan;
 pub mod reference;
 mod threads;
 
+pub use cpu::CpuEngine;
 pub use create::{create, footprint};
 pub use threads::{limit_threads, thread_environment};
 

@@ -107,22 +107,31 @@ pub(super) fn forward(net: &mut Net, model: &GptModel, data: &DataShape, input: 
         x = net.builder.one(Op::AddBroadcast, &[x, positions])?;
     }
     x = net.dropout(model.dropout, x)?;
-    for block in 0..model.depth {
-        for part in [attention, feed_forward] {
-            let y = part(net, model, &format!("blocks.{block}"), x)?;
-            let y = net.dropout(model.dropout, y)?;
-            x = net.builder.one(Op::Add, &[x, y])?;
-        }
-    }
     let classes = match data.target {
         TargetShape::NextToken { vocabulary } => vocabulary,
-        TargetShape::Class { classes } => {
-            // The final norm works position by position, so only the last one has to go through it.
-            x = net.builder.one(Op::LastToken, &[x])?;
-            classes
-        }
+        TargetShape::Class { classes } => classes,
         TargetShape::Real { outputs } => outputs,
     };
+    // A class is read off the last position, which only attention connects with the others: all other positions end at
+    // the last block's attention.
+    let mut last_only = !matches!(data.target, TargetShape::Class { .. });
+    for block in 0..model.depth {
+        let name = format!("blocks.{block}");
+        let mut y = attention(net, model, &name, x)?;
+        if block + 1 == model.depth && !last_only {
+            (x, y) = (net.builder.one(Op::LastToken, &[x])?, net.builder.one(Op::LastToken, &[y])?);
+            last_only = true;
+        }
+        y = linear(net, model, &format!("{name}.out"), model.width, true, y)?;
+        y = net.dropout(model.dropout, y)?;
+        x = net.builder.one(Op::Add, &[x, y])?;
+        let y = feed_forward(net, model, &name, x)?;
+        let y = net.dropout(model.dropout, y)?;
+        x = net.builder.one(Op::Add, &[x, y])?;
+    }
+    if !last_only {
+        x = net.builder.one(Op::LastToken, &[x])?;
+    }
     x = net.norm("norm", model.norm, x)?;
     let head = if model.tied { table } else { net.param("head.weight", &[classes, width], ParamRole::Head, normal)? };
     let shape = net.builder.shape(x);
@@ -143,6 +152,7 @@ fn linear(net: &mut Net, model: &GptModel, name: &str, outputs: usize, residual:
     net.linear(&layer, x)
 }
 
+/// Up to what the heads have read, before the output layer.
 fn attention(net: &mut Net, model: &GptModel, block: &str, x: ValueId) -> Result<ValueId> {
     let (heads, kv_heads) = (model.heads, model.kv_heads.unwrap_or(model.heads));
     let head_dim = model.width / heads;
@@ -155,8 +165,7 @@ fn attention(net: &mut Net, model: &GptModel, block: &str, x: ValueId) -> Result
         let rope = Op::Rope { rotated_heads: heads + kv_heads, head_dim, base: ROPE_BASE, inverse: false };
         qkv = net.builder.one(rope, &[qkv])?;
     }
-    let y = net.builder.one(Op::Attention { heads, kv_heads }, &[qkv])?;
-    linear(net, model, &format!("{block}.out"), model.width, true, y)
+    net.builder.one(Op::Attention { heads, kv_heads }, &[qkv])
 }
 
 fn feed_forward(net: &mut Net, model: &GptModel, block: &str, x: ValueId) -> Result<ValueId> {

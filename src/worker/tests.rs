@@ -75,7 +75,7 @@ fn an_attempt_leaves_manifest_metrics_model_and_one_outcome() {
     let manifest = Manifest::read(folder.path()).unwrap().unwrap();
     assert_eq!((manifest.total_steps, manifest.validation_samples), (10, 64));
     assert_eq!(manifest.parameters, 64 * 8 + 8 + 8 * 10 + 10);
-    assert_eq!(manifest.fingerprint["engine"], "reference");
+    assert_eq!(manifest.fingerprint["engine"], "cpu");
     assert_eq!(records(folder.path()).len(), 10 + 3);
     assert!(folder.path().join("model.safetensors").exists());
     assert_eq!(Claim::read(folder.path()).unwrap(), Some(Claim::mine()));

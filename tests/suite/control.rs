@@ -391,9 +391,12 @@ fn a_run_with_too_little_memory_goes_on_with_smaller_micro_batches() {
 
 #[test]
 fn a_run_with_too_little_time_is_resumed_with_more() {
-    let limits = "budget.device_hours = 10\nbaseline.resources.wall_seconds = 0.5\nexecution.retries = 9";
-    let toml = config(3 * MODERATE, limits);
-    let field = Field::new(&toml);
+    // The limit is an eighth of what the whole run takes here, whatever the speed of the machine.
+    let unlimited = config(6 * MODERATE, AMPLE);
+    let whole = train(&Field::new(&unlimited), &unlimited, &["training.seed=1", "resources.wall_seconds=0"], "whole");
+    let limit = whole.seconds / 8.0;
+    let limits = format!("budget.device_hours = 10\nbaseline.resources.wall_seconds = {limit}\nexecution.retries = 9");
+    let field = Field::new(&config(6 * MODERATE, &limits));
     let state = first_run(&field);
     let run = &state.runs[0];
     let story: Vec<(f64, Class, u64)> = run
@@ -403,14 +406,13 @@ fn a_run_with_too_little_time_is_resumed_with_more() {
         .map(|(wall, end)| (wall, end.class, end.evidence.step))
         .collect();
     println!("{story:?}");
-    assert_eq!((story[0].0, story[0].1), (0.5, Class::TimedOut));
+    assert_eq!((story[0].0, story[0].1), (limit, Class::TimedOut));
     for (pair, attempt) in story.windows(2).zip(&run.attempts[1..]) {
         assert_eq!((pair[0].1, pair[1].0), (Class::TimedOut, 2.0 * pair[0].0));
         assert_eq!(attempt.resume_from.is_some(), pair[0].2 > 0, "from where it was");
     }
     assert!(run.attempts.iter().any(|a| a.resume_from.is_some()), "no attempt came far enough to go on from");
     assert!(matches!(run.result, Some(RunResult::Finished { .. })));
-    let whole = train(&field, &toml, &["training.seed=1", "resources.wall_seconds=0"], "whole");
     assert_eq!(weights(run), whole.weights);
 }
 

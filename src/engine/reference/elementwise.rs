@@ -70,23 +70,23 @@ pub(super) fn activate_grad<T: Real>(call: &Call, which: Activation) -> Result<V
 
 /// Written so that NaN stays NaN.
 #[inline(always)]
-fn relu<T: Real>(x: T) -> T {
+pub(in crate::engine) fn relu<T: Real>(x: T) -> T {
     if x < T::zero() { T::zero() } else { x }
 }
 
 #[inline(always)]
-fn relu_slope<T: Real>(x: T) -> T {
+pub(in crate::engine) fn relu_slope<T: Real>(x: T) -> T {
     if x > T::zero() { T::one() } else { T::zero() }
 }
 
 #[inline(always)]
-fn relu_squared<T: Real>(x: T) -> T {
+pub(in crate::engine) fn relu_squared<T: Real>(x: T) -> T {
     let y = relu(x);
     y * y
 }
 
 #[inline(always)]
-fn relu_squared_slope<T: Real>(x: T) -> T {
+pub(in crate::engine) fn relu_squared_slope<T: Real>(x: T) -> T {
     let y = relu(x);
     y + y
 }
@@ -95,32 +95,32 @@ fn relu_squared_slope<T: Real>(x: T) -> T {
 const GELU: (f64, f64) = (0.797_884_560_802_865_4, 0.044715);
 
 #[inline(always)]
-fn gelu<T: Real>(x: T) -> T {
+pub(in crate::engine) fn gelu<T: Real>(x: T) -> T {
     let (c, a) = (T::of(GELU.0), T::of(GELU.1));
     let t = (c * (x + a * x * x * x)).tanh();
     T::of(0.5) * x * (T::one() + t)
 }
 
 #[inline(always)]
-fn gelu_slope<T: Real>(x: T) -> T {
+pub(in crate::engine) fn gelu_slope<T: Real>(x: T) -> T {
     let (c, a, half) = (T::of(GELU.0), T::of(GELU.1), T::of(0.5));
     let t = (c * (x + a * x * x * x)).tanh();
     half * (T::one() + t) + half * x * (T::one() - t * t) * c * (T::one() + T::of(3.0) * a * x * x)
 }
 
 #[inline(always)]
-fn silu<T: Real>(x: T) -> T {
+pub(in crate::engine) fn silu<T: Real>(x: T) -> T {
     x * x.sigmoid()
 }
 
 #[inline(always)]
-fn silu_slope<T: Real>(x: T) -> T {
+pub(in crate::engine) fn silu_slope<T: Real>(x: T) -> T {
     let s = x.sigmoid();
     s * (T::one() + x * (T::one() - s))
 }
 
 #[inline(always)]
-fn tanh_slope<T: Real>(x: T) -> T {
+pub(in crate::engine) fn tanh_slope<T: Real>(x: T) -> T {
     let t = x.tanh();
     T::one() - t * t
 }

@@ -1,12 +1,13 @@
 //! The engine around the interpreter: its state, and the three programs run on it.
 
+use super::super::host::{self, Values};
 use super::super::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, Which, fingerprint};
 use super::call::{Moment, elements};
 use super::interpret::{Results, run};
 use super::plan::Plan;
 use super::real::Real;
-use crate::data::{Batch, Column};
-use crate::graph::{DType, Program, StateRole, StateTensor, StepPrograms};
+use crate::data::Batch;
+use crate::graph::{Program, StateTensor, StepPrograms};
 use crate::units::Bytes;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -104,30 +105,10 @@ impl ReferenceEngine {
     /// The program's batch inputs as tensors.
     fn batch(&self, program: &Program, batch: &Batch) -> Result<Vec<Tensor>, EngineError> {
         let tensor = |input: &crate::graph::BatchInput| -> Result<Tensor, EngineError> {
-            let weight;
-            let column = match input.name {
-                "input" => &batch.input,
-                "target" => &batch.target,
-                "weight" => {
-                    weight = Column::F32(batch.weight.clone());
-                    &weight
-                }
-                name => return Err(EngineError::Shape(format!("a batch has no column `{name}`"))),
-            };
-            let (length, dtype) = match column {
-                Column::F32(v) => (v.len(), DType::F32),
-                Column::U32(v) => (v.len(), DType::U32),
-            };
-            if length != input.shape.iter().product::<usize>() || dtype != input.dtype {
-                return Err(EngineError::Shape(format!(
-                    "the batch's {} has {length} elements of {dtype:?} where `{}` wants {:?} of {:?}",
-                    input.name, program.name, input.shape, input.dtype
-                )));
-            }
             let shape = input.shape.as_slice();
-            Ok(match column {
-                Column::U32(ids) => Tensor::from_slice(ids, shape, &self.device)?,
-                Column::F32(values) => {
+            Ok(match host::column(program, input, batch)? {
+                Values::U32(ids) => Tensor::from_slice(ids, shape, &self.device)?,
+                Values::F32(values) => {
                     Tensor::from_slice(values, shape, &self.device)?.to_dtype(self.precision.dtype())?
                 }
             })
@@ -156,11 +137,6 @@ fn no_state(index: usize) -> EngineError {
     EngineError::Shape(format!("the state has no tensor {index}"))
 }
 
-/// Whether a tensor is carried between steps; gradients and the loss sum are zero then.
-fn kept(tensor: &StateTensor) -> bool {
-    !matches!(tensor.role, StateRole::Grad(_) | StateRole::LossSum)
-}
-
 impl Engine for ReferenceEngine {
     fn name(&self) -> &'static str {
         "reference"
@@ -175,33 +151,13 @@ impl Engine for ReferenceEngine {
 
     fn load(&mut self, state: &HostState) -> Result<(), EngineError> {
         let mut fresh = Vec::with_capacity(self.state.len());
-        for tensor in &self.programs.state.tensors {
+        for (tensor, values) in self.programs.state.tensors.iter().zip(host::kept_values(&self.programs.state, state)?)
+        {
             let shape = tensor.shape.as_slice();
-            if !kept(tensor) {
-                fresh.push(Tensor::zeros(shape, self.precision.dtype(), &self.device)?);
-                continue;
-            }
-            let (given, values) = state
-                .tensors
-                .get(&tensor.name)
-                .ok_or_else(|| EngineError::Shape(format!("the state lacks the tensor `{}`", tensor.name)))?;
-            if given != shape || values.len() != shape.iter().product::<usize>() {
-                return Err(EngineError::Shape(format!(
-                    "the state's tensor `{}` has shape {given:?} and {} values where {shape:?} is wanted",
-                    tensor.name,
-                    values.len()
-                )));
-            }
-            fresh.push(Tensor::from_slice(values, shape, &self.device)?.to_dtype(self.precision.dtype())?);
-        }
-        let known = self.programs.state.tensors.iter().filter(|t| kept(t)).count();
-        if state.tensors.len() > known {
-            let strange = state.tensors.keys().find(|n| !self.programs.state.tensors.iter().any(|t| t.name == **n));
-            return Err(EngineError::Shape(format!(
-                "the state has {} tensors where the programs have {known}; unknown: {}",
-                state.tensors.len(),
-                strange.map_or("a gradient", |n| n)
-            )));
+            fresh.push(match values {
+                None => Tensor::zeros(shape, self.precision.dtype(), &self.device)?,
+                Some(values) => Tensor::from_slice(values, shape, &self.device)?.to_dtype(self.precision.dtype())?,
+            });
         }
         self.state = fresh;
         Ok(())
@@ -209,7 +165,7 @@ impl Engine for ReferenceEngine {
 
     fn save(&self) -> Result<HostState, EngineError> {
         let mut tensors = BTreeMap::new();
-        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| kept(t)) {
+        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| host::kept(t)) {
             let value = value.to_dtype(candle_core::DType::F32)?;
             tensors.insert(tensor.name.clone(), (tensor.shape.clone(), elements::<f32>(&value)?.to_vec()));
         }

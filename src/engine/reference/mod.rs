@@ -10,7 +10,7 @@
 
 mod attention;
 mod call;
-mod elementwise;
+pub(in crate::engine) mod elementwise;
 mod engine;
 mod image;
 mod interpret;
@@ -19,9 +19,9 @@ mod loss;
 mod norm;
 mod optimizer;
 mod plan;
-mod real;
+pub(in crate::engine) mod real;
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;
 mod tokens;
 
 pub use engine::{Precision, ReferenceEngine};

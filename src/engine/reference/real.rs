@@ -7,7 +7,7 @@ use candle_core::WithDType;
 use std::ops::Neg;
 
 /// A real number with the few functions that the ops need.
-pub(super) trait Real: WithDType + Neg<Output = Self> {
+pub(in crate::engine) trait Real: WithDType + Neg<Output = Self> {
     /// Size in memory.
     const BYTES: u64;
 
@@ -111,7 +111,7 @@ const LANES: usize = 16;
 
 /// Sum of `f(a)` in a fixed order.
 #[inline(always)]
-pub(super) fn sum_by<T: Real>(a: &[T], f: impl Fn(T) -> T) -> T {
+pub(in crate::engine) fn sum_by<T: Real>(a: &[T], f: impl Fn(T) -> T) -> T {
     let mut lanes = [T::zero(); LANES];
     let mut chunks = a.chunks_exact(LANES);
     for chunk in chunks.by_ref() {
@@ -127,7 +127,7 @@ pub(super) fn sum_by<T: Real>(a: &[T], f: impl Fn(T) -> T) -> T {
 
 /// Sum of `f(a, b)` over two slices of equal length, in a fixed order.
 #[inline(always)]
-pub(super) fn sum_by2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
+pub(in crate::engine) fn sum_by2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> T {
     let mut lanes = [T::zero(); LANES];
     let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     for (x, y) in left.by_ref().zip(right.by_ref()) {
@@ -156,7 +156,7 @@ fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
 
 /// Largest element of a slice that is not empty. A NaN may be missed: the sums of exponentials it is for become NaN anyway.
 #[inline(always)]
-pub(super) fn largest<T: Real>(a: &[T]) -> T {
+pub(in crate::engine) fn largest<T: Real>(a: &[T]) -> T {
     let mut lanes = [a[0]; LANES];
     for chunk in a.chunks(LANES) {
         for (best, &v) in lanes.iter_mut().zip(chunk) {

@@ -130,7 +130,8 @@ fn regularisation_is_for_training_only() {
     assert_eq!(numbers.eval.outputs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["loss_sum"]);
 }
 
-/// Only the last position goes through the head, and no gradient but its own comes back.
+/// Only the last position goes on after the last attention, in the residual stream and out of the heads, and no gradient
+/// but its own comes back.
 #[test]
 fn classes_are_read_from_the_last_position() {
     let model = json!({ "kind": "gpt", "depth": 1, "width": 16, "tied": false, "context": 999 });
@@ -140,7 +141,12 @@ fn classes_are_read_from_the_last_position() {
     assert_eq!(programs.micro.batch[1].shape, [5]);
     let logits = programs.micro.nodes.iter().find(|n| n.op.name() == "cross_entropy").expect("loss").inputs[0];
     assert_eq!(programs.micro.values[logits.0].shape, [5, 7]);
-    assert_eq!((count(&programs.micro, "last_token"), count(&programs.micro, "last_token_grad")), (1, 1));
+    assert_eq!((count(&programs.micro, "last_token"), count(&programs.micro, "last_token_grad")), (2, 2));
+    let rows = |name: &str| -> Vec<usize> {
+        let inputs = programs.micro.nodes.iter().filter(|n| n.op.name() == name).map(|n| n.inputs[0].0);
+        inputs.map(|v| programs.micro.values[v].elements() / programs.micro.values[v].shape.last().unwrap()).collect()
+    };
+    assert_eq!(rows("gelu"), [5], "the feed-forward part sees one position a sample");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod autograd;
 mod definitions;
 mod gradients;
-mod models;
+pub(in crate::engine) mod models;
 mod speed;
 mod update;
 mod whole;

@@ -9,13 +9,13 @@ use crate::rng::{Sequence, Stream};
 use serde_json::{Value, json};
 
 /// A model with the shape of its data.
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) experiment: Experiment,
-    pub(super) shape: DataShape,
+pub(in crate::engine) struct Case {
+    pub(in crate::engine) name: String,
+    pub(in crate::engine) experiment: Experiment,
+    pub(in crate::engine) shape: DataShape,
 }
 
-pub(super) const BATCH: usize = 4;
+pub(in crate::engine) const BATCH: usize = 4;
 
 fn case(name: &str, model: Value, optimizer: Value, input: InputShape, target: TargetShape) -> Case {
     let experiment = json!({
@@ -46,7 +46,7 @@ fn with(base: &Value, keys: Value) -> Value {
 }
 
 /// Every option of every model family at least once.
-pub(super) fn cases() -> Vec<Case> {
+pub(in crate::engine) fn cases() -> Vec<Case> {
     let mut all = vec![];
     let classes = TargetShape::Class { classes: 3 };
     let mlp = json!({ "kind": "mlp", "widths": [6, 6], "activation": "tanh" });
@@ -107,29 +107,34 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Everything needed to take steps on a case.
-pub(super) struct Bench {
-    pub(super) engine: ReferenceEngine,
-    pub(super) programs: StepPrograms,
-    pub(super) batch: Batch,
+pub(in crate::engine) struct Bench {
+    pub(in crate::engine) engine: ReferenceEngine,
+    pub(in crate::engine) programs: StepPrograms,
+    pub(in crate::engine) batch: Batch,
 }
 
-pub(super) const INPUTS: StepInputs =
+pub(in crate::engine) const INPUTS: StepInputs =
     StepInputs { seed: 5, step: 2, learning_rate: 0.01, bias_correction1: 0.271, bias_correction2: 0.142_625 };
 
 impl Case {
     /// An engine at the initial values of seed 3, for micro-batches of the given size.
-    pub(super) fn bench(&self, precision: Precision, micro_batch: usize) -> Bench {
+    pub(in crate::engine) fn bench(&self, precision: Precision, micro_batch: usize) -> Bench {
+        self.bench_of(precision, micro_batch, BATCH)
+    }
+
+    /// The same with a batch of so many samples.
+    pub(in crate::engine) fn bench_of(&self, precision: Precision, micro_batch: usize, samples: usize) -> Bench {
         let mut experiment = self.experiment.clone();
         experiment.resources.micro_batch = micro_batch;
         let programs = graph::build(&experiment, &self.shape).unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let mut engine = ReferenceEngine::new(programs.clone(), precision).unwrap();
         engine.load(&initial(&programs)).unwrap();
-        let batch = self.batch(&programs, BATCH, 1);
+        let batch = self.batch(&programs, samples, 1);
         Bench { engine, programs, batch }
     }
 
     /// A random batch; the last sample has weight 0, the one before it weight 1/2.
-    pub(super) fn batch(&self, programs: &StepPrograms, samples: usize, seed: u64) -> Batch {
+    pub(in crate::engine) fn batch(&self, programs: &StepPrograms, samples: usize, seed: u64) -> Batch {
         let mut draw = Sequence::new(seed, Stream::Data, 0, 0);
         let mut reals = |n: usize| Column::F32((0..n).map(|_| draw.normal() as f32).collect());
         let rows = samples * programs.targets_per_sample;
@@ -174,7 +179,7 @@ fn initial(programs: &StepPrograms) -> HostState {
 
 impl Bench {
     /// The part of the batch with these samples.
-    pub(super) fn slice(&self, first: usize, count: usize) -> Batch {
+    pub(in crate::engine) fn slice(&self, first: usize, count: usize) -> Batch {
         let all = self.batch.samples;
         let cut = |column: &Column| match column {
             Column::F32(v) => Column::F32(v[v.len() / all * first..v.len() / all * (first + count)].to_vec()),
@@ -190,7 +195,7 @@ impl Bench {
     }
 
     /// All micro-batches of one step.
-    pub(super) fn accumulate(&mut self) {
+    pub(in crate::engine) fn accumulate(&mut self) {
         let size = self.programs.micro_batch;
         for i in 0..self.programs.micro_steps {
             self.engine.micro(&self.slice(i * size, size), &INPUTS, (i * size) as u32).unwrap();
@@ -198,12 +203,12 @@ impl Bench {
     }
 
     /// The state index of the loss sum.
-    pub(super) fn loss_sum(&self) -> usize {
+    pub(in crate::engine) fn loss_sum(&self) -> usize {
         self.programs.state.tensors.iter().position(|t| t.role == StateRole::LossSum).unwrap()
     }
 
     /// Parameters: (state index, index of the gradient, name).
-    pub(super) fn params(&self) -> Vec<(usize, usize, String)> {
+    pub(in crate::engine) fn params(&self) -> Vec<(usize, usize, String)> {
         let tensors = &self.programs.state.tensors;
         let gradient = |i: usize| tensors.iter().position(|t| t.role == StateRole::Grad(i)).unwrap();
         self.programs.state.params().map(|(i, t)| (i, gradient(i), t.name.clone())).collect()

@@ -1,0 +1,360 @@
+//! The engine around the plan: buffers, threads, and the three programs run on them.
+
+use super::kernels::optimizer::{self, AdamW};
+use super::kernels::tail::Moment;
+use super::lower::{Lowered, part};
+use super::memory::{Buffer, Memory};
+use super::pool::{Barrier, Pool};
+use super::run::{self, Context};
+use crate::data::Batch;
+use crate::engine::host::{self, Values};
+use crate::engine::plan::{Plan, Region, UpdateRule};
+use crate::engine::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, fingerprint};
+use crate::graph::{Program, StepPrograms};
+use crate::units::Bytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Elements of the flat state in one tile of the update at least.
+const UPDATE_ELEMENTS: usize = 16_384;
+/// Tiles of the update at most.
+const UPDATE_TILES: usize = 64;
+
+/// Executes compiled plans on CPU threads.
+pub struct CpuEngine {
+    programs: StepPrograms,
+    plan: Plan,
+    micro: Lowered,
+    eval: Lowered,
+    state: Buffer,
+    arena: Buffer,
+    partials: Buffer,
+    scratch: Vec<Buffer>,
+    sums: Vec<[f64; 2]>,
+    pool: Pool,
+    /// No micro-batch has been run since the last update: the next one sets the gradients.
+    fresh: bool,
+    loss_sum: f64,
+}
+
+/// Sizes of everything that is allocated, in elements of 4 bytes.
+struct Sizes {
+    state: usize,
+    arena: usize,
+    partials: usize,
+    scratch: usize,
+    sums: usize,
+}
+
+impl Sizes {
+    fn new(plan: &Plan, micro: &Lowered, eval: &Lowered) -> Self {
+        Sizes {
+            state: plan.layout.elements(),
+            arena: plan.arena(),
+            partials: micro.partials.max(eval.partials),
+            scratch: micro.scratch.max(eval.scratch),
+            sums: micro.sums.max(eval.sums).max(update_tiles(plan)),
+        }
+    }
+
+    fn bytes(&self, threads: usize) -> Bytes {
+        let lines = |elements: usize| elements.div_ceil(16) * 64;
+        let buffers = lines(self.state) + lines(self.arena) + lines(self.partials) + threads * lines(self.scratch);
+        Bytes((buffers + 16 * self.sums) as u64)
+    }
+}
+
+fn update_tiles(plan: &Plan) -> usize {
+    plan.layout.region.div_ceil(UPDATE_ELEMENTS).clamp(1, UPDATE_TILES)
+}
+
+impl CpuEngine {
+    /// An engine of `threads` threads (at least one) with a state of zeros; [`load`](Engine::load) comes before the first
+    /// step.
+    pub fn new(programs: StepPrograms, threads: usize) -> Result<Self, EngineError> {
+        let plan = Plan::new(&programs)?;
+        let (micro, eval) = (Lowered::new(plan.micro.clone()), Lowered::new(plan.eval.clone()));
+        let sizes = Sizes::new(&plan, &micro, &eval);
+        let pool = Pool::new(threads);
+        Ok(CpuEngine {
+            state: Buffer::zeroed(sizes.state),
+            arena: Buffer::zeroed(sizes.arena),
+            partials: Buffer::zeroed(sizes.partials),
+            scratch: (0..pool.threads()).map(|_| Buffer::zeroed(sizes.scratch)).collect(),
+            sums: vec![[0.0; 2]; sizes.sums],
+            programs,
+            plan,
+            micro,
+            eval,
+            pool,
+            fresh: true,
+            loss_sum: 0.0,
+        })
+    }
+
+    /// Memory that these programs would need on so many threads, without allocating any of it.
+    pub fn predict(programs: &StepPrograms, threads: usize) -> Result<Bytes, EngineError> {
+        let plan = Plan::new(programs)?;
+        let (micro, eval) = (Lowered::new(plan.micro.clone()), Lowered::new(plan.eval.clone()));
+        Ok(Sizes::new(&plan, &micro, &eval).bytes(threads.max(1)))
+    }
+
+    /// A state tensor by index, gradients included; for tests.
+    #[cfg(test)]
+    pub(in crate::engine) fn state(&self, index: usize) -> Vec<f32> {
+        let elements: usize = self.programs.state.tensors[index].shape.iter().product();
+        let offset = self.plan.layout.offset(index).expect("the loss sum is kept elsewhere");
+        self.state.as_slice()[offset..offset + elements].to_vec()
+    }
+
+    fn memory(&mut self, batch: [*const f32; 3]) -> Memory {
+        Memory {
+            arena: self.arena.pointer(),
+            state: self.state.pointer(),
+            batch,
+            partials: self.partials.pointer(),
+            sums: self.sums.as_mut_ptr(),
+        }
+    }
+
+    /// Runs a program's jobs; the sums of its loss come back.
+    fn run(&mut self, which: Kind, batch: &Batch, moment: Moment) -> Result<[f64; 2], EngineError> {
+        let (program, lowered) = match which {
+            Kind::Micro => (&self.programs.micro, &self.micro),
+            Kind::Eval => (&self.programs.eval, &self.eval),
+        };
+        let pointers = columns(program, lowered, batch)?;
+        let first = self.fresh;
+        let memory = self.memory(pointers);
+        let scratch: Vec<Scratch> = self.scratch.iter_mut().map(|b| Scratch(b.pointer(), b.as_slice().len())).collect();
+        let lowered = match which {
+            Kind::Micro => &self.micro,
+            Kind::Eval => &self.eval,
+        };
+        let context = Context { memory, moment, first };
+        let work = |job: usize, tile: usize, thread: usize| {
+            let scratch = &scratch[thread];
+            // SAFETY: each thread has a buffer of its own; tiles are handed out once and jobs in order (`in_step`).
+            unsafe {
+                let scratch = std::slice::from_raw_parts_mut(scratch.0, scratch.1);
+                run::tile(&context, lowered, lowered.jobs[job], tile, scratch);
+            }
+        };
+        let tiles = |job: usize| lowered.jobs[job].tiles;
+        in_step(&mut self.pool, &lowered.stages, &tiles, &work);
+        Ok(self.sums[..lowered.sums].iter().fold([0.0; 2], |sum, part| [sum[0] + part[0], sum[1] + part[1]]))
+    }
+}
+
+/// A thread's scratch.
+struct Scratch(*mut f32, usize);
+// SAFETY: each is used by one thread at a time.
+unsafe impl Send for Scratch {}
+// SAFETY: as above.
+unsafe impl Sync for Scratch {}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Micro,
+    Eval,
+}
+
+/// The batch's columns in the program's order, their ids checked.
+fn columns(program: &Program, lowered: &Lowered, batch: &Batch) -> Result<[*const f32; 3], EngineError> {
+    let mut pointers = [std::ptr::null(); 3];
+    for (i, input) in program.batch.iter().enumerate() {
+        pointers[i] = match host::column(program, input, batch)? {
+            Values::F32(values) => values.as_ptr(),
+            Values::U32(ids) => {
+                for &(_, below) in lowered.limits.iter().filter(|(column, _)| *column == i) {
+                    if let Some(id) = ids.iter().find(|&&id| id as usize >= below) {
+                        let what = format!("{} {id} of `{}` is not below {below}", input.name, program.name);
+                        return Err(EngineError::Shape(what));
+                    }
+                }
+                ids.as_ptr().cast()
+            }
+        };
+    }
+    Ok(pointers)
+}
+
+/// Runs stages of jobs on all threads: within a stage tiles are handed out one by one, between stages threads meet.
+fn in_step(
+    pool: &mut Pool,
+    stages: &[std::ops::Range<usize>],
+    tiles: &(dyn Fn(usize) -> usize + Sync),
+    work: &(dyn Fn(usize, usize, usize) + Sync),
+) {
+    let alone = |stage: &std::ops::Range<usize>| stage.clone().all(|job| tiles(job) == 1);
+    if pool.threads() == 1 || stages.iter().all(alone) {
+        for job in stages.iter().cloned().flatten() {
+            (0..tiles(job)).for_each(|tile| work(job, tile, 0));
+        }
+        return;
+    }
+    let barrier = Barrier::new(pool.threads());
+    let next: Vec<AtomicUsize> = stages.iter().map(|_| AtomicUsize::new(0)).collect();
+    pool.run(&|thread| {
+        for (stage, next) in stages.iter().zip(&next) {
+            if alone(stage) {
+                if thread == 0 {
+                    stage.clone().for_each(|job| work(job, 0, 0));
+                }
+            } else {
+                let job = stage.start;
+                let count = tiles(job);
+                loop {
+                    let tile = next.fetch_add(1, Ordering::Relaxed);
+                    if tile >= count {
+                        break;
+                    }
+                    work(job, tile, thread);
+                }
+            }
+            barrier.meet();
+        }
+    });
+}
+
+impl Engine for CpuEngine {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn fingerprint(&self) -> BTreeMap<String, String> {
+        let mut facts = fingerprint::compiled();
+        facts.insert("engine".into(), self.name().into());
+        facts.insert("precision".into(), "f32".into());
+        facts
+    }
+
+    fn load(&mut self, state: &HostState) -> Result<(), EngineError> {
+        let values = host::kept_values(&self.programs.state, state)?;
+        let flat = self.state.as_mut_slice();
+        flat.fill(0.0);
+        for (index, values) in values.into_iter().enumerate() {
+            if let (Some(values), Some(offset)) = (values, self.plan.layout.offset(index)) {
+                flat[offset..offset + values.len()].copy_from_slice(values);
+            }
+        }
+        (self.fresh, self.loss_sum) = (true, 0.0);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<HostState, EngineError> {
+        let flat = self.state.as_slice();
+        let kept = self.programs.state.tensors.iter().enumerate().filter(|(_, t)| host::kept(t));
+        let tensors = kept.filter_map(|(index, tensor)| {
+            let offset = self.plan.layout.offset(index)?;
+            let elements = tensor.shape.iter().product::<usize>();
+            Some((tensor.name.clone(), (tensor.shape.clone(), flat[offset..offset + elements].to_vec())))
+        });
+        Ok(HostState { tensors: tensors.collect() })
+    }
+
+    fn micro(&mut self, batch: &Batch, inputs: &StepInputs, first_sample: u32) -> Result<(), EngineError> {
+        let moment = Moment { seed: inputs.seed, step: inputs.step as u32, first_sample };
+        let [loss, _] = self.run(Kind::Micro, batch, moment)?;
+        self.loss_sum += loss;
+        self.fresh = false;
+        Ok(())
+    }
+
+    fn apply(&mut self, inputs: &StepInputs) -> Result<StepOutput, EngineError> {
+        if self.fresh {
+            // Without a micro-batch the gradient is zero, not what the last step left.
+            let (start, length) = (self.plan.layout.start(Region::Grads), self.plan.layout.region);
+            self.state.as_mut_slice()[start..start + length].fill(0.0);
+        }
+        let memory = self.memory([std::ptr::null(); 3]);
+        let (plan, region) = (&self.plan, self.plan.layout.region);
+        let tiles = update_tiles(plan);
+        let each = region.div_ceil(tiles).next_multiple_of(16);
+        let norm = |memory: &Memory| {
+            // SAFETY: the first stage wrote them, and it is over.
+            let parts = unsafe { std::slice::from_raw_parts(memory.sums, tiles) };
+            parts.iter().map(|p| p[0]).sum::<f64>().sqrt()
+        };
+        let work = |job: usize, tile: usize, _: usize| {
+            let range = part(region, each, tile);
+            let flat = |r: Region| {
+                // SAFETY: tiles are disjoint ranges of each region.
+                unsafe {
+                    std::slice::from_raw_parts_mut(memory.state.add(plan.layout.start(r) + range.start), range.len())
+                }
+            };
+            if job == 0 {
+                // SAFETY: one tile, one entry.
+                unsafe { *memory.sums.add(tile) = [optimizer::sum_of_squares(flat(Region::Grads)), 0.0] };
+            } else {
+                update(plan, inputs, norm(&memory) as f32, &range, &flat);
+            }
+        };
+        in_step(&mut self.pool, &[0..1, 1..2], &|_| tiles, &work);
+        let output = StepOutput { loss_sum: self.loss_sum, grad_norm: norm(&memory) };
+        (self.fresh, self.loss_sum) = (true, 0.0);
+        Ok(output)
+    }
+
+    fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError> {
+        let [loss_sum, correct_sum] = self.run(Kind::Eval, batch, Moment { seed: 0, step: 0, first_sample: 0 })?;
+        let weight_sum = batch.weight.iter().map(|&w| f64::from(w)).sum();
+        Ok(EvalOutput { loss_sum, correct_sum, weight_sum })
+    }
+
+    fn footprint(&self) -> Bytes {
+        let scratch: usize = self.scratch.iter().map(Buffer::bytes).sum();
+        let buffers = self.state.bytes() + self.arena.bytes() + self.partials.bytes() + scratch;
+        Bytes((buffers + 16 * self.sums.len()) as u64)
+    }
+}
+
+/// Updates a range of the flat state.
+fn update<'f>(
+    plan: &Plan,
+    inputs: &StepInputs,
+    norm: f32,
+    range: &std::ops::Range<usize>,
+    flat: &dyn Fn(Region) -> &'f mut [f32],
+) {
+    let clip = plan.update.max_norm.map_or(1.0, |limit| {
+        let factor = limit / (norm + 1e-6);
+        // NaN stays NaN: a gradient that is no number must not pass as a small one.
+        if factor > 1.0 { 1.0 } else { factor }
+    });
+    let learning_rate = inputs.learning_rate as f32;
+    for segment in &plan.update.segments {
+        let (from, to) = (segment.start.max(range.start), segment.end.min(range.end));
+        if from >= to {
+            continue;
+        }
+        let here = from - range.start..to - range.start;
+        let (g, p) = (&flat(Region::Grads)[here.clone()], &mut flat(Region::Params)[here.clone()]);
+        let rate = learning_rate * segment.lr_scale;
+        match plan.update.rule {
+            UpdateRule::AdamW { beta1, beta2, eps } => {
+                let settings = AdamW {
+                    clip,
+                    rate,
+                    weight_decay: segment.weight_decay,
+                    beta1,
+                    beta2,
+                    eps,
+                    correction1: inputs.bias_correction1 as f32,
+                    correction2: inputs.bias_correction2 as f32,
+                };
+                let (m, v) = (&mut flat(Region::Slot(0))[here.clone()], &mut flat(Region::Slot(1))[here.clone()]);
+                optimizer::adamw(settings, g, p, m, v);
+            }
+            UpdateRule::Sgd { momentum: 0.0, .. } => optimizer::sgd(clip, rate, segment.weight_decay, g, p),
+            UpdateRule::Sgd { momentum, nesterov } => {
+                let m = &mut flat(Region::Slot(0))[here.clone()];
+                optimizer::sgd_momentum(clip, rate, segment.weight_decay, momentum, nesterov, g, p, m);
+            }
+        }
+        if let Some(decay) = plan.update.average {
+            optimizer::average(decay, p, &mut flat(Region::Average)[here]);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Matrix products of one tile, by faer (its x86 micro-kernels are the fastest of the crates that were measured on the
+//! shapes that matter; see docs/benchmarks/gemm.md), and how products are cut into tiles.
+
+use faer::{Accum, MatMut, MatRef, Par};
+
+/// A matrix in somebody's memory.
+#[derive(Clone, Copy)]
+pub(in crate::engine::cpu) struct Strided {
+    pub(in crate::engine::cpu) at: *const f32,
+    pub(in crate::engine::cpu) rows: isize,
+    pub(in crate::engine::cpu) columns: isize,
+}
+
+impl Strided {
+    /// Row-major with this many elements from row to row.
+    pub(in crate::engine::cpu) fn rows_of(at: *const f32, stride: usize) -> Self {
+        Strided { at, rows: stride as isize, columns: 1 }
+    }
+
+    /// The transpose.
+    pub(in crate::engine::cpu) fn transposed(self) -> Self {
+        Strided { at: self.at, rows: self.columns, columns: self.rows }
+    }
+
+    /// From this row and column on.
+    ///
+    /// # Safety
+    /// They must lie within the matrix.
+    pub(in crate::engine::cpu) unsafe fn from(self, row: usize, column: usize) -> Self {
+        let at = unsafe { self.at.offset(row as isize * self.rows + column as isize * self.columns) };
+        Strided { at, ..self }
+    }
+}
+
+/// `c [m, n] = a [m, k] b [k, n]`, or `+=`; `c` is row-major with `stride` elements from row to row.
+///
+/// # Safety
+/// All elements named by the shapes and strides must be there, and nobody else may touch those of `c`.
+pub(in crate::engine::cpu) unsafe fn gemm(
+    (m, n, k): (usize, usize, usize),
+    a: Strided,
+    b: Strided,
+    c: *mut f32,
+    stride: usize,
+    accumulate: bool,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the caller's word.
+    let (a, b, c) = unsafe {
+        (
+            MatRef::from_raw_parts(a.at, m, k, a.rows, a.columns),
+            MatRef::from_raw_parts(b.at, k, n, b.rows, b.columns),
+            MatMut::from_raw_parts_mut(c, m, n, stride as isize, 1),
+        )
+    };
+    let mode = if accumulate { Accum::Add } else { Accum::Replace };
+    faer::linalg::matmul::matmul(c, mode, a, b, 1.0f32, Par::Seq);
+}
+
+/// Tiles at most, so that up to that many threads have work.
+const MOST_TILES: usize = 32;
+/// Operations of a tile at least: a few microseconds, well above what a barrier costs.
+const LEAST_FLOPS: usize = 600_000;
+
+/// A grid over the rows and columns of a product. Depends on the shape only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine::cpu) struct Tiling {
+    pub(in crate::engine::cpu) rows: usize,
+    pub(in crate::engine::cpu) columns: usize,
+    pub(in crate::engine::cpu) tile_rows: usize,
+    pub(in crate::engine::cpu) tile_columns: usize,
+}
+
+impl Tiling {
+    /// The longer side is cut first: the operand that is shared by the tiles is then the smaller one.
+    pub(in crate::engine::cpu) fn new(m: usize, n: usize, k: usize) -> Self {
+        let wanted = (2 * m * n * k / LEAST_FLOPS).clamp(1, MOST_TILES);
+        let (mut tile_rows, mut tile_columns) = (m.max(1), n.max(1));
+        let (long, short) = if m >= n { (m, n) } else { (n, m) };
+        let along = wanted.min(long.div_ceil(64)).max(1);
+        let across = (wanted / along).min(short.div_ceil(128)).max(1);
+        // Multiples of a vector's length, so that tiles begin on cache lines where the rows do.
+        let cut = |side: usize, parts: usize| side.div_ceil(parts).next_multiple_of(16).min(side.max(1));
+        if m >= n {
+            (tile_rows, tile_columns) = (cut(tile_rows, along), cut(tile_columns, across));
+        } else {
+            (tile_rows, tile_columns) = (cut(tile_rows, across), cut(tile_columns, along));
+        }
+        Tiling { rows: m, columns: n, tile_rows, tile_columns }
+    }
+
+    fn across(&self) -> usize {
+        self.columns.div_ceil(self.tile_columns).max(1)
+    }
+
+    /// Number of tiles.
+    pub(in crate::engine::cpu) fn count(&self) -> usize {
+        self.rows.div_ceil(self.tile_rows).max(1) * self.across()
+    }
+
+    /// First row, rows, first column, columns of a tile.
+    pub(in crate::engine::cpu) fn tile(&self, index: usize) -> (usize, usize, usize, usize) {
+        let (row, column) = (index / self.across() * self.tile_rows, index % self.across() * self.tile_columns);
+        (row, self.tile_rows.min(self.rows - row), column, self.tile_columns.min(self.columns - column))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tiles_cover_every_element_once(m in 1usize..700, n in 1usize..700, k in 1usize..4000) {
+            let tiling = Tiling::new(m, n, k);
+            let mut seen = vec![0u8; m * n];
+            for tile in 0..tiling.count() {
+                let (row, rows, column, columns) = tiling.tile(tile);
+                for r in row..row + rows {
+                    seen[r * n + column..][..columns].iter_mut().for_each(|v| *v += 1);
+                }
+            }
+            prop_assert!(seen.iter().all(|&v| v == 1), "{tiling:?}");
+            prop_assert!(tiling.count() <= 2 * MOST_TILES);
+        }
+
+        #[test]
+        fn products_of_every_layout_agree_with_plain_loops(
+            m in 1usize..40, n in 1usize..40, k in 1usize..50, ta: bool, tb: bool, add: bool
+        ) {
+            let value = |i: usize| ((i * 7919) % 101) as f32 / 50.0 - 1.0;
+            let a: Vec<f32> = (0..m * k).map(value).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| value(i + 13)).collect();
+            let mut c: Vec<f32> = (0..m * n).map(|i| value(i + 29)).collect();
+            let wanted: Vec<f64> = (0..m * n).map(|i| {
+                let (r, s) = (i / n, i % n);
+                let at = |x: usize| f64::from(if ta { a[x * m + r] } else { a[r * k + x] });
+                let bt = |x: usize| f64::from(if tb { b[s * k + x] } else { b[x * n + s] });
+                (0..k).map(|x| at(x) * bt(x)).sum::<f64>() + if add { f64::from(c[i]) } else { 0.0 }
+            }).collect();
+            let left = if ta { Strided::rows_of(a.as_ptr(), m).transposed() } else { Strided::rows_of(a.as_ptr(), k) };
+            let right = if tb { Strided::rows_of(b.as_ptr(), k).transposed() } else { Strided::rows_of(b.as_ptr(), n) };
+            // SAFETY: the vectors have these sizes.
+            unsafe { gemm((m, n, k), left, right, c.as_mut_ptr(), n, add) };
+            for (got, want) in c.iter().zip(wanted) {
+                prop_assert!((f64::from(*got) - want).abs() < 1e-5 * k as f64, "{got} {want}");
+            }
+        }
+    }
+}

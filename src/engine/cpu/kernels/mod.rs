@@ -1,0 +1,11 @@
+//! Arithmetic over slices: no threads, no programs, no allocation.
+
+pub(super) mod attention;
+pub(super) mod conv;
+pub(super) mod gemm;
+pub(super) mod loss;
+pub(super) mod norm;
+pub(super) mod optimizer;
+pub(super) mod pool;
+pub(super) mod tail;
+pub(super) mod tokens;

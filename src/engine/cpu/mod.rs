@@ -1,0 +1,37 @@
+//! The compiled engine on CPU: plans executed by SIMD kernels on a pool of threads of our own.
+//!
+//! ```text
+//! engine    state, arena, the Engine trait
+//! lower     steps -> jobs: how each is cut into tiles, what scratch it needs
+//! run       a tile of a job: places become slices, slices go to a kernel
+//! pool      threads that run the same jobs in step, with a spinning barrier that soon parks
+//! memory    aligned buffers, and pointers into them that several threads may use at once
+//! simd      functions compiled for several instruction sets, chosen at run time
+//! kernels/  arithmetic over slices; knows neither threads nor programs
+//! ```
+//! The tiles of a job depend on shapes only, each is computed by one thread in a fixed order, and sums over tiles are
+//! taken in tile order: the bits do not depend on the number of threads.
+
+mod engine;
+mod kernels;
+mod lower;
+mod memory;
+mod pool;
+mod run;
+mod simd;
+#[cfg(test)]
+mod tests;
+
+pub use engine::CpuEngine;
+
+/// The product of row-major matrices `[m, k] x [k, n]`, as this engine computes it; for fingerprints.
+pub(super) fn product((m, n, k): (usize, usize, usize), a: &[f32], b: &[f32]) -> Vec<f32> {
+    use kernels::gemm::{Strided, gemm};
+    assert!(a.len() == m * k && b.len() == k * n);
+    let mut c = vec![0.0; m * n];
+    // SAFETY: slices of these sizes.
+    unsafe {
+        gemm((m, n, k), Strided::rows_of(a.as_ptr(), k), Strided::rows_of(b.as_ptr(), n), c.as_mut_ptr(), n, false);
+    }
+    c
+}

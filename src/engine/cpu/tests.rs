@@ -1,0 +1,232 @@
+//! The compiled engine against the reference engine: every option of every model, gradients, steps, threads, state.
+
+use super::CpuEngine;
+use crate::engine::reference::Precision;
+use crate::engine::reference::tests::models::{BATCH, Bench, Case, INPUTS, cases};
+use crate::engine::{Engine, EngineError, HostState, StepInputs};
+use crate::graph::StepPrograms;
+use serde_json::json;
+
+/// A compiled engine at the state of a reference engine.
+fn twin(bench: &Bench, threads: usize) -> CpuEngine {
+    let mut engine = CpuEngine::new(bench.programs.clone(), threads).unwrap();
+    engine.load(&bench.engine.save().unwrap()).unwrap();
+    engine
+}
+
+fn inputs(step: u64) -> StepInputs {
+    StepInputs {
+        step,
+        bias_correction1: 1.0 - 0.9f64.powi(step as i32 + 1),
+        bias_correction2: 1.0 - 0.95f64.powi(step as i32 + 1),
+        ..INPUTS
+    }
+}
+
+/// The micro-batches of a step on any engine.
+fn accumulate(engine: &mut dyn Engine, bench: &Bench, inputs: &StepInputs) {
+    let size = bench.programs.micro_batch;
+    for i in 0..bench.programs.micro_steps {
+        engine.micro(&bench.slice(i * size, size), inputs, (i * size) as u32).unwrap();
+    }
+}
+
+#[test]
+fn gradients_agree_with_the_reference_in_double_precision() {
+    for case in cases() {
+        for micro_batch in [BATCH, 2] {
+            let mut bench = case.bench(Precision::F64, micro_batch);
+            let mut engine = twin(&bench, 1);
+            // A gradient left over from an earlier step must not matter.
+            accumulate(&mut engine, &bench, &inputs(0));
+            engine.load(&bench.engine.save().unwrap()).unwrap();
+            accumulate(&mut engine, &bench, &INPUTS);
+            bench.accumulate();
+            for (_, gradient, name) in bench.params() {
+                let wanted = bench.engine.state(gradient).unwrap();
+                let got = engine.state(gradient);
+                let scale = wanted.iter().fold(1e-6f64, |m, v| m.max(v.abs()));
+                for (i, (&g, &w)) in got.iter().zip(&wanted).enumerate() {
+                    let error = (f64::from(g) - w).abs() / scale;
+                    assert!(error < 2e-5, "{} / {micro_batch}: {name}[{i}] is {g}, not {w}", case.name);
+                }
+            }
+        }
+    }
+}
+
+/// The optimisers, each on a small model with everything else in it.
+fn optimizers() -> Vec<Case> {
+    let settings = [
+        json!({ "kind": "sgd", "learning_rate": 0.05, "momentum": 0.0, "weight_decay": 0.01 }),
+        json!({ "kind": "sgd", "learning_rate": 0.05, "momentum": 0.9 }),
+        json!({ "kind": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": true }),
+        json!({ "kind": "adamw", "learning_rate": 0.01, "groups": [
+            { "role": "head", "learning_rate_scale": 0.3, "weight_decay": 0.0 },
+            { "role": "bias", "learning_rate_scale": 2.0, "weight_decay": 0.2 } ] }),
+    ];
+    let model = || cases().into_iter().find(|c| c.name.contains("layer norm, residual")).unwrap();
+    settings
+        .into_iter()
+        .map(|optimizer| {
+            let mut case = model();
+            case.name = optimizer.to_string();
+            case.experiment.optimizer = serde_json::from_value(optimizer).unwrap();
+            case.experiment.training.ema_decay = 0.9;
+            case.experiment.training.clip_norm = 0.5;
+            case
+        })
+        .collect()
+}
+
+#[test]
+fn ten_steps_follow_the_reference() {
+    for case in cases().into_iter().chain(optimizers()) {
+        let mut bench = case.bench(Precision::F64, 2);
+        let mut engine = twin(&bench, 2);
+        for step in 0..10 {
+            let inputs = inputs(step);
+            accumulate(&mut engine, &bench, &inputs);
+            let got = engine.apply(&inputs).unwrap();
+            for first in [0, 2] {
+                bench.engine.micro(&bench.slice(first, 2), &inputs, first as u32).unwrap();
+            }
+            let wanted = bench.engine.apply(&inputs).unwrap();
+            let off = |a: f64, b: f64| (a - b).abs() / b.abs().max(1e-9);
+            assert!(off(got.loss_sum, wanted.loss_sum) < 2e-4, "{} {step}: {got:?} {wanted:?}", case.name);
+            assert!(off(got.grad_norm, wanted.grad_norm) < 2e-3, "{} {step}: {got:?} {wanted:?}", case.name);
+        }
+        let mut batch = case.batch(&bench.programs, case.experiment.evaluation.batch_size, 9);
+        let (got, wanted) = (engine.eval(&batch).unwrap(), bench.engine.eval(&batch).unwrap());
+        assert!(
+            (got.loss_sum - wanted.loss_sum).abs() < 2e-3 * wanted.loss_sum.abs(),
+            "{}: {got:?} {wanted:?}",
+            case.name
+        );
+        assert_eq!((got.correct_sum, got.weight_sum), (wanted.correct_sum, wanted.weight_sum), "{}", case.name);
+        // Padding may hold anything.
+        if let crate::data::Column::F32(values) = &mut batch.input {
+            let each = values.len() / batch.samples;
+            values[each * (batch.samples - 1)..].fill(f32::NAN);
+            assert_eq!(engine.eval(&batch).unwrap(), got, "{}: padding counts", case.name);
+        }
+    }
+}
+
+fn steps(engine: &mut CpuEngine, bench: &Bench, range: std::ops::Range<u64>) -> HostState {
+    for step in range {
+        accumulate(engine, bench, &inputs(step));
+        engine.apply(&inputs(step)).unwrap();
+    }
+    engine.save().unwrap()
+}
+
+/// Small models have one tile a job; these are large enough for many.
+fn large() -> Vec<(StepPrograms, Bench)> {
+    let mut all = Vec::new();
+    for name in ["mlp layer norm, residual", "gpt", "cnn"] {
+        let mut case = cases().into_iter().find(|c| c.name.contains(name)).unwrap();
+        use crate::config::ModelSpec;
+        match &mut case.experiment.model {
+            ModelSpec::Mlp(model) => model.widths = vec![256, 256],
+            ModelSpec::Gpt(model) => (model.width, model.heads, model.context) = (96, 4, 70),
+            ModelSpec::Cnn(model) => model.stages.iter_mut().for_each(|s| s.channels = 24),
+        }
+        case.experiment.training.batch_size = 64;
+        let bench = case.bench_of(Precision::F32, 64, 64);
+        all.push((bench.programs.clone(), bench));
+    }
+    all
+}
+
+#[test]
+fn the_bits_do_not_depend_on_threads_and_large_tiles_are_right() {
+    for (_, mut bench) in large() {
+        let states: Vec<HostState> = [1, 2, 3, 5].map(|n| steps(&mut twin(&bench, n), &bench, 0..3)).into();
+        assert!(states.windows(2).all(|pair| pair[0] == pair[1]));
+        for step in 0..3 {
+            bench.engine.micro(&bench.slice(0, 64), &inputs(step), 0).unwrap();
+            bench.engine.apply(&inputs(step)).unwrap();
+        }
+        let wanted = bench.engine.save().unwrap();
+        for (name, (_, values)) in &states[0].tensors {
+            let others = &wanted.tensors[name].1;
+            let scale = others.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+            let worst = values.iter().zip(others).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst <= 0.02 * scale, "{name}: {worst} of {scale}");
+        }
+    }
+}
+
+#[test]
+fn checkpoints_are_interchangeable_in_mid_run() {
+    for case in optimizers() {
+        let bench = case.bench(Precision::F32, 2);
+        let whole = steps(&mut twin(&bench, 1), &bench, 0..6);
+        let mut first = twin(&bench, 1);
+        let middle = steps(&mut first, &bench, 0..3);
+        let mut second = twin(&bench, 2);
+        second.load(&middle).unwrap();
+        assert_eq!(steps(&mut second, &bench, 3..6), whole, "{}: through its own checkpoint, bit for bit", case.name);
+        // Through the reference engine's steps and back.
+        let mut bench = case.bench(Precision::F32, 2);
+        bench.engine.load(&middle).unwrap();
+        for first in [0, 2] {
+            bench.engine.micro(&bench.slice(first, 2), &inputs(3), first as u32).unwrap();
+        }
+        bench.engine.apply(&inputs(3)).unwrap();
+        second.load(&bench.engine.save().unwrap()).unwrap();
+        let mixed = steps(&mut second, &bench, 4..6);
+        for (name, (_, values)) in &whole.tensors {
+            let close =
+                values.iter().zip(&mixed.tensors[name].1).all(|(a, b)| (a - b).abs() <= 1e-3 * a.abs().max(0.05));
+            assert!(close, "{}: {name}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_strange_batch_or_state_is_a_typed_error() {
+    let case = cases().into_iter().find(|c| c.name.contains("gpt")).unwrap();
+    let bench = case.bench(Precision::F32, BATCH);
+    let mut engine = twin(&bench, 1);
+    let mut batch = bench.batch.clone();
+    batch.weight.pop();
+    assert!(matches!(engine.micro(&batch, &INPUTS, 0), Err(EngineError::Shape(_))));
+    for column in ["input", "target"] {
+        let mut batch = bench.batch.clone();
+        let ids = if column == "input" { &mut batch.input } else { &mut batch.target };
+        let crate::data::Column::U32(ids) = ids else { panic!() };
+        ids[1] = 1_000_000;
+        let Err(EngineError::Shape(what)) = engine.micro(&batch, &INPUTS, 0) else { panic!() };
+        assert!(what.contains("1000000") && what.contains(column), "{what}");
+    }
+    let mut state = bench.engine.save().unwrap();
+    state.tensors.pop_first();
+    assert!(matches!(engine.load(&state), Err(EngineError::Shape(_))));
+}
+
+#[test]
+fn nan_is_not_hidden() {
+    for case in cases() {
+        let bench = case.bench(Precision::F32, BATCH);
+        let mut engine = twin(&bench, 1);
+        let mut state = bench.engine.save().unwrap();
+        let name = bench.params()[0].2.clone();
+        state.tensors.get_mut(&name).unwrap().1.fill(f32::NAN);
+        engine.load(&state).unwrap();
+        accumulate(&mut engine, &bench, &INPUTS);
+        let output = engine.apply(&INPUTS).unwrap();
+        assert!(output.loss_sum.is_nan() && output.grad_norm.is_nan(), "{}: {output:?}", case.name);
+    }
+}
+
+#[test]
+fn the_footprint_is_what_is_allocated() {
+    for (programs, bench) in large() {
+        for threads in [1, 3] {
+            let predicted = CpuEngine::predict(&programs, threads).unwrap();
+            assert_eq!(twin(&bench, threads).footprint(), predicted);
+        }
+    }
+}

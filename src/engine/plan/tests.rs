@@ -1,0 +1,95 @@
+//! Plans of real models: every op covered once, what is fused, how much memory is shared.
+
+use super::*;
+use crate::config::{DataShape, InputShape, TargetShape, parse_experiment};
+use crate::graph;
+
+fn plan(model: &str, shape: &DataShape) -> (graph::StepPrograms, Plan) {
+    let data = match shape.input {
+        InputShape::Tokens { fixed: Some(_), .. } => "kind = \"modular\"",
+        InputShape::Tokens { .. } => "kind = \"text\"\nname = \"tinyshakespeare\"",
+        _ => "kind = \"digits\"",
+    };
+    let text = format!("[data]\n{data}\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = 8\n");
+    let programs = graph::build(&parse_experiment(&text, "test", &[]).unwrap(), shape).unwrap();
+    let plan = Plan::new(&programs).unwrap();
+    (programs, plan)
+}
+
+fn digits() -> DataShape {
+    DataShape { input: InputShape::Features(64), target: TargetShape::Class { classes: 10 } }
+}
+
+fn text() -> DataShape {
+    let (input, target) =
+        (InputShape::Tokens { vocabulary: 65, fixed: None }, TargetShape::NextToken { vocabulary: 65 });
+    DataShape { input, target }
+}
+
+fn names(schedule: &Schedule) -> Vec<String> {
+    schedule.steps.iter().map(display::name).collect()
+}
+
+#[test]
+fn an_mlp_is_a_handful_of_steps() {
+    let (_, plan) = plan("kind = \"mlp\"\nwidths = [32]", &digits());
+    assert_eq!(
+        names(&plan.micro),
+        [
+            "matmul{trans_b} + bias + relu",
+            "matmul{trans_b} + bias",
+            "cross-entropy + gradient",
+            "sum_leading",
+            "matmul + relu'",
+            "matmul{trans_a}",
+            "sum_leading",
+            "matmul{trans_a}",
+        ]
+    );
+    assert_eq!(
+        names(&plan.eval),
+        ["matmul{trans_b} + bias + relu", "matmul{trans_b} + bias", "cross-entropy + correct"]
+    );
+    assert!(plan.micro.steps[3..].iter().filter(|s| s.into == [Into::Gradient]).count() == 4);
+}
+
+#[test]
+fn every_op_is_covered_exactly_once_and_memory_is_shared() {
+    let gpt = "kind = \"gpt\"\ndepth = 2\nwidth = 32\nheads = 4\ncontext = 16\ndropout = 0.1";
+    for (model, shape) in
+        [(gpt, text()), ("kind = \"mlp\"\nwidths = [32, 32]\nresidual = true\nnorm = \"layer\"", digits())]
+    {
+        let (programs, plan) = plan(model, &shape);
+        for (schedule, program) in [(&plan.micro, &programs.micro), (&plan.eval, &programs.eval)] {
+            let mut covered: Vec<usize> = schedule.steps.iter().flat_map(|s| s.nodes.clone()).collect();
+            covered.sort_unstable();
+            let mut once = covered.clone();
+            once.dedup();
+            assert_eq!(covered, once, "{}", describe(&plan));
+            let working = program.nodes.iter().enumerate().filter(|(_, n)| {
+                !matches!(n.op, graph::Op::State(_) | graph::Op::Batch(_) | graph::Op::Reshape | graph::Op::Add)
+            });
+            for (position, node) in working {
+                assert!(covered.contains(&position), "{} {} is left out\n{}", program.name, node.op, describe(&plan));
+            }
+            assert!(schedule.arena < schedule.unshared + 16 * schedule.steps.len(), "{}", describe(&plan));
+        }
+        // A transformer keeps most of its values for the backward pass, which itself runs in what is freed.
+        assert!(plan.micro.arena * 5 < plan.micro.unshared * 4, "{}", describe(&plan));
+    }
+}
+
+/// The plan of a tied embedding adds to one gradient twice, and only its first part may replace.
+#[test]
+fn a_shared_gradient_is_set_once() {
+    let (_, plan) = plan("kind = \"gpt\"\ndepth = 1\nwidth = 32\nheads = 4\ncontext = 16\ntied = true", &text());
+    let parts: Vec<Into> = plan
+        .micro
+        .steps
+        .iter()
+        .flat_map(|s| s.outputs.iter().zip(&s.into))
+        .filter(|(t, into)| **into != Into::Set && t.shape == [65, 32])
+        .map(|(_, into)| *into)
+        .collect();
+    assert_eq!(parts, [Into::Gradient, Into::Add], "{}", describe(&plan));
+}
