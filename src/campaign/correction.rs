@@ -4,7 +4,7 @@
 //! Boundary: pure questions about the verdicts in a state.
 
 use super::state::{Standing, State};
-use crate::analysis::{Verdict, holm};
+use crate::analysis::{Interval, Verdict, holm};
 
 /// A candidate that was compared with the baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,7 +13,7 @@ pub struct Compared {
     pub index: u64,
     /// Its verdict by the noise floor.
     pub verdict: Verdict,
-    /// Two-sided p value of its paired difference.
+    /// Two-sided p value of its paired difference; a race's, which looked more than once, multiplied by its looks.
     pub p_value: f64,
     /// The same after the correction over all that were compared so far.
     pub adjusted: f64,
@@ -21,12 +21,15 @@ pub struct Compared {
 
 /// Every candidate with a verdict, in the order of the proposals.
 pub fn compared(state: &State) -> Vec<Compared> {
+    // An interval at a higher confidence than the campaign's decided a race: it had a share of the error only.
+    let error = 1.0 - state.campaign.objective.confidence;
+    let p_value = |d: &Interval| (d.p_value() * (error / (1.0 - d.confidence)).max(1.0)).min(1.0);
     let judged: Vec<(u64, Verdict, f64)> = state
         .candidates
         .iter()
         .filter_map(|c| match &c.standing {
             Standing::Judged { verdict, difference, .. } => {
-                Some((c.index, *verdict, difference.as_ref().map_or(1.0, |d| d.p_value())))
+                Some((c.index, *verdict, difference.as_ref().map_or(1.0, p_value)))
             }
             _ => None,
         })

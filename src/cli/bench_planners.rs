@@ -90,7 +90,9 @@ pub fn run(args: &PlannersArgs) -> Result<()> {
             "\nSmaller is better. 25% to 100%: mean over seeds of the best complete result so far after that share of the \
              budget. vs first: final best minus the first arm's on the same seed, with Student's 95% interval; p after \
              Holm's correction over the arms. reach: median share of the budget after which an arm was as good as the first \
-             arm's final best, and on how many seeds it ever was. wasted: share of what was spent on runs without a value.\n",
+             arm's final best, and on how many seeds it ever was. wasted: share of what was spent on runs without a value. decided/h: \
+             candidates found better or worse than the baseline beyond the noise floor, a device-hour, and in how many \
+             campaigns any was. kept/h: changes that survive Holm's correction, a device-hour.\n",
         );
     }
     Ok(())
@@ -190,6 +192,7 @@ fn table(standings: &[Standing]) -> String {
         ">reach",
         ">wasted",
         ">runs",
+        ">decided/h",
         ">kept/h",
     ]);
     for s in standings {
@@ -209,6 +212,8 @@ fn table(standings: &[Standing]) -> String {
             format!("{reach} ({}/{})", s.reached, s.seeds),
             if wasted.is_empty() { "-".into() } else { wasted.join(", ") },
             format!("{:.1}", s.runs),
+            s.decided_per_hour
+                .map_or_else(|| "-".into(), |x| format!("{x:.1} ({}/{})", s.deciding.unwrap_or(0), s.seeds)),
             s.survivors_per_hour.map_or_else(|| "-".into(), |x| format!("{x:.1}")),
         ]);
     }

@@ -4,7 +4,7 @@ use super::document::split_path;
 use super::space;
 use super::types;
 use super::validate::Issue;
-use super::{Campaign, TrainingBudget};
+use super::{Campaign, PlannerKind, TrainingBudget};
 use crate::problem::{Problem, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -107,6 +107,12 @@ impl Campaign {
             "budget.dollars",
             format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars),
             "set budget.dollars_per_device_hour too, or dollars = 0",
+        );
+        relate(
+            self.planner.weighing.is_none() || self.planner.kind != PlannerKind::Manual,
+            "planner.weighing",
+            "planner.weighing chooses among several proposals, and manual makes one: the next of its list".to_string(),
+            "leave planner.weighing out, or choose another planner.kind",
         );
         relate(
             self.planner.halving.is_none()

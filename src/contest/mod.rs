@@ -41,6 +41,9 @@ pub struct Trace {
     pub runs: usize,
     /// Device-seconds that went to runs without a value, by the kind of failure.
     pub wasted: std::collections::BTreeMap<String, f64>,
+    /// Candidates with a decided verdict, better or worse than the baseline beyond the noise floor; none where nothing is
+    /// confirmed.
+    pub decided: Option<usize>,
     /// Changes that survive Holm's correction over the candidates compared; none where nothing is confirmed.
     pub survivors: Option<usize>,
 }

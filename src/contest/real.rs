@@ -42,8 +42,7 @@ pub fn trace(state: &State, arm: &str, seed: u64) -> Trace {
             *wasted.entry(kind(run).to_string()).or_insert(0.0) += seconds;
         }
     }
-    let survivors = correction::compared(state);
-    let alive = correction::survivors(state);
+    let decided = correction::compared(state).iter().filter(|c| c.verdict != Verdict::Undecided).count();
     Trace {
         arm: arm.to_string(),
         seed,
@@ -52,7 +51,8 @@ pub fn trace(state: &State, arm: &str, seed: u64) -> Trace {
         spent,
         runs: state.runs.iter().filter(|r| matches!(r.purpose, Purpose::Candidate { .. })).count(),
         wasted,
-        survivors: Some(survivors.iter().filter(|c| c.verdict == Verdict::Better && alive.contains(&c.index)).count()),
+        decided: Some(decided),
+        survivors: Some(correction::survivors(state).len()),
     }
 }
 

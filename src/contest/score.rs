@@ -36,6 +36,10 @@ pub struct Standing {
     pub wasted: BTreeMap<String, f64>,
     /// Mean number of runs started.
     pub runs: f64,
+    /// Hypotheses decided, either way, per device-hour; none where nothing is confirmed.
+    pub decided_per_hour: Option<f64>,
+    /// Campaigns in which at least one was; none where nothing is confirmed.
+    pub deciding: Option<usize>,
     /// Changes surviving Holm's correction per device-hour; none where nothing is confirmed.
     pub survivors_per_hour: Option<f64>,
 }
@@ -63,6 +67,8 @@ pub fn score(traces: &[Trace], reference: &str, confidence: f64) -> Vec<Standing
                 pairs.iter().map(|(t, _, r)| t.reached(*r).map_or(f64::INFINITY, |s| s / t.budget)).collect();
             reach.sort_by(f64::total_cmp);
             let hours: f64 = own.iter().map(|t| t.spent / 3600.0).sum();
+            let decided: Option<usize> = own.iter().map(|t| t.decided).sum();
+            let deciding = own.iter().map(|t| t.decided.map(|n| usize::from(n > 0))).sum();
             let survivors: Option<usize> = own.iter().map(|t| t.survivors).sum();
             Standing {
                 arm: name.to_string(),
@@ -80,6 +86,8 @@ pub fn score(traces: &[Trace], reference: &str, confidence: f64) -> Vec<Standing
                 reached: reach.iter().filter(|r| r.is_finite()).count(),
                 wasted: wasted(&own),
                 runs: mean(&own.iter().map(|t| t.runs as f64).collect::<Vec<_>>()),
+                decided_per_hour: decided.filter(|_| hours > 0.0).map(|n| n as f64 / hours),
+                deciding,
                 survivors_per_hour: survivors.filter(|_| hours > 0.0).map(|n| n as f64 / hours),
             }
         })
@@ -121,6 +129,7 @@ mod tests {
             spent: 100.0,
             runs: results.len(),
             wasted: [("memory".to_string(), 10.0)].into(),
+            decided: Some(usize::from(seed > 1)),
             survivors: Some(1),
         }
     }
@@ -144,6 +153,7 @@ mod tests {
         assert_eq!(standings[0].difference.mean, 0.0);
         assert_eq!((standings[0].p_value, standings[0].reach), (1.0, 0.9));
         assert!((tpe.wasted["memory"] - 0.1).abs() < 1e-12);
+        assert!((tpe.decided_per_hour.unwrap() - 24.0).abs() < 1e-9 && tpe.deciding == Some(2));
         assert!((tpe.survivors_per_hour.unwrap() - 36.0).abs() < 1e-9);
         assert!(tpe.adjusted >= tpe.p_value);
     }

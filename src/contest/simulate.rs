@@ -116,6 +116,7 @@ pub fn simulate(task: &dyn Task, arm: &Arm, seed: u64) -> Trace {
         spent: 0.0,
         runs: 0,
         wasted: BTreeMap::new(),
+        decided: None,
         survivors: None,
     };
     let (mut now, mut parts) = (0.0, Vec::new());

@@ -37,6 +37,9 @@ pub fn page(folder: &Path, state: &State) -> String {
         );
         page.figures(&drawn);
     }
+    if let Some(drawn) = figures::reliability_figure(state) {
+        figure(&mut page, drawn);
+    }
     page.heading("What it cost");
     page.paragraph(&format!("The campaign {}.", Account::of(state).words()));
     figure(&mut page, figures::ledger_figure(state));

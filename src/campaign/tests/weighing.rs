@@ -138,4 +138,10 @@ fn holm_counts_the_candidates() {
     state.candidates[1].standing = judged(0.001);
     assert_eq!(correction::survivors(&state), [0, 1]);
     assert!(correction::words(&state, 1).contains("p = 0.002 after Holm's correction over 2 candidates"));
+    // A race that made its interval at 99% spent a fifth of the error on that look: its p value counts five times.
+    if let Standing::Judged { difference: Some(difference), .. } = &mut state.candidates[1].standing {
+        let half = crate::analysis::t_quantile(0.995, 3.0) / crate::analysis::t_quantile(1.0 - 0.001 / 2.0, 3.0);
+        *difference = crate::analysis::Interval { low: 1.0 - half, high: 1.0 + half, confidence: 0.99, ..*difference };
+    }
+    assert!((correction::compared(&state)[1].p_value - 0.005).abs() < 1e-6);
 }
