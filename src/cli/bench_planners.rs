@@ -6,7 +6,7 @@ use crate::campaign::{self, Finish, World};
 use crate::config::{self, Campaign};
 use crate::contest::arms::{ARMS, arm};
 use crate::contest::functions::functions;
-use crate::contest::recorded::{Record, Surrogate, collect};
+use crate::contest::recorded::{Record, Surrogate, collect, merge};
 use crate::contest::{Arm, Standing, Task, Trace, real, score, simulate};
 use crate::engine::thread_environment;
 use crate::exec::LocalExecutor;
@@ -31,9 +31,9 @@ pub struct PlannersArgs {
     /// Records of real runs to fit surrogates to and search those in virtual time
     #[arg(long, value_name = "FILE", conflicts_with = "campaign")]
     recorded: Vec<PathBuf>,
-    /// Write the record of a concluded campaign's folder to stdout, for `--recorded`, and do nothing else
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["campaign", "recorded"])]
-    record: Option<PathBuf>,
+    /// Write one record of these concluded campaigns' folders to stdout, for `--recorded`, and do nothing else
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["campaign", "recorded"])]
+    record: Vec<PathBuf>,
     /// What competes; the first is what the others are compared with [default: all]
     #[arg(long, value_delimiter = ',')]
     arms: Vec<String>,
@@ -53,9 +53,9 @@ pub struct PlannersArgs {
 
 /// Runs the contest and prints its tables.
 pub fn run(args: &PlannersArgs) -> Result<()> {
-    if let Some(folder) = &args.record {
-        let record = collect(folder, &campaign::load(folder)?)?;
-        output::print_json(&record);
+    if !args.record.is_empty() {
+        let records: Result<Vec<Record>> = args.record.iter().map(|dir| collect(dir, &campaign::load(dir)?)).collect();
+        output::print_json(&merge(records?)?);
         return Ok(());
     }
     let arms = chosen(&args.arms)?;

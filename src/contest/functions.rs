@@ -15,7 +15,8 @@ pub struct Function {
     name: &'static str,
     space: Space,
     budget: f64,
-    value: fn(&Assignment) -> Option<f64>,
+    /// The value, and whether a run gets to its end; one that does not looks like the others until it diverges.
+    value: fn(&Assignment) -> (f64, bool),
     /// Device-seconds and memory (1 is the limit).
     cost: fn(&Assignment) -> (f64, f64),
     /// How much worse a run looks at the beginning of its training.
@@ -71,15 +72,15 @@ fn mixed(a: &Assignment) -> f64 {
         + kind
 }
 
-fn conditional(a: &Assignment) -> Option<f64> {
+fn conditional(a: &Assignment) -> (f64, bool) {
     let decay = (number(a, "decay").log10() + 3.0).powi(2) * 0.1;
     if a["kind"] == "sgd" {
         let lr = number(a, "sgd_lr").log10();
         let momentum = number(a, "momentum");
-        (lr < 0.3).then(|| 0.2 + (lr + 1.0).powi(2) + 5.0 * (momentum - 0.9).powi(2) + decay)
+        (0.2 + (lr + 1.0).powi(2) + 5.0 * (momentum - 0.9).powi(2) + decay, lr < 0.3)
     } else {
         let lr = number(a, "adam_lr").log10();
-        (lr < -1.0).then(|| (lr + 2.5).powi(2) + 20.0 * (number(a, "beta2") - 0.98).powi(2) + decay)
+        ((lr + 2.5).powi(2) + 20.0 * (number(a, "beta2") - 0.98).powi(2) + decay, lr < -1.0)
     }
 }
 
@@ -108,7 +109,7 @@ pub fn functions() -> Vec<Function> {
                 "y": {"type": "float", "low": 0.0, "high": 15.0},
             })),
             budget: 3600.0,
-            value: |a| Some(branin(a)),
+            value: |a| (branin(a), true),
             cost: even,
             gap: 20.0,
             floor: 0.1,
@@ -120,7 +121,7 @@ pub fn functions() -> Vec<Function> {
                 (0..6).map(|i| (format!("x{i}"), json!({"type": "float", "low": 0.0, "high": 1.0}))).collect(),
             )),
             budget: 3600.0,
-            value: |a| Some(hartmann6(a)),
+            value: |a| (hartmann6(a), true),
             cost: even,
             gap: 1.0,
             floor: 0.05,
@@ -136,7 +137,7 @@ pub fn functions() -> Vec<Function> {
                 "activation": {"type": "choice", "values": ["tanh", "relu", "gelu"]},
             })),
             budget: 3600.0,
-            value: |a| Some(mixed(a)),
+            value: |a| (mixed(a), true),
             cost: network,
             gap: 2.0,
             floor: 0.05,
@@ -165,7 +166,8 @@ pub fn functions() -> Vec<Function> {
 impl Function {
     /// The function itself; none where the run diverges.
     pub fn value(&self, assignment: &Assignment) -> Option<f64> {
-        (self.value)(assignment)
+        let (value, completes) = (self.value)(assignment);
+        completes.then_some(value)
     }
 }
 
@@ -206,6 +208,6 @@ impl Task for Function {
         let text: String = assignment.iter().map(|(k, v)| format!("{k}={v};")).collect();
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         let own = 0.6 + 0.4 * Sequence::new(hash, Stream::Data, 0, 0).uniform();
-        self.value(assignment).unwrap_or(f64::NAN) + self.gap * own * (1.0 - share).powi(2)
+        (self.value)(assignment).0 + self.gap * own * (1.0 - share).powi(2)
     }
 }

@@ -49,6 +49,27 @@ pub struct Recorded {
     pub values: Option<[f64; 4]>,
 }
 
+/// One record of several of the same task: all their runs, the mean of their noise.
+///
+/// # Errors
+/// A usage problem where they differ in metric or space, or where there are none.
+pub fn merge(records: Vec<Record>) -> Result<Record> {
+    let n = records.len().max(1) as f64;
+    let mut records = records.into_iter();
+    let mut all = records.next().ok_or_else(|| Problem::usage("there is no campaign to record"))?;
+    for record in records {
+        if (&record.metric, &record.space) != (&all.metric, &all.space) {
+            let what = format!("{} and {} differ in metric or search space", all.name, record.name);
+            return Err(Problem::usage(what).remedy("record campaigns of one task together"));
+        }
+        all.floor += record.floor;
+        all.noise += record.noise;
+        all.runs.extend(record.runs);
+    }
+    (all.floor, all.noise) = (all.floor / n, all.noise / n);
+    Ok(all)
+}
+
 /// The record of a concluded campaign in `folder`.
 pub fn collect(folder: &Path, state: &State) -> Result<Record> {
     let baseline = state
@@ -219,6 +240,10 @@ mod tests {
         };
         let text = serde_json::to_string(&record).unwrap();
         let record: Record = serde_json::from_str(&text).unwrap();
+        let twice = merge(vec![record.clone(), Record { floor: 0.07, ..record.clone() }]).unwrap();
+        assert_eq!((twice.runs.len(), twice.noise), (500, record.noise));
+        assert!((twice.floor - 0.06).abs() < 1e-12);
+        assert!(merge(vec![record.clone(), Record { metric: "accuracy".into(), ..record.clone() }]).is_err());
         let mut few = record.clone();
         few.runs.truncate(FEWEST - 1);
         assert!(Surrogate::fit(few).is_err());

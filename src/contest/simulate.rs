@@ -251,9 +251,16 @@ impl Campaign<'_> {
 
     fn settle(&mut self, part: &Part, trace: &mut Trace) {
         self.promised -= part.promised;
-        // What goes beyond the budget is not paid for: the attempt would have been ended.
-        self.spent = (self.spent + part.seconds).min(self.task.budget());
+        let left = self.task.budget() - self.spent;
         let run = &mut self.runs[part.run];
+        if part.seconds > left {
+            // Slower than predicted, and the budget ends before it does: all that is left is gone, and nothing is known.
+            self.spent = self.task.budget();
+            (run.failed, run.waiting) = (true, false);
+            *trace.wasted.entry("unfinished".to_string()).or_insert(0.0) += left + run.cost * run.pace * run.done;
+            return;
+        }
+        self.spent += part.seconds;
         if !self.known.contains(&part.run) {
             self.known.push(part.run);
         }

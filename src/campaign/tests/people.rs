@@ -158,7 +158,7 @@ fn a_budget_halved_in_the_middle_is_planned_anew_and_kept() {
             "budget = {{ device_hours = {hours}, downscale = [] }}\nplanner = {{ kind = \"tpe\", candidates = 0, weighing = {{ pool = 4 }} }}"
         ))
     };
-    let (whole, half) = (of(0.06), of(0.03));
+    let (whole, half) = (of(0.12), of(0.06));
     let undisturbed = Lab::quiet(&whole);
     undisturbed.conclude(&whole);
     let expected = undisturbed.check();
@@ -170,16 +170,16 @@ fn a_budget_halved_in_the_middle_is_planned_anew_and_kept() {
     let conclusion = lab.conclude(&half);
     let after = lab.check();
     assert_eq!(conclusion.reason, Reason::BudgetSpent, "{}", conclusion.sentence);
-    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.06 to 0.03")));
+    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.12 to 0.06")));
     let spent = after.ledger.settled().time.seconds();
-    assert!(spent <= 108.0 && spent > 0.7 * 108.0, "{spent} of 108 s");
+    assert!(spent <= 216.0 && spent > 0.6 * 216.0, "{spent} of 216 s");
     let tried = |state: &crate::campaign::State| state.candidates.iter().filter(|c| c.value.is_some()).count();
     assert!(tried(&after) > tried(&before) && tried(&after) < tried(&expected), "{}", tried(&after));
     assert!(after.candidates.iter().any(|c| matches!(c.standing, crate::campaign::Standing::Judged { .. })));
     // What is weighed after the change is weighed by what is left of the half.
     let left = |c: &crate::campaign::Candidate| c.weighed.as_ref().map(|w| w.left);
     let later: Vec<f64> = after.candidates[before.candidates.len()..].iter().filter_map(left).collect();
-    assert!(!later.is_empty() && later.iter().all(|l| *l <= 108.0), "{later:?}");
+    assert!(!later.is_empty() && later.iter().all(|l| *l <= 216.0), "{later:?}");
 }
 
 #[test]
