@@ -16,6 +16,7 @@ pub mod journal;
 pub mod llm;
 pub mod plot;
 pub mod record;
+pub mod slurm;
 
 pub mod analysis;
 pub mod cost;

@@ -47,11 +47,11 @@ pub fn survivors(state: &State) -> Vec<u64> {
     compared(state).into_iter().filter(survives).map(|c| c.index).collect()
 }
 
-/// `; p = 0.003 after Holm's correction over 2 candidates`, to go at the end of a finding.
+/// ` (p = 0.003 after Holm's correction over 2 candidates)`, to go at the end of a finding.
 pub fn words(state: &State, index: u64) -> String {
     let all = compared(state);
     let Some(own) = all.iter().find(|c| c.index == index) else { return String::new() };
-    let p = if own.adjusted < 0.001 { "p < 0.001".to_string() } else { format!("p = {:.3}", own.adjusted) };
+    let p = if own.adjusted < 0.001 { "p below 0.001".to_string() } else { format!("p = {:.3}", own.adjusted) };
     match all.len() {
         1 => format!(" ({p})"),
         n => format!(" ({p} after Holm's correction over {n} candidates)"),

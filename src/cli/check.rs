@@ -1,19 +1,22 @@
-//! `check FILE`: validates an experiment or a campaign and says what it will cost, without running it.
+//! `check FILE`: validates an experiment or a campaign and says what it will cost, without running it; or validates a site
+//! and shows the script that its jobs are submitted with.
 
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
 use crate::config::{self, EngineKind, Experiment};
 use crate::engine::{self, plan::Plan};
+use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Result};
+use crate::slurm;
 use crate::sys::fs;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Experiment or campaign, TOML or JSON
+    /// Experiment, campaign or site, TOML or JSON
     file: PathBuf,
     /// Settings that replace the file's: key=value
     #[arg(value_name = "KEY=VALUE")]
@@ -28,7 +31,11 @@ pub struct CheckArgs {
 
 /// Checks and prints.
 pub fn run(args: &CheckArgs) -> Result<()> {
-    if is_campaign(&fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?) {
+    let text = fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?;
+    if is_site(&text) {
+        return check_site(args);
+    }
+    if is_campaign(&text) {
         let loaded = config::load_campaign(&args.file, &args.overrides)?;
         let pricer = MachinePricer::new(&loaded.base);
         let assessment = pricer.assess(&loaded.value.baseline).map_err(|p| loaded.places.locate(p))?;
@@ -48,6 +55,39 @@ pub fn run(args: &CheckArgs) -> Result<()> {
 fn is_campaign(text: &str) -> bool {
     let keys = ["question", "[space", "[objective", "[budget]", "baseline_file", "\"question\"", "\"space\""];
     text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
+}
+
+/// Only sites have partitions.
+fn is_site(text: &str) -> bool {
+    let keys = ["[[partitions", "partitions", "\"partitions\""];
+    text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
+}
+
+/// Says that a site is valid and shows the script of an attempt of one hour there.
+fn check_site(args: &CheckArgs) -> Result<()> {
+    const HOUR: f64 = 3600.0;
+    let site = config::load_site(&args.file, &args.overrides)?.value;
+    let request = slurm::Request::on(&site, HOUR, 1, 0)?;
+    let id = AttemptId { run: RunId(1), number: 1 };
+    let folder = Path::new("/path/to/campaign/runs/0001/attempts/01");
+    let script = slurm::render(&slurm::Job {
+        site: &site,
+        request: &request,
+        id,
+        name: &slurm::job_name(id, "0123456789ab"),
+        program: Path::new("/path/to/campaign/bin/nanoresearch-HASH"),
+        campaign: Path::new("/path/to/campaign"),
+        folder,
+        log: &folder.join("worker.log"),
+        environment: &[],
+    })?;
+    match args.format {
+        Format::Json => output::print_json(&json!({ "site": site, "script": script })),
+        Format::Table => {
+            output::print(&format!("site {}: valid; the script of an attempt of one hour:\n\n{script}", site.name));
+        }
+    }
+    Ok(())
 }
 
 fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()> {

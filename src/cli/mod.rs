@@ -46,7 +46,7 @@ struct Cli {
 enum Command {
     /// Run a real little campaign on the embedded digits, in under a minute
     Demo(demo::DemoArgs),
-    /// Validate an experiment or campaign and say what it will cost, without running it
+    /// Validate an experiment or campaign and say what it will cost, without running it; or a site and its job script
     Check(check::CheckArgs),
     Train(train::Args),
     /// Start a campaign

@@ -1,4 +1,4 @@
-//! `schema experiment|campaign`: the JSON Schema generated from the same types that read the files.
+//! `schema experiment|campaign|site`: the JSON Schema generated from the same types that read the files.
 
 use super::output;
 use crate::config;
@@ -8,14 +8,15 @@ use clap::Args;
 /// Arguments of `schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// `experiment` or `campaign`
+    /// `experiment`, `campaign` or `site`
     which: String,
 }
 
 /// Prints the schema.
 pub fn run(args: &SchemaArgs) -> Result<()> {
     let text = config::schema(&args.which).ok_or_else(|| {
-        Problem::usage(format!("there is no schema called \"{}\"", args.which)).remedy("use `experiment` or `campaign`")
+        Problem::usage(format!("there is no schema called \"{}\"", args.which))
+            .remedy("use `experiment`, `campaign` or `site`")
     })?;
     output::print(text.trim_end());
     output::print("\n");

@@ -8,7 +8,7 @@ use super::document::{Node, Place, Tree, split_path};
 use super::overrides::{Override, merge};
 use super::types::{self, Type};
 use super::validate::Issue;
-use super::{Campaign, Experiment, Places, presets};
+use super::{Campaign, Experiment, Places, Site, presets};
 use crate::problem::{Class, Problem, Result};
 use crate::sys::fs;
 use serde::Serialize;
@@ -90,6 +90,33 @@ pub fn parse_campaign(text: &str, name: &str, overrides: &[String]) -> Result<Ca
         Err(Problem::usage("baseline_file cannot be read here").remedy("write the experiment under [baseline]"))
     })
     .map(|(value, _)| value)
+}
+
+/// Reads a site (TOML or JSON) and applies `key=value` overrides.
+///
+/// # Errors
+/// As [`load_experiment`].
+pub fn load_site(path: &Path, overrides: &[String]) -> Result<Loaded<Site>> {
+    let (value, document) = site(&read(path)?, &path.display().to_string(), overrides)?;
+    Ok(loaded(value, document, path, types::site(), &[]))
+}
+
+/// A site from text; `name` stands for the file in messages.
+///
+/// # Errors
+/// As [`load_experiment`].
+pub fn parse_site(text: &str, name: &str, overrides: &[String]) -> Result<Site> {
+    site(text, name, overrides).map(|(value, _)| value)
+}
+
+fn site(text: &str, name: &str, overrides: &[String]) -> Result<(Site, Node)> {
+    let mut document = document(text, name)?;
+    for change in sorted(overrides)? {
+        change.apply(&mut document, types::site())?;
+    }
+    let value: Site = typed(&document, types::site())?;
+    refuse(&document, value.issues())?;
+    Ok((value, document))
 }
 
 /// A config as TOML, always the same text for the same value. What TOML cannot hold (whole numbers beyond 63 bits,

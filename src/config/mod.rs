@@ -1,11 +1,11 @@
-//! Typed configs: what may be said about an experiment and a campaign, and nothing else.
+//! Typed configs: what may be said about an experiment, a campaign and a site, and nothing else.
 //!
 //! Boundary: reads text, never runs anything; knows no tensors, no programs, no processes. Shapes that depend on the
 //! data (classes, image size) are checked in `graph`, where they are known.
 //!
 //! A file becomes a tree whose keys know their lines (`document`); presets, baseline files and overrides change the
 //! tree (`presets`, `load`, `overrides`); the tree is checked against the types as data (`types`, `check`), becomes a
-//! value through serde, and is validated (`validate`, `validate_campaign`, `space`). Search spaces set values through
+//! value through serde, and is validated (`validate`, `validate_campaign`, `validate_site`, `space`). Search spaces set values through
 //! the same tree (`assign`), so they can do nothing that a file could not.
 
 // The types.
@@ -18,6 +18,7 @@ mod model;
 mod optimizer;
 mod schedule;
 mod shape;
+mod site;
 mod training;
 
 // From text to types, with places.
@@ -40,6 +41,7 @@ mod identity;
 mod space;
 mod validate;
 mod validate_campaign;
+mod validate_site;
 
 #[cfg(test)]
 mod message_tests;
@@ -54,7 +56,9 @@ pub use difference::{Difference, differences};
 pub use experiment::Experiment;
 pub use identity::NUMERICS_VERSION;
 pub use llm::{LlmProvider, LlmRole, LlmSpec, TokenPrice};
-pub use load::{Loaded, load_campaign, load_experiment, parse_campaign, parse_experiment, to_toml};
+pub use load::{
+    Loaded, load_campaign, load_experiment, load_site, parse_campaign, parse_experiment, parse_site, to_toml,
+};
 pub use model::*;
 pub use optimizer::*;
 pub use places::Places;
@@ -62,5 +66,6 @@ pub use presets::presets;
 pub use schedule::*;
 pub use schema::schema;
 pub use shape::*;
+pub use site::*;
 pub use space::same_value;
 pub use training::*;

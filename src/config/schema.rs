@@ -1,14 +1,15 @@
 //! The JSON Schemas of the config files, for editors and people: the types' own schemas plus what the loader resolves
 //! before it checks them (`preset`, `baseline_file`, `$schema`).
 
-use super::{Campaign, Experiment, presets};
+use super::{Campaign, Experiment, Site, presets};
 use serde_json::{Map, Value, json};
 
-/// The JSON Schema of a config file as pretty JSON: `experiment` or `campaign`. `None` for other names.
+/// The JSON Schema of a config file as pretty JSON: `experiment`, `campaign` or `site`. `None` for other names.
 pub fn schema(which: &str) -> Option<String> {
     let mut schema = match which {
         "experiment" => schemars::schema_for!(Experiment).to_value(),
         "campaign" => schemars::schema_for!(Campaign).to_value(),
+        "site" => schemars::schema_for!(Site).to_value(),
         _ => return None,
     };
     without_null(&mut schema);
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     #[allow(clippy::disallowed_methods)]
     fn committed_schemas_are_current() {
-        for which in ["experiment", "campaign"] {
+        for which in ["experiment", "campaign", "site"] {
             let path = format!("{}/jobs/schema/{which}.schema.json", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(path).unwrap_or_default();
             assert!(
@@ -121,7 +122,7 @@ mod tests {
                 _ => {}
             }
         }
-        for which in ["experiment", "campaign"] {
+        for which in ["experiment", "campaign", "site"] {
             let text = schema(which).unwrap();
             assert!(!text.contains("\"null\""));
             let mut bare = Vec::new();

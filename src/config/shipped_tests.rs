@@ -47,6 +47,18 @@ fn every_campaign_loads_and_survives_being_written() {
 }
 
 #[test]
+fn every_site_loads_and_survives_being_written() {
+    let files = files("jobs/sites");
+    assert!(!files.is_empty());
+    for file in files {
+        let loaded = load_site(&file, &[]).unwrap_or_else(|p| panic!("{p}"));
+        assert_eq!(parse_site(&loaded.text, "resolved", &[]).unwrap(), loaded.value);
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("#:schema ../schema/site.schema.json\n# "), "{}", file.display());
+    }
+}
+
+#[test]
 fn every_preset_makes_a_model() {
     for (name, _) in presets() {
         let data = if name.starts_with("gpt") { "{ kind = \"modular\" }" } else { "{ kind = \"digits\" }" };
@@ -74,7 +86,7 @@ fn the_pendulum_table_is_what_its_readme_says() {
     assert!(committed == expected, "jobs/data/pendulum.csv is not the table that this test makes");
 }
 
-/// Everything shipped, as (text, is a campaign).
+/// Everything shipped, as (text, is no experiment).
 static SHIPPED: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
     let mut texts = Vec::new();
     for file in files("jobs/experiments") {
@@ -87,6 +99,10 @@ static SHIPPED: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
         texts.push((serde_json::to_string_pretty(&loaded.value).unwrap(), true));
         texts.push((loaded.text, true));
     }
+    for file in files("jobs/sites") {
+        // As it stands, comments and all.
+        texts.push((std::fs::read_to_string(&file).unwrap(), true));
+    }
     texts
 });
 
@@ -94,7 +110,8 @@ static SHIPPED: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
 fn read(text: &str, overrides: &[String]) {
     let experiment = parse_experiment(text, "t", overrides).map(drop);
     let campaign = parse_campaign(text, "t", overrides).map(drop);
-    for problem in [experiment, campaign].into_iter().filter_map(|r| r.err()) {
+    let site = parse_site(text, "t", overrides).map(drop);
+    for problem in [experiment, campaign, site].into_iter().filter_map(|r| r.err()) {
         assert!(problem.class == Class::Usage && !problem.what.is_empty(), "{problem:?}");
         assert!(problem.place.is_some(), "{problem:?}");
     }

@@ -3,7 +3,7 @@
 //!
 //! Boundary: knows the forms that schemars gives to our structs and enums, and nothing of their meaning.
 
-use super::{Campaign, Experiment};
+use super::{Campaign, Experiment, Site};
 use serde_json::Value;
 use std::sync::LazyLock;
 
@@ -54,6 +54,12 @@ pub(super) fn experiment() -> &'static Type {
 /// [`Campaign`]'s type.
 pub(super) fn campaign() -> &'static Type {
     static TYPE: LazyLock<Type> = LazyLock::new(|| root(&schemars::schema_for!(Campaign).to_value()));
+    &TYPE
+}
+
+/// [`Site`]'s type.
+pub(super) fn site() -> &'static Type {
+    static TYPE: LazyLock<Type> = LazyLock::new(|| root(&schemars::schema_for!(Site).to_value()));
     &TYPE
 }
 

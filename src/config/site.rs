@@ -1,0 +1,187 @@
+//! A site: what is known of the cluster that attempts run on. One TOML file a cluster, in `jobs/sites`.
+//!
+//! Boundary: says what a person knows about the place. What the cluster says of itself (`scontrol`, `sinfo`) is compared
+//! with it by `check --cluster`, and never replaces it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A cluster under SLURM, as this user may use it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Short name for messages. Letters, digits, `-` and `_`.
+    pub name: String,
+    /// Account that jobs are charged to (`--account`). Default: the user's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Quality of service (`--qos`). Default: the account's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+    /// Partitions that may be used, in the order of preference where price and expected completion are equal. At least one.
+    pub partitions: Vec<SitePartition>,
+    /// How a job asks for GPUs. Default `gres`.
+    #[serde(default)]
+    pub gpu_request: GpuRequest,
+    /// Whether the request names the GPU type (`gpu:h100:1`) or only their number (`gpu:1`). Default true.
+    #[serde(default = "yes")]
+    pub typed_gpus: bool,
+    /// GPUs of an attempt; 0 for CPU only. Default 1.
+    #[serde(default = "one")]
+    pub gpus: u32,
+    /// CPUs of an attempt (`--cpus-per-task`); the experiment's threads where those are more. Default 1.
+    #[serde(default = "one")]
+    pub cpus: u32,
+    /// Host memory of an attempt, in MiB (`--mem`); what the cost model expects where that is more. 0: the partition's
+    /// default. Default 0.
+    #[serde(default)]
+    pub memory_mib: u64,
+    /// Features of a node (`--constraint`). Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<String>,
+    /// Further `sbatch` options, each written whole: `--licenses=scratch`. Options that this program sets itself are
+    /// refused. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// Environment modules to load, in this order, after `module purge`. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
+    /// Shell lines that prepare the environment, after the modules; never secrets. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    /// Run the worker in a container. Default: on the node itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// Folder for temporary files on the node (TMPDIR); may name `$USER` and `$SLURM_JOB_ID`. Default: the node's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<String>,
+    /// Dollars a device-hour by GPU type; `default` for the others, `cpu` for jobs without GPU. Default: free.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, f64>,
+    /// Seconds that a job may last beyond its time limit: KillWait, OverTimeLimit and the scheduler's minute. Reserved with
+    /// every attempt. Default 90.
+    #[serde(default = "kill_margin")]
+    pub kill_margin_seconds: f64,
+    /// How long before the limit the worker is told to checkpoint (SIGUSR2), in seconds; SLURM may be up to 60 s early.
+    /// Default 120.
+    #[serde(default = "warning")]
+    pub warning_seconds: u32,
+    /// Seconds between looks at the queue, at least 5 (1 is allowed on a cluster of one's own). Default 30.
+    #[serde(default = "poll")]
+    pub poll_seconds: f64,
+    /// Jobs submitted at most in a minute. Default 20.
+    #[serde(default = "rate")]
+    pub submits_per_minute: u32,
+    /// Jobs in the queue at once, waiting or running. Default 50.
+    #[serde(default = "jobs")]
+    pub max_jobs: u32,
+    /// What the site's rules allow on its login nodes. Default `controller`.
+    #[serde(default)]
+    pub login_node: LoginNode,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SitePartition {
+    /// Its name (`--partition`).
+    pub name: String,
+    /// GPU types that it offers, as `sinfo -o %G` writes them (`h100`). Default none: CPU only, or untyped GPUs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpu_types: Vec<String>,
+    /// Longest time limit to ask for, in hours; 0 for what the partition allows. Default 0.
+    #[serde(default)]
+    pub max_hours: f64,
+    /// Quality of service here, instead of the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+    /// Dollars a device-hour here, instead of the site's prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// Whether jobs here may be preempted: then their runs checkpoint, and lost time is expected. Default false.
+    #[serde(default)]
+    pub preemptible: bool,
+}
+
+/// How a job asks for GPUs: sites accept one form or the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GpuRequest {
+    /// `--gres=gpu:h100:1`
+    #[default]
+    Gres,
+    /// `--gpus=h100:1`
+    Gpus,
+    /// `--gpus-per-node=h100:1`
+    GpusPerNode,
+}
+
+/// What may run on a login node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginNode {
+    /// A controller that lasts as long as the campaign; it sleeps between looks.
+    #[default]
+    Controller,
+    /// Nothing that lasts: the controller is a job of its own (`run --controller-as-job`).
+    Job,
+    /// Only what cron starts: one tick at a time (`step`).
+    Cron,
+}
+
+/// A container around the worker: nothing is writable but the attempt's folder, and there is no home.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Container {
+    /// Program that runs it. Default `apptainer`; `singularity` takes the same options.
+    #[serde(default = "apptainer")]
+    pub program: String,
+    /// Image file, an absolute path.
+    pub image: String,
+    /// Absolute paths that are visible inside, read-only: datasets, libraries. Default none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_only: Vec<String>,
+}
+
+impl Site {
+    /// Dollars a device-hour in a partition on a GPU type (`None`: without GPU). 0 where nothing is said.
+    pub fn price(&self, partition: &SitePartition, gpu: Option<&str>) -> f64 {
+        let named = |name: &str| self.prices.get(name).copied();
+        let listed = match gpu {
+            Some(gpu) => named(gpu).or_else(|| named("default")),
+            None => named("cpu").or_else(|| named("default")),
+        };
+        partition.price.or(listed).unwrap_or(0.0)
+    }
+
+    /// The partition of this name.
+    pub fn partition(&self, name: &str) -> Option<&SitePartition> {
+        self.partitions.iter().find(|p| p.name == name)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+fn one() -> u32 {
+    1
+}
+fn kill_margin() -> f64 {
+    90.0
+}
+fn warning() -> u32 {
+    120
+}
+fn poll() -> f64 {
+    30.0
+}
+fn rate() -> u32 {
+    20
+}
+fn jobs() -> u32 {
+    50
+}
+fn apptainer() -> String {
+    "apptainer".to_string()
+}

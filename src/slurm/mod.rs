@@ -1,0 +1,46 @@
+//! What SLURM's commands are asked and what they answer, as types; and the script that is submitted.
+//!
+//! Boundary: pure. It knows no processes, no files and no clock: which arguments to give ([`squeue::arguments`] and its
+//! siblings) and what an answer means live here side by side, and somebody above runs the commands, with
+//! [`ENVIRONMENT`] set. Readers take any bytes whatever. Three rules hold everywhere:
+//!
+//! - what is not known (a state, a reason, a unit) is kept as data, never guessed and never an error of the whole;
+//! - a row that does not parse, or a last line that does not end, makes the answer *partial* ([`Listing::whole`]): from
+//!   a partial answer nothing follows about what is absent from it;
+//! - no answer is a success by default: only the word COMPLETED, read whole, is one.
+//!
+//! Replayed against real output of SLURM 22.05.8 (`tests/fixtures/slurm`). Fixed fields (`-o`, `-P`) are asked for, since
+//! the JSON forms differ between versions and `-O` truncates.
+
+mod environment;
+mod listing;
+mod nodes;
+mod reason;
+mod request;
+mod script;
+mod shell;
+mod state;
+mod time;
+mod tres;
+mod values;
+
+pub mod sacct;
+pub mod sbatch;
+pub mod scancel;
+pub mod scontrol;
+pub mod sinfo;
+pub mod squeue;
+
+pub use environment::{ENVIRONMENT, is_inherited};
+pub use listing::Listing;
+pub use nodes::{compress_nodes, expand_nodes};
+pub use reason::{Reason, Waiting};
+pub use request::Request;
+pub use script::{Job, job_name, render};
+pub use state::{Phase, State};
+pub use time::{Limit, parse_duration, parse_time};
+pub use tres::Tres;
+pub use values::{ExitStatus, parse_memory};
+
+#[cfg(test)]
+mod tests;

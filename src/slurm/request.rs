@@ -1,0 +1,85 @@
+//! What one job asks for.
+
+use super::time::show_duration;
+use super::{compress_nodes, shell::quote};
+use crate::config::{GpuRequest, Site, SitePartition};
+use crate::problem::{Problem, Result};
+
+/// Resources of one job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Partition.
+    pub partition: String,
+    /// Quality of service, where one is to be named.
+    pub qos: Option<String>,
+    /// GPU type, where the request names one.
+    pub gpu_type: Option<String>,
+    /// GPUs; 0 for none.
+    pub gpus: u32,
+    /// CPUs.
+    pub cpus: u32,
+    /// Host memory in MiB; 0 for the partition's default.
+    pub memory_mib: u64,
+    /// Time limit in seconds. SLURM rounds it up to a minute.
+    pub seconds: f64,
+    /// Nodes to stay away from.
+    pub exclude: Vec<String>,
+}
+
+impl Request {
+    /// The request for `seconds` on a site: the first of its partitions that allows so long, with the first GPU type there.
+    /// At least `cpus` and `memory_mib`, and what the site gives every attempt.
+    pub fn on(site: &Site, seconds: f64, cpus: u32, memory_mib: u64) -> Result<Request> {
+        let allows = |p: &&SitePartition| p.max_hours == 0.0 || p.max_hours * 3600.0 >= seconds;
+        let Some(partition) = site.partitions.iter().find(allows) else {
+            let longest = site.partitions.iter().map(|p| p.max_hours).fold(0.0, f64::max);
+            return Err(Problem::usage(format!(
+                "an attempt of {} (warning and margins included) is longer than any partition of site {} allows, at most {longest} h",
+                show_duration(seconds),
+                site.name
+            ))
+            .remedy("allow the run less wall time (resources.wall_seconds), or add a partition with a longer max_hours"));
+        };
+        Ok(Request {
+            partition: partition.name.clone(),
+            qos: partition.qos.clone().or_else(|| site.qos.clone()),
+            gpu_type: partition.gpu_types.first().filter(|_| site.typed_gpus && site.gpus > 0).cloned(),
+            gpus: site.gpus,
+            cpus: site.cpus.max(cpus),
+            memory_mib: site.memory_mib.max(memory_mib),
+            seconds,
+            exclude: Vec::new(),
+        })
+    }
+
+    /// Its `sbatch` options, in a fixed order, quoted.
+    pub(super) fn options(&self, site: &Site) -> Vec<String> {
+        let mut options = vec![format!("--partition={}", self.partition)];
+        options.extend(site.account.as_ref().map(|a| format!("--account={a}")));
+        options.extend(self.qos.as_ref().map(|q| format!("--qos={q}")));
+        options.extend(["--nodes=1", "--ntasks=1"].map(str::to_string));
+        options.push(format!("--cpus-per-task={}", self.cpus));
+        if self.gpus > 0 {
+            let what = match &self.gpu_type {
+                Some(kind) => format!("{kind}:{}", self.gpus),
+                None => self.gpus.to_string(),
+            };
+            options.push(match site.gpu_request {
+                GpuRequest::Gres => format!("--gres=gpu:{what}"),
+                GpuRequest::Gpus => format!("--gpus={what}"),
+                GpuRequest::GpusPerNode => format!("--gpus-per-node={what}"),
+            });
+        }
+        if self.memory_mib > 0 {
+            options.push(format!("--mem={}M", self.memory_mib));
+        }
+        options.push(format!("--time={}", show_duration(self.seconds)));
+        options.extend(site.constraint.as_ref().map(|c| format!("--constraint={}", quote(c))));
+        let exclude = compress_nodes(&self.exclude);
+        if !exclude.is_empty() {
+            options.push(format!("--exclude={exclude}"));
+        }
+        options.extend(site.options.iter().map(|o| quote(o)));
+        options
+    }
+}

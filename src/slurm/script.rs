@@ -1,0 +1,102 @@
+//! The script that is submitted: readable, complete, without secrets, and gone as soon as the worker has its place.
+
+use super::Request;
+use super::shell::{log_path, path, quote};
+use crate::config::{Container, Site};
+use crate::ids::AttemptId;
+use crate::problem::Result;
+use std::path::Path;
+
+/// Variables that must not reach a worker even where somebody submits the script by hand.
+const SECRETS: [&str; 2] = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"];
+
+/// Everything that a script says.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The cluster.
+    pub site: &'a Site,
+    /// What is asked for.
+    pub request: &'a Request,
+    /// Which attempt it executes.
+    pub id: AttemptId,
+    /// Its name: see [`job_name`].
+    pub name: &'a str,
+    /// The pinned program, whose file name holds its hash. All paths are absolute.
+    pub program: &'a Path,
+    /// The campaign's folder, which a container shows read-only.
+    pub campaign: &'a Path,
+    /// The attempt's folder, the only place the worker writes to.
+    pub folder: &'a Path,
+    /// The log, in the attempt's folder.
+    pub log: &'a Path,
+    /// Variables set for the worker.
+    pub environment: &'a [(String, String)],
+}
+
+/// The name of an attempt's job. `token` is the attempt's own, made before it is submitted and kept in its folder, so that no
+/// other job, of another campaign or another year, has the same name.
+pub fn job_name(id: AttemptId, token: &str) -> String {
+    format!("nr-{}-{:02}-{token}", id.run, id.number)
+}
+
+/// The script.
+///
+/// The worker takes the shell's place (`exec`): the batch process is then the worker itself, and `--signal=B:` reaches it.
+/// `--no-requeue`: only the controller decides about another attempt. What fails before the worker ends the job with
+/// code 2, which is read as a refusal: the same again would fail again.
+pub fn render(job: &Job) -> Result<String> {
+    let Job { site, request, .. } = job;
+    let mut options = vec![format!("--job-name={}", job.name), format!("--comment=nanoresearch:{}", job.id)];
+    options.extend(request.options(site));
+    options.push("--no-requeue".to_string());
+    options.push(format!("--signal=B:USR2@{}", site.warning_seconds));
+    options.push(format!("--output={}", quote(&log_path(job.log)?)));
+    options.push("--open-mode=append".to_string());
+    let mut script = format!("#!/bin/bash\n# Attempt {} of a nanoresearch campaign on site {}.\n", job.id, site.name);
+    options.iter().for_each(|option| script += &format!("#SBATCH {option}\n"));
+    let folder = quote(path(job.folder)?);
+    script += &format!("\nunset {}\n", SECRETS.join(" "));
+    script += &format!("cd {folder} || exit 2\n");
+    if !site.modules.is_empty() {
+        script += "# A batch shell has no `module` on many clusters; the login profile brings it.\n";
+        script += "type module > /dev/null 2>&1 || . /etc/profile\n";
+        script += "module purge\n";
+        for module in &site.modules {
+            let module = quote(module);
+            script +=
+                &format!("module load {module} || {{ echo \"module {module} cannot be loaded\" >&2; exit 2; }}\n");
+        }
+    }
+    site.environment.iter().for_each(|line| script += &format!("{line}\n"));
+    for (name, value) in job.environment {
+        script += &format!("export {name}={}\n", quote(value));
+    }
+    if let Some(scratch) = &site.scratch {
+        // Checked to be of plain characters; in double quotes its variables are filled in.
+        script += &format!("export TMPDIR=\"{scratch}\"\nmkdir -p \"$TMPDIR\" || exit 2\n");
+    }
+    let worker = format!("{} worker --attempt {folder}", quote(path(job.program)?));
+    script += &match &site.container {
+        None => format!("exec {worker}\n"),
+        Some(container) => format!("exec {} \\\n  {worker}\n", contained(container, job)?),
+    };
+    Ok(script)
+}
+
+/// The container: no home, nothing of the node but what is named, and only the attempt's folder writable. Later binds lie
+/// over earlier ones.
+fn contained(container: &Container, job: &Job) -> Result<String> {
+    let mut words =
+        vec![quote(&container.program), "exec".to_string(), "--contain".to_string(), "--no-home".to_string()];
+    if job.request.gpus > 0 {
+        words.push("--nv".to_string());
+    }
+    for shown in &container.read_only {
+        words.push(format!("--bind {}", quote(&format!("{shown}:{shown}:ro"))));
+    }
+    let (campaign, folder) = (path(job.campaign)?, path(job.folder)?);
+    words.push(format!("--bind {}", quote(&format!("{campaign}:{campaign}:ro"))));
+    words.push(format!("--bind {}", quote(&format!("{folder}:{folder}:rw"))));
+    words.push(quote(&container.image));
+    Ok(words.join(" "))
+}

@@ -1,0 +1,54 @@
+//! `squeue`: the jobs of this user, waiting, running and just ended.
+
+use super::listing::{Listing, something};
+use super::{Reason, State, parse_time};
+
+/// Fields in the order of the format; the name comes last, since only it may hold the separator.
+const FORMAT: &str = "%A|%T|%V|%S|%e|%P|%N|%r|%j";
+
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Job id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: State,
+    /// Seconds since the Unix epoch at which it was submitted; with the id it tells jobs apart whose ids were used again.
+    pub submitted: Option<i64>,
+    /// When it started, or is expected to.
+    pub start: Option<i64>,
+    /// When it ended, or its limit ends it.
+    pub end: Option<i64>,
+    /// Partition.
+    pub partition: String,
+    /// Nodes, compressed; empty while it waits.
+    pub nodes: String,
+    /// Why it waits.
+    pub reason: Reason,
+}
+
+/// Arguments that ask for all jobs of this user at once, those that just ended included, whatever their number.
+pub fn arguments() -> Vec<String> {
+    ["--me", "--noheader", "--states=all", &format!("--format={FORMAT}")].map(str::to_string).to_vec()
+}
+
+/// Reads the answer.
+pub fn parse(text: &str) -> Listing<Row> {
+    Listing::read(text, |line| {
+        let fields: Vec<&str> = line.splitn(9, '|').collect();
+        let [id, state, submitted, start, end, partition, nodes, reason, name] = fields[..] else { return None };
+        Some(Row {
+            id: id.trim().parse().ok()?,
+            name: name.trim_end().to_string(),
+            state: State::parse(state),
+            submitted: parse_time(submitted),
+            start: parse_time(start),
+            end: parse_time(end),
+            partition: partition.to_string(),
+            nodes: something(nodes).unwrap_or_default(),
+            reason: Reason::parse(reason),
+        })
+    })
+}
