@@ -77,3 +77,28 @@ impl Places {
         sections.into_iter().find(own).unwrap_or_else(|| self.document.place.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load_experiment;
+    use crate::problem::Problem;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_problem_of_later_is_found_where_its_setting_comes_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("e.toml");
+        let text = "data.kind = \"digits\"\n[model]\npreset = \"cnn-digits\"\n[optimizer]\nkind = \"adamw\"\nlearning_rate = 0.5\n";
+        std::fs::write(&file, text).unwrap();
+        let loaded = load_experiment(&file, &["training.seed=3".to_string()]).unwrap();
+        let said = |key: &str| {
+            let problem = loaded.places.locate(Problem::usage("wrong").at(key));
+            format!("{}: {}", problem.place.unwrap().replace(&file.display().to_string(), "e.toml"), problem.what)
+        };
+        assert_eq!(said("optimizer.learning_rate"), "e.toml:6: optimizer.learning_rate = 0.5: wrong");
+        assert_eq!(said("model.head"), "e.toml:2: model.head = \"flatten\" (from models/cnn-digits.toml:7): wrong");
+        assert_eq!(said("optimizer.weight_decay"), "e.toml:4: optimizer.weight_decay = 0.01 (the default): wrong");
+        assert_eq!(said("training.seed"), "command line: training.seed=3: wrong");
+        assert_eq!(said("epoch 3. and more"), "epoch 3. and more: wrong");
+    }
+}

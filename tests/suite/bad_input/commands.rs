@@ -113,8 +113,8 @@ fn what_only_the_data_tell_has_a_place() {
         ("run baseline.toml --dry-run", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
         ("run baseline.toml --smoke", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
         ("check baseline.toml", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
-        ("check preset.toml", 2, All(&["preset.toml:2: model.kind = \"gpt\" (from models/gpt-modular.toml:2): "])),
-        ("check small.toml", 2, All(&["small.toml:11: training.batch_size = 32 (the default): batch size 32"])),
+        ("check preset.toml", 2, All(&["preset.toml:1: a model of kind \"gpt\" cannot read data of kind \"digits\""])),
+        ("check small.toml", 2, All(&["small.toml:11: training.batch_size = 64 (the default): batch size 64"])),
         ("check small.toml training.batch_size=99", 2, All(&["command line: training.batch_size=99: batch size 99"])),
     ]);
 }
