@@ -166,7 +166,11 @@ fn arguments_that_are_wrong() {
         ("cancel --in nowhere", 2, All(&["no such folder"])),
         ("resume folder", 2, All(&["folder: there is no campaign here"])),
         ("resume campaign.toml", 2, All(&["this is a file, and a campaign is a folder", "nanoresearch run"])),
-        ("schema exprmnt", 2, All(&["there is no schema called \"exprmnt\"\n  use `experiment` or `campaign`"])),
+        (
+            "schema exprmnt",
+            2,
+            All(&["there is no schema called \"exprmnt\"\n  use `experiment`, `campaign` or `site`"]),
+        ),
         ("data get nosuch", 2, All(&["no dataset is known as `nosuch`\n  the known names are tinyshakespeare, mnist"])),
     ]);
 }
