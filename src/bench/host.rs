@@ -80,6 +80,7 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
         let attempt = folder.join(number.to_string());
         fs::create_dir(&attempt)?;
         let spec = AttemptSpec {
+            stop_at: None,
             format: FORMAT,
             id: AttemptId { run: RunId(1), number },
             experiment: experiment.clone(),

@@ -76,6 +76,9 @@ fn consequences(state: &State) -> Option<Event> {
             if let Some(result) = recovery::result(state, run) {
                 return Some(Event::RunFinished { id: run.id, result });
             }
+            if let Some(reached) = recovery::rung(state, run) {
+                return Some(reached);
+            }
         }
     }
     None
@@ -130,7 +133,7 @@ impl Mind<'_> {
 
     /// Attempts of runs that are planned or wait for a retry. They come before anything new, so that they do not starve.
     fn owed(&self) -> Option<Vec<Event>> {
-        let waiting = self.state.runs.iter().find(|r| r.result.is_none() && r.live().is_none())?;
+        let waiting = self.state.runs.iter().find(|r| r.result.is_none() && r.live().is_none() && !r.paused)?;
         if !self.slot_free() {
             return Some(Vec::new());
         }
@@ -164,6 +167,7 @@ impl Mind<'_> {
             micro_batch: limits.micro_batch,
             // Names of checkpoint folders carry the step with leading zeros, so the newest is the last by name.
             resume_from: newest.max_by_key(|p| p.file_name().map(|n| n.to_os_string())).filter(|_| resume).cloned(),
+            stop_at: run.stop_at,
         }
     }
 
@@ -171,7 +175,9 @@ impl Mind<'_> {
     pub(super) fn plan(&self, wanted: &Wanted, confirm: usize, downscaled: Vec<Downscaled>) -> Result<Vec<Event>> {
         let mut experiment = wanted.experiment.clone();
         experiment.training.seed = wanted.seed;
-        let limits = Limits::first(&experiment, wanted.price);
+        let rungs = self.rungs(&experiment, wanted.price, wanted.purpose);
+        let stop_at = rungs.first().copied();
+        let limits = Limits::part(&experiment, wanted.price, 0, stop_at);
         let amount = limits.reservation(&self.state.campaign);
         let id = RunId(self.state.runs.len() as u32 + 1);
         let planned = Event::RunPlanned {
@@ -181,6 +187,7 @@ impl Mind<'_> {
             seed: wanted.seed,
             purpose: wanted.purpose,
             price: wanted.price.clone(),
+            rungs,
             confirm,
             downscaled,
             why: wanted.why.clone(),
@@ -193,6 +200,7 @@ impl Mind<'_> {
             memory: limits.memory,
             micro_batch: limits.micro_batch,
             resume_from: None,
+            stop_at,
         };
         Ok(vec![planned, reserved])
     }
@@ -241,6 +249,9 @@ impl Mind<'_> {
             return Ok(vec![suspect]);
         }
         if let Some(events) = self.confirmations()? {
+            return Ok(events);
+        }
+        if let Some(events) = self.promotion() {
             return Ok(events);
         }
         if state.search_ended.is_none() {

@@ -138,7 +138,7 @@ impl Controller<'_, '_, '_> {
                     placement::write_run(&self.folder, run)?;
                 }
             }
-            Event::RunFinished { id, .. } => {
+            Event::RunFinished { id, .. } | Event::RungReached { id, .. } => {
                 if let Some(run) = self.state.run(*id) {
                     placement::project_run(&self.folder, run)?;
                 }
@@ -374,6 +374,7 @@ fn end_name(end: &End) -> &'static str {
         End::Completed => "completed",
         End::Diverged { .. } => "diverged",
         End::Checkpointed => "checkpointed",
+        End::Paused => "paused",
         End::TimedOut { .. } => "timed-out",
         End::OutOfMemory { .. } => "out-of-memory",
         End::Refused { .. } => "refused",

@@ -17,7 +17,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use super::facts::{Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen};
+pub use super::facts::{
+    Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
+};
 
 /// Version of the events written by this program; a journal with a newer one is refused.
 pub const VERSION: u32 = 1;
@@ -84,6 +86,9 @@ pub enum Event {
         price: Option<Price>,
         /// Expected improvement in noise floors, where the planner has an opinion.
         gain: Option<f64>,
+        /// What it was chosen by, where several were weighed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weighed: Option<Box<Weighed>>,
     },
     /// A proposal that will not be run.
     ProposalRejected {
@@ -106,6 +111,9 @@ pub enum Event {
         purpose: Purpose,
         /// What it is expected to take.
         price: Price,
+        /// Steps at which it waits for its promotion; none for a run that trains to its end.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rungs: Vec<u64>,
         /// Seeds of a confirmation from now on.
         confirm: usize,
         /// What was given up so that it fits.
@@ -138,6 +146,9 @@ pub enum Event {
         micro_batch: usize,
         /// Checkpoint of an earlier attempt, relative to the campaign folder.
         resume_from: Option<PathBuf>,
+        /// Step at which it is to stop although the run goes further.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_at: Option<u64>,
     },
     /// The executor has it.
     AttemptLaunched {
@@ -169,6 +180,30 @@ pub enum Event {
         id: AttemptId,
         /// What follows.
         next: NextStep,
+        /// In words.
+        why: String,
+    },
+    /// A run waits at a rung of successive halving.
+    RungReached {
+        /// Which.
+        id: RunId,
+        /// Which rung, from 0.
+        rung: usize,
+        /// Steps done.
+        step: u64,
+        /// The objective there.
+        value: f64,
+    },
+    /// A run that waits goes on.
+    RunPromoted {
+        /// Which.
+        id: RunId,
+        /// To which rung; the number of rungs for the end.
+        rung: usize,
+        /// The step of that rung; none for the end.
+        stop_at: Option<u64>,
+        /// Wall limit of the next attempt, in seconds.
+        wall_seconds: f64,
         /// In words.
         why: String,
     },

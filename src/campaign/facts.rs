@@ -3,6 +3,7 @@
 //! Boundary: data and the words for it; what may happen to a campaign is in [`super::events`].
 
 use crate::config::Downscale;
+use crate::planner::Prospect;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +57,50 @@ impl Purpose {
             Purpose::Candidate { .. } => "candidate",
             Purpose::Confirm { .. } => "confirm",
         }
+    }
+}
+
+/// What a proposal was chosen by, where several were weighed against each other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// Weight of novelty at the time.
+    pub beta: f64,
+    /// Factor from predicted to expected device-seconds at the time.
+    pub alpha: f64,
+    /// Device-seconds that were free for candidates.
+    pub left: f64,
+    /// Everything considered: the chosen one first, the others by priority.
+    pub pool: Vec<Prospect>,
+}
+
+impl Weighed {
+    /// The inputs of the choice in one line.
+    pub fn words(&self) -> String {
+        let number = |x: Option<f64>| x.map_or_else(|| "unknown".to_string(), |x| format!("{x:.3}"));
+        let Some(first) = self.pool.first() else { return String::new() };
+        let calibration = match (first.gain, first.raw_gain) {
+            (Some(gain), Some(raw)) if raw > 0.0 => format!(" ({raw:.3} before calibration by {:.2})", gain / raw),
+            _ => String::new(),
+        };
+        let others: Vec<String> = self.pool[1..]
+            .iter()
+            .take(3)
+            .map(|p| format!("gain {} at {:.1} s has {:.2}", number(p.gain), p.cost, p.priority))
+            .collect();
+        format!(
+            "gain {} noise floors{calibration}, cost {:.1} device-s (alpha {:.2}), novelty {:.2}, beta {:.3}, priority {:.2}, \
+             chosen of {}; {:.0} device-s are left{}{}",
+            number(first.gain),
+            first.cost,
+            self.alpha,
+            first.novelty,
+            self.beta,
+            first.priority,
+            self.pool.len(),
+            self.left,
+            if others.is_empty() { "" } else { "; passed over: " },
+            others.join(", ")
+        )
     }
 }
 
@@ -124,6 +169,8 @@ pub enum NextStep {
         /// Micro-batch of the next attempt; 0 for the whole batch.
         micro_batch: usize,
     },
+    /// It waits at a rung of successive halving until it is promoted.
+    Pause,
     /// No further attempt.
     GiveUp {
         /// What happened, and why there is no further attempt.

@@ -11,14 +11,17 @@
 pub mod apply;
 mod changes;
 mod conclude;
+pub mod correction;
 pub mod decide;
 pub mod downscale;
 mod driver;
 pub mod events;
 pub mod facts;
 mod folder;
+pub mod gain;
 pub mod ledger;
 pub mod placement;
+mod promote;
 mod questions;
 mod recovery;
 pub mod results;

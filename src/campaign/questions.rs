@@ -2,8 +2,9 @@
 //!
 //! Boundary: pure; what follows from the answers is decided elsewhere.
 
+use super::correction;
 use super::facts::Seen;
-use super::state::{Candidate, Decision, Standing, State};
+use super::state::{Candidate, Decision, Known, Standing, State};
 use crate::analysis::Verdict;
 use crate::config::{Direction, PlannerResults};
 use crate::ids::RunId;
@@ -29,11 +30,12 @@ impl State {
     /// Where equal seeds are to give equal campaigns, proposal `i` sees what came of the proposals up to `i - parallel` and
     /// nothing else, whatever has ended by then, and waits for those.
     pub fn due(&self) -> Option<(usize, Seen)> {
-        if self.campaign.planner.results == PlannerResults::Latest {
+        // Promotions rest on whatever has arrived, so under halving there is no other way.
+        if self.campaign.planner.results == PlannerResults::Latest || self.campaign.planner.halving.is_some() {
             return Some((self.known.len(), Seen::Arrived));
         }
         let due = (self.candidates.len() + 1).saturating_sub(self.campaign.execution.parallel.max(1));
-        (0..due as u64).all(|index| self.known.contains(&index)).then_some((due, Seen::Earliest))
+        (0..due as u64).all(|index| self.known.iter().any(|k| k.index == index)).then_some((due, Seen::Earliest))
     }
 
     /// What the planner sees before proposal `index` when it rests on `observed` results: those, then the other proposals
@@ -41,15 +43,25 @@ impl State {
     /// journal.
     pub fn observations(&self, index: u64, observed: usize, seen: Seen) -> Vec<Observation> {
         let sign = if self.direction() == Direction::Maximize { -1.0 } else { 1.0 };
-        let seen: Vec<u64> = match seen {
-            Seen::Arrived => self.known.iter().copied().take(observed).collect(),
-            Seen::Earliest => (0..observed as u64).collect(),
-        };
-        let finished = seen.iter().filter_map(|i| self.candidates.get(*i as usize)).map(|c| Observation {
+        // The newest that is known of each, in the order in which the first became known.
+        let mut news: Vec<Known> = Vec::new();
+        for known in self.known.iter().take(if seen == Seen::Arrived { observed } else { usize::MAX }) {
+            match news.iter_mut().find(|k| k.index == known.index) {
+                Some(older) => *older = *known,
+                None => news.push(*known),
+            }
+        }
+        if seen == Seen::Earliest {
+            news.retain(|k| k.index < observed as u64);
+            news.sort_by_key(|k| k.index);
+        }
+        let seen: Vec<u64> = news.iter().map(|k| k.index).collect();
+        let finished = news.iter().filter_map(|k| Some((k, self.candidates.get(k.index as usize)?)));
+        let finished = finished.map(|(k, c)| Observation {
             assignment: c.assignment.clone(),
-            value: c.value.map(|v| sign * v),
-            failed: c.value.is_none(),
-            trained: 1.0,
+            value: k.value.map(|v| sign * v),
+            failed: k.value.is_none(),
+            trained: k.trained,
         });
         let pending = self.candidates.iter().filter(|c| c.index < index && !seen.contains(&c.index));
         let pending = pending.map(|c| Observation::pending(c.assignment.clone()));
@@ -80,10 +92,11 @@ impl State {
         contenders
     }
 
-    /// The best candidate that cleared the noise floor: by its mean over seeds.
+    /// The best candidate that cleared the noise floor and survives Holm's correction over all that were compared: by its
+    /// mean over seeds.
     pub fn best(&self) -> Option<&Candidate> {
         let mut best: Option<(&Candidate, f64)> = None;
-        for candidate in &self.candidates {
+        for candidate in correction::survivors(self).iter().filter_map(|i| self.candidates.get(*i as usize)) {
             if let Standing::Judged { verdict: Verdict::Better, own: Some(own), .. } = &candidate.standing
                 && best.is_none_or(|(_, mean)| self.better(own.mean, mean))
             {

@@ -57,11 +57,11 @@ pub fn kept_back(state: &State, confirm: usize, new: Option<&Limits>) -> Need {
     for candidate in &state.candidates {
         let Some(screening) = candidate.screening.and_then(|id| state.run(id)) else { continue };
         match candidate.standing {
-            Standing::Screening => count(&screening.limits),
-            Standing::Screened if contenders.contains(&candidate.index) => count(&screening.limits),
+            Standing::Screening => count(&screening.whole_limits()),
+            Standing::Screened if contenders.contains(&candidate.index) => count(&screening.whole_limits()),
             Standing::Confirming => {
                 let missing = confirm.saturating_sub(candidate.fresh().count());
-                let one = Need { amount: screening.limits.reservation(&state.campaign), runs: 1 };
+                let one = Need { amount: screening.whole_limits().reservation(&state.campaign), runs: 1 };
                 promised = promised + one.times(missing);
             }
             _ => {}

@@ -3,15 +3,17 @@
 //! Boundary: the part of [`super::decide`] that is about candidates; pure as all of it.
 
 use super::conclude;
-use super::decide::{Mind, Wanted};
+use super::decide::{Advice, Mind, Wanted};
 use super::downscale::{self, Plan};
 use super::events::Event;
-use super::facts::{Price, Purpose, Reason, Seen};
+use super::facts::{Price, Purpose, Reason, Seen, Weighed};
+use super::gain;
 use super::room::{self, Need};
 use super::state::{Candidate, Limits, Standing, State};
 use crate::config::{Constraint, Downscale, Experiment};
-use crate::planner::{Assignment, Sampler};
+use crate::planner::{Assignment, Prospect, Purse, choose};
 use crate::problem::{Class, Problem, Result};
+use std::cell::RefCell;
 
 /// Proposals in a row that cannot be run before the space counts as exhausted.
 const REJECTIONS: usize = 100;
@@ -47,6 +49,7 @@ impl Mind<'_> {
             return Ok(Some(vec![conclude::judge(
                 self.state,
                 candidate,
+                self.state.campaign.objective.confidence,
                 Some("the budget holds no further seed of it"),
             )]));
         }
@@ -95,8 +98,9 @@ impl Mind<'_> {
             return Ok(Vec::new());
         }
         let fits = |plan: &Plan| {
-            let limits = Limits::first(&plan.experiment, &plan.price);
-            room::fits(state, Need::run(state, &limits) + room::kept_back(state, plan.confirm, Some(&limits)))
+            let (look, whole) =
+                (self.first_look(&plan.experiment, &plan.price, index), Limits::first(&plan.experiment, &plan.price));
+            room::fits(state, Need::run(state, &look) + room::kept_back(state, plan.confirm, Some(&whole)))
         };
         let plan =
             Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
@@ -148,9 +152,11 @@ impl Mind<'_> {
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
-        let Some(assignment) = propose(state, self.advice.sampler, index, observed, seen) else {
+        let Some((mut pool, weighed)) = propose(state, self.advice, index, observed, seen)? else {
             return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
         };
+        let chosen = pool.swap_remove(0);
+        let (assignment, gain) = (chosen.assignment, chosen.gain);
         let experiment = self.scope.baseline.with(&assignment)?;
         let price = match self.advice.pricer.price(&experiment) {
             Ok(price) => Some(price),
@@ -158,18 +164,20 @@ impl Mind<'_> {
             Err(problem) => return Err(problem),
         };
         self.same_data(&experiment, price.as_ref())?;
-        let pending = state.candidates.len() - observed;
+        let known = state.observations(index, observed, seen).iter().filter(|o| o.ended()).count();
+        let pending = state.candidates.len() - known;
         let name = self.advice.sampler.name();
         Ok(vec![Event::ProposalMade {
             index,
             planner: name.to_string(),
-            why: format!("{name}, from {observed} results, {pending} taken as under way"),
+            why: format!("{name}, from {known} results, {pending} taken as under way"),
             assignment,
             observed,
             seen,
             price,
-            // The classical samplers rank proposals and predict no values, so there is no honest number to write.
-            gain: None,
+            // Without weighing there is none: the classical samplers rank proposals and predict no values.
+            gain,
+            weighed: weighed.map(Box::new),
         }])
     }
 }
@@ -179,10 +187,67 @@ pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment:
     baseline.with(assignment).is_ok_and(|e| constraints.iter().all(|c| c.holds(&|path| e.get(path))))
 }
 
-/// What the sampler proposes as number `index` when it rests on `observed` results. Depends on the journal alone, so any
-/// proposal of a campaign can be derived again.
-pub fn propose(state: &State, sampler: &dyn Sampler, index: u64, observed: usize, seen: Seen) -> Option<Assignment> {
-    let scope = state.scope.as_ref()?;
-    let accept = |assignment: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, assignment);
-    sampler.propose(&state.campaign.space, &state.observations(index, observed, seen), index, &accept)
+/// What is proposed as number `index` when it rests on `observed` results: the chosen one first, and what it was chosen by
+/// where several were weighed. Without weighing it depends on the journal and the prices alone; with it also on what was
+/// left of the budget, so it is derived again from the journal up to the proposal.
+pub fn propose(
+    state: &State,
+    advice: &Advice,
+    index: u64,
+    observed: usize,
+    seen: Seen,
+) -> Result<Option<(Vec<Prospect>, Option<Weighed>)>> {
+    let Some(scope) = state.scope.as_ref() else { return Ok(None) };
+    let spec = &state.campaign.planner;
+    // Asked again and again while a pool is drawn; the pricer may be slow.
+    let prices: RefCell<Vec<(Assignment, Option<Price>)>> = RefCell::default();
+    let broken: RefCell<Option<Problem>> = RefCell::default();
+    let price = |assignment: &Assignment| -> Option<Price> {
+        if let Some((_, known)) = prices.borrow().iter().find(|(a, _)| a == assignment) {
+            return known.clone();
+        }
+        let price = match scope.baseline.with(assignment).and_then(|e| advice.pricer.price(&e)) {
+            Ok(price) => Some(price),
+            Err(problem) => {
+                if problem.class != Class::Usage {
+                    broken.borrow_mut().get_or_insert(problem);
+                }
+                None
+            }
+        };
+        prices.borrow_mut().push((assignment.clone(), price.clone()));
+        price
+    };
+    // The limit is the machine's, so a candidate cannot move it; 0 is none.
+    let limit = if spec.memory_filter { scope.baseline.resources.memory_mib.saturating_mul(1 << 20) } else { 0 };
+    let fits = |a: &Assignment| limit == 0 || price(a).is_none_or(|p| p.memory.0 <= limit);
+    let accept = |a: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, a) && fits(a);
+    let observations = state.observations(index, observed, seen);
+    let alpha = gain::alpha(state);
+    let cost = |a: &Assignment| price(a).map(|p| alpha * p.seconds);
+    let (known, calibration) = (gain::baseline(state), gain::calibration(state));
+    let left = gain::left(state, scope.confirm);
+    let share_left = left / state.ledger.budget().seconds().max(1e-9);
+    let purse = Purse {
+        // Without weighing nothing is compared, and nothing needs a price before the proposal is made.
+        cost: if spec.weighing.is_some() { &cost } else { &|_| None },
+        left,
+        share_left,
+        known: &known,
+        floor: state.baseline.as_ref().map_or(1.0, |b| b.floor),
+        calibration: &calibration,
+    };
+    let space = &state.campaign.space;
+    let pool = choose(spec, advice.sampler, space, &observations, index, &accept, &purse);
+    if let Some(problem) = broken.into_inner() {
+        return Err(problem);
+    }
+    let weighed = |pool: &Vec<Prospect>| {
+        let beta = spec.weighing.filter(|_| pool.len() > 1)?.beta * share_left.clamp(0.0, 1.0);
+        Some(Weighed { beta, alpha, left, pool: pool.clone() })
+    };
+    Ok(pool.map(|pool| {
+        let weighed = weighed(&pool);
+        (pool, weighed)
+    }))
 }

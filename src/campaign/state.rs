@@ -3,7 +3,9 @@
 //! Boundary: data and simple questions about it; those about seeds, candidates and the planner are in [`super::questions`].
 //! It changes only in [`super::apply`]; nothing here reads a file or a clock.
 
-use super::facts::{Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen};
+use super::facts::{
+    Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
+};
 use super::ledger::{Amount, Ledger};
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Direction, Experiment};
@@ -36,8 +38,8 @@ pub struct State {
     pub runs: Vec<Run>,
     /// Proposal `i` is at `i`.
     pub candidates: Vec<Candidate>,
-    /// Indexes of candidates in the order in which their first result (or failure) became known.
-    pub known: Vec<u64>,
+    /// What became known of candidates, in that order: results, failures, and values at rungs.
+    pub known: Vec<Known>,
     /// The noise floor, once the baseline's repetitions are done.
     pub baseline: Option<Baseline>,
     /// Why no further candidates are proposed.
@@ -76,6 +78,26 @@ pub struct Baseline {
     pub floor: f64,
 }
 
+/// Something that became known of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// Index of the proposal.
+    pub index: u64,
+    /// The objective; none where it ended without.
+    pub value: Option<f64>,
+    /// Share of the training it rests on; 1 for the whole of it.
+    pub trained: f64,
+}
+
+/// A rung that a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Steps done.
+    pub step: u64,
+    /// The objective there.
+    pub value: f64,
+}
+
 /// What a person asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -111,6 +133,18 @@ pub struct Run {
     pub attempts: Vec<Attempt>,
     /// What follows from the last attempt's end; none while it lives and before it is decided.
     pub next: Option<NextStep>,
+    /// Steps at which it waits for its promotion.
+    #[serde(default)]
+    pub rungs: Vec<u64>,
+    /// The rungs it came to, from the first.
+    #[serde(default)]
+    pub reached: Vec<Reached>,
+    /// Step at which its next attempt is to stop; none for the end.
+    #[serde(default)]
+    pub stop_at: Option<u64>,
+    /// It waits at the last rung it came to.
+    #[serde(default)]
+    pub paused: bool,
     /// How it ended; none before.
     pub result: Option<RunResult>,
     /// When it ended.
@@ -141,6 +175,18 @@ impl Limits {
         }
     }
 
+    /// Of an attempt at the steps after `from` and up to `to` (none for the end) of a run: the wall limit follows from the
+    /// share of the steps.
+    pub fn part(experiment: &Experiment, price: &Price, from: u64, to: Option<u64>) -> Self {
+        let whole = Self::first(experiment, price);
+        if experiment.resources.wall_seconds > 0.0 || (from == 0 && to.is_none()) {
+            return whole;
+        }
+        let steps = to.unwrap_or(price.steps).saturating_sub(from);
+        let share = (steps as f64 / price.steps.max(1) as f64).min(1.0);
+        Limits { wall_seconds: 2.0 * share * price.high_seconds + 5.0, ..whole }
+    }
+
     /// What must be reserved for an attempt: one device for the wall limit and the kill margin.
     pub fn reservation(&self, campaign: &Campaign) -> Amount {
         let held = self.wall_seconds + campaign.execution.kill_margin_seconds;
@@ -159,6 +205,9 @@ pub struct Attempt {
     pub limits: Limits,
     /// Checkpoint it went on from, relative to the campaign folder.
     pub resume_from: Option<PathBuf>,
+    /// Step at which it is to stop although the run goes further.
+    #[serde(default)]
+    pub stop_at: Option<u64>,
     /// When it was reserved.
     pub reserved_at: f64,
     /// When the executor had it; none if that was never seen.
@@ -208,6 +257,9 @@ pub struct Candidate {
     pub price: Option<Price>,
     /// Expected improvement in noise floors, where the planner had an opinion.
     pub gain: Option<f64>,
+    /// What it was chosen by, where several were weighed.
+    #[serde(default)]
+    pub weighed: Option<Weighed>,
     /// When.
     pub proposed: f64,
     /// Its runs by seed.
@@ -298,8 +350,17 @@ impl Run {
         Bytes(peaks.max().unwrap_or(0))
     }
 
-    /// `planned`, `running`, `retrying`, `finished` or `failed`.
+    /// What a repetition of it may use: as much as its own last attempt at least.
+    pub fn whole_limits(&self) -> Limits {
+        let whole = Limits::first(&self.experiment, &self.price);
+        Limits { wall_seconds: whole.wall_seconds.max(self.limits.wall_seconds), ..self.limits }
+    }
+
+    /// `planned`, `running`, `paused`, `retrying`, `finished` or `failed`.
     pub fn status(&self) -> &'static str {
+        if self.paused {
+            return "paused";
+        }
         match (&self.result, self.live(), self.attempts.is_empty()) {
             (Some(RunResult::Finished { .. }), ..) => "finished",
             (Some(RunResult::Failed { .. }), ..) => "failed",

@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<u8> {
     let outcome = outcome.map_err(|p| loaded.places.locate(p))?;
     match &outcome.end {
         End::Completed | End::Diverged { .. } => output::print(&summary(&outcome, args)),
-        End::Checkpointed => say(&format!(
+        End::Checkpointed | End::Paused => say(&format!(
             "checkpointed at step {}; go on with\n  nanoresearch train {} --out {} --resume",
             outcome.step,
             args.file.display(),

@@ -1,6 +1,6 @@
 //! Campaigns that run out of something.
 
-use super::lab::{Lab, Listed, campaign, completes, steps};
+use super::lab::{Lab, Listed, campaign, completes, steps, trains};
 use crate::campaign::{Finish, Purpose, Reason, Standing};
 use crate::config::ModelSpec;
 use crate::exec::fake::Play;
@@ -169,12 +169,13 @@ proptest! {
     /// Random machines, budgets, places and retries: the account is never over the budget after any event (the witness
     /// looks), every campaign ends, and what is settled is what the attempts used.
     #[test]
-    fn no_machine_can_overspend(seed in any::<u64>(), seconds in 20.0..400.0f64, parallel in 1..5usize, retries in 0..4usize) {
+    fn no_machine_can_overspend(seed in any::<u64>(), seconds in 20.0..400.0f64, parallel in 1..5usize, retries in 0..4usize, halving in any::<bool>()) {
+        let halving = if halving { ", halving = { first = 0.2, factor = 2 }" } else { "" };
         let campaign = campaign(&format!(
-            "{}\nexecution = {{ parallel = {parallel}, retries = {retries} }}\nplanner = {{ candidates = 9 }}",
+            "{}\nexecution = {{ parallel = {parallel}, retries = {retries} }}\nplanner = {{ candidates = 9{halving} }}",
             budget(seconds, "downscale = [\"steps\", \"model\", \"seeds\"]")
         ));
-        let lab = Lab::new(&campaign, move |spec, _| {
+        let lab = Lab::new(&campaign, move |spec, folder| {
             let bits = crate::rng::bits(seed, 99, spec.id.run.0, spec.id.number, 0);
             let time = f64::from(bits % 977) / 80.0;
             match bits % 9 {
@@ -183,7 +184,7 @@ proptest! {
                 2 => Play::ends(time, End::Diverged { reason: "NaN".into() }),
                 3 => Play::hangs(),
                 4 => Play::completes(time, &[("accuracy", 0.9)]),
-                _ => completes(spec),
+                _ => trains(spec, folder),
             }
         });
         let finish = lab.drive(&campaign).unwrap();

@@ -2,6 +2,7 @@
 
 mod cost;
 mod peer;
+mod planners;
 mod subject;
 mod train;
 
@@ -21,6 +22,8 @@ enum BenchCommand {
     Cost(cost::CostArgs),
     /// Time training steps beside the machine's ceilings
     Train(train::TrainArgs),
+    /// Let planners compete at the same device-hours and seeds: on functions, recorded runs, or a real campaign
+    Planners(planners::PlannersArgs),
     /// Write initial weights, batches and losses for a peer in another language
     Export(peer::ExportArgs),
     /// Take steps as a peer asks for them on stdin (benches/peers/compare.py does)
@@ -32,6 +35,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     match &args.command {
         BenchCommand::Cost(args) => cost::run(args),
         BenchCommand::Train(args) => train::run(args),
+        BenchCommand::Planners(args) => planners::run(args),
         BenchCommand::Export(args) => peer::export(args),
         BenchCommand::Drive(args) => peer::drive(args),
     }
