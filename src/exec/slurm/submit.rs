@@ -3,7 +3,7 @@
 use super::judge::Words;
 use super::{LOG_FILE, SlurmExecutor, Stage};
 use crate::exec::Launch;
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::record::AttemptSpec;
 use crate::slurm::sbatch::{self, Submission};
 use crate::slurm::{Job, Request, job_name, render};
