@@ -30,6 +30,7 @@ pub mod campaign;
 pub mod train;
 
 pub mod bench;
+pub mod contest;
 pub mod report;
 pub mod worker;
 

@@ -21,6 +21,8 @@ pub enum Stream {
     Sampler = 5,
     /// Bootstrap resampling in statistics.
     Bootstrap = 6,
+    /// Splits and samples of the planner's forests.
+    Forest = 7,
     /// Dropout masks; each dropout site of a model adds its index (see [`Stream::dropout`]).
     Dropout = 0x100,
 }

@@ -38,6 +38,21 @@ impl Interval {
         self.low <= value && value <= self.high
     }
 
+    /// Two-sided p value of a true mean of 0, where this is Student's interval of a mean: its width tells the standard
+    /// error. 1 where the spread is unknown; with no spread at all, 0 unless the mean is 0.
+    pub fn p_value(&self) -> f64 {
+        let half = self.half_width();
+        if self.n < 2 || !half.is_finite() || self.mean.is_nan() {
+            return 1.0;
+        }
+        let freedom = (self.n - 1) as f64;
+        let error = half / t_quantile((1.0 + self.confidence) / 2.0, freedom);
+        match (error > 0.0, self.mean == 0.0) {
+            (true, _) => super::significance::two_sided(self.mean / error, freedom),
+            (false, equal) => f64::from(u8::from(equal)),
+        }
+    }
+
     /// An estimate whose spread is unknown.
     pub(super) fn unbounded(mean: f64, n: usize, confidence: f64) -> Self {
         Interval { mean, low: f64::NEG_INFINITY, high: f64::INFINITY, n, confidence }

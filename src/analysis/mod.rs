@@ -9,11 +9,13 @@ mod curves;
 mod effects;
 mod interval;
 mod noise;
+mod race;
 mod significance;
 
-pub use bootstrap::{bootstrap_interval, percentile};
+pub use bootstrap::{bootstrap_interval, paired_bootstrap, percentile};
 pub use curves::{BandPoint, Point, best_so_far, resample, seed_band};
 pub use effects::{Effect, EffectKind, Group, Trial, main_effects, spearman};
 pub use interval::{Interval, mean, mean_interval, paired_interval, standard_deviation, t_quantile};
 pub use noise::{Verdict, noise_floor, single_run_floor, verdict};
+pub use race::{Race, race};
 pub use significance::{holm, paired_p_value};

@@ -58,6 +58,20 @@ mod tests {
         assert!((paired_p_value(&[1.0, 2.0, 3.0], &[1.1, 1.8, 3.3]) - 0.6913933000758161).abs() < 1e-12);
     }
 
+    /// An interval carries its own p value, at any confidence.
+    #[test]
+    fn intervals_know_their_p_value() {
+        let a = [0.912, 0.934, 0.921, 0.940, 0.905];
+        let b = [0.901, 0.915, 0.918, 0.922, 0.909];
+        for confidence in [0.8, 0.95, 0.999] {
+            let interval = crate::analysis::paired_interval(&a, &b, confidence);
+            assert!((interval.p_value() - paired_p_value(&a, &b)).abs() < 1e-12);
+        }
+        assert_eq!(crate::analysis::mean_interval(&[1.0], 0.95).p_value(), 1.0);
+        assert_eq!(crate::analysis::mean_interval(&[1.0, 1.0], 0.95).p_value(), 0.0);
+        assert_eq!(crate::analysis::mean_interval(&[0.0, 0.0], 0.95).p_value(), 1.0);
+    }
+
     #[test]
     fn degenerate_pairs() {
         assert_eq!(paired_p_value(&[1.0], &[2.0]), 1.0);

@@ -3,19 +3,11 @@
 use super::measure::{Measured, measure};
 use crate::config::{DataShape, EngineKind, InputShape, ModelSpec, TargetShape, parse_experiment};
 use crate::cost::{Machine, Sample, ThroughputProfile, fit};
-use crate::data::Dataset;
 use crate::engine;
-use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT};
-use crate::sys::clock::{Clock, Stopwatch, SystemClock};
-use crate::sys::http::FakeFetch;
-use crate::sys::process::{self, DetachedChild};
-use crate::sys::{env, fs};
+use crate::sys::{env, fs, process};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::Path;
 
 /// Seconds spent on each of the measured models, where they are fast enough for several repetitions.
 const SECONDS_EACH: f64 = 0.1;
@@ -148,10 +140,9 @@ pub fn profile(
     family: Family,
     say: &mut dyn FnMut(&str),
 ) -> Result<ThroughputProfile> {
-    let chip = chip();
+    let chip = super::host::chip();
     let probes = family.probes();
-    // Another build of this program may be faster or slower, so the profile belongs to this very file.
-    let build = process::current_exe().ok().and_then(|path| fs::read(&path).ok()).map(|bytes| blake3::hash(&bytes));
+    let build = super::host::build();
     let name = blake3::hash(format!("{kind:?} {threads} {probes:?} {chip:?} {build:?}").as_bytes());
     let path = env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]));
     if let Some(bytes) = fs::read_if_there(&path)? {
@@ -195,83 +186,24 @@ pub fn calibrate(
     }
     let samples: Vec<Sample> = measured
         .iter()
-        .flat_map(|m| {
-            [(&m.programs.micro, m.micro), (&m.programs.apply, m.apply), (&m.programs.eval, m.eval)]
-                .map(|(program, seconds)| Sample { program, seconds })
+        .enumerate()
+        .flat_map(|(model, m)| {
+            [
+                (&m.programs.micro, m.micro, m.programs.micro_steps as f64),
+                (&m.programs.apply, m.apply, 1.0),
+                (&m.programs.eval, m.eval, 0.0),
+            ]
+            .map(|(program, seconds, per_step)| Sample { program, seconds, model, per_step })
         })
         .collect();
+    let host = super::host::host()?;
     let machine = Machine {
         engine: format!("{kind:?}").to_lowercase(),
         threads,
         chip,
-        startup_seconds: startup()?,
-        write_seconds_per_byte: write_speed()?,
+        startup_seconds: host.startup_seconds,
+        write_seconds_per_byte: host.write_seconds_per_byte,
         process_memory: Bytes(process::resident_memory().0),
     };
     fit(&samples, machine)
-}
-
-/// What decides speed, beside the engine: chip, cores and kernel.
-fn chip() -> BTreeMap<String, String> {
-    env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
-}
-
-/// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
-/// that train one step on the embedded digits.
-fn startup() -> Result<f64> {
-    let folder = env::scratch_dir().join(format!("startup-{}", std::process::id()));
-    let result = worker_seconds(&folder);
-    fs::remove_dir(&folder)?;
-    result
-}
-
-fn worker_seconds(folder: &Path) -> Result<f64> {
-    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
-    let experiment = parse_experiment(
-        "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
-         [training]\nbudget = { steps = 1 }\n",
-        "start-up",
-        &[],
-    )?;
-    let base = Path::new(".");
-    let digits = Dataset::load(&experiment.data, base, base, &FakeFetch::default(), &mut |_, _| {})?;
-    let clock = SystemClock::default();
-    let mut times = Vec::new();
-    for number in 1..=3 {
-        let attempt = folder.join(number.to_string());
-        fs::create_dir(&attempt)?;
-        let spec = AttemptSpec {
-            format: FORMAT,
-            id: AttemptId { run: RunId(1), number },
-            experiment: experiment.clone(),
-            base: base.to_path_buf(),
-            key: experiment.run_key(digits.hash()),
-            resume_from: None,
-            wall_seconds: 0.0,
-            memory: Bytes(0),
-            predicted_seconds: None,
-        };
-        spec.write(&attempt)?;
-        let watch = Stopwatch::start();
-        let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];
-        let mut child = DetachedChild::spawn(&program, &arguments, &attempt.join("worker.log"))
-            .map_err(|e| Problem::failed(format!("this program cannot be started: {e}")))?;
-        while matches!(child.try_wait(), Ok(None)) {
-            clock.sleep(0.001);
-        }
-        times.push(watch.seconds());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[1])
-}
-
-/// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.
-fn write_speed() -> Result<f64> {
-    const SIZE: usize = 4 << 20;
-    let path = env::scratch_dir().join(format!("write-speed-{}.tmp", std::process::id()));
-    let watch = Stopwatch::start();
-    fs::write_atomic(&path, &vec![7u8; SIZE])?;
-    let seconds = watch.seconds();
-    fs::remove_file(&path)?;
-    Ok(seconds / SIZE as f64)
 }

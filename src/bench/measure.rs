@@ -27,6 +27,9 @@ impl Measured {
     }
 }
 
+/// Seconds after which a model so slow that one round takes long is not repeated further.
+const PATIENCE: f64 = 12.0;
+
 /// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
 pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;
@@ -52,14 +55,16 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Resu
     let mut times: [Vec<f64>; 3] = Default::default();
     let all = [&programs.micro, &programs.apply, &programs.eval];
     let watch = Stopwatch::start();
-    // The programs take turns, so that a disturbance of the machine falls on all of them. The first round warms up.
+    // The programs take turns, so that a disturbance of the machine falls on all of them. The first round warms up; it
+    // counts only where a round takes so long that warming up is nothing beside it.
     let mut round = 0;
-    while round < 4 || (watch.seconds() < seconds && round < 400) {
+    while (round < 4 && watch.seconds() < PATIENCE) || (watch.seconds() < seconds && round < 400) {
         for (i, program) in all.iter().enumerate() {
             let time = step(engine.as_mut(), program)?;
-            if round > 0 {
-                times[i].push(time);
+            if round == 1 && watch.seconds() < PATIENCE {
+                times[i].clear();
             }
+            times[i].push(time);
         }
         round += 1;
     }

@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod calibrate;
+mod host;
 mod measure;
 mod synthetic;
 

@@ -1,11 +1,14 @@
 //! How events change the state: the one function that live operation and restart share.
 //!
-//! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`), so
-//! the driver tries it before it writes. Boundary: no decisions, no effects, no clock.
+//! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`); the
+//! state may then hold half of it, so the driver goes back to the journal, in which such an event is never written. Boundary: no decisions, no effects, no clock.
 
-use super::events::{Event, NextStep, RunResult};
+use super::events::Event;
+use super::facts::{NextStep, RunResult};
 use super::ledger::{Amount, Ledger};
-use super::state::{Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
+use super::state::{
+    Attempt, AttemptEnd, Baseline, Candidate, Decision, Halt, Known, Limits, Reached, Run, Scope, Standing, State,
+};
 use crate::config::Campaign;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
@@ -85,8 +88,19 @@ impl State {
         }
         candidate.value = value;
         candidate.standing = if value.is_some() { Standing::Screened } else { Standing::Failed { reason: failure } };
-        self.known.push(index);
+        self.known.push(Known { index, value, trained: 1.0 });
         Ok(())
+    }
+}
+
+impl Candidate {
+    /// Has this run; its first one is the screening.
+    fn takes(&mut self, seed: u64, run: RunId) {
+        self.runs.insert(seed, run);
+        if self.standing == Standing::Proposed {
+            self.screening = Some(run);
+            self.standing = Standing::Screening;
+        }
     }
 }
 
@@ -131,7 +145,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             );
             state.decided(None, None, text);
         }
-        Event::ProposalMade { index, planner, assignment, observed, why, price, gain } => {
+        Event::ProposalMade { index, planner, assignment, observed, seen, why, price, gain, weighed } => {
             if *index != state.candidates.len() as u64 {
                 return Err(inconsistent(&format!("proposal {index} follows {} others", state.candidates.len())));
             }
@@ -140,15 +154,21 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 planner: planner.clone(),
                 assignment: assignment.clone(),
                 observed: *observed,
+                seen: *seen,
                 why: why.clone(),
                 price: price.clone(),
                 gain: *gain,
+                weighed: weighed.as_deref().cloned(),
                 proposed: time,
                 runs: Default::default(),
+                screening: None,
                 value: None,
                 standing: Standing::Proposed,
             });
             state.decided(None, Some(*index), format!("candidate {index} proposed: {why}"));
+            if let Some(weighed) = weighed {
+                state.decided(None, Some(*index), format!("candidate {index} chosen by {}", weighed.words()));
+            }
         }
         Event::ProposalRejected { index, reason } => {
             let candidate = state.candidate_mut(*index)?;
@@ -156,7 +176,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 return Err(inconsistent(&format!("proposal {index} was taken up before it was rejected")));
             }
             candidate.standing = Standing::Rejected { reason: reason.clone() };
-            state.known.push(*index);
+            state.known.push(Known { index: *index, value: None, trained: 1.0 });
             state.decided(None, Some(*index), format!("candidate {index} rejected: {reason}"));
         }
         Event::RunPlanned { .. } => plan(state, event, time)?,
@@ -165,15 +185,21 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 return Err(inconsistent(&format!("proposal {index} uses run {run}, which does not exist")));
             }
             let candidate = state.candidate_mut(*index)?;
-            candidate.runs.insert(*seed, *run);
-            if candidate.standing == Standing::Proposed {
-                candidate.standing = Standing::Screening;
-            }
+            candidate.takes(*seed, *run);
             state.screened(*index, *run)?;
             let text = format!("candidate {index} uses run {run} (seed {seed}): it is the same experiment");
             state.decided(None, Some(*index), text);
         }
-        Event::AttemptReserved { id, time: device_time, dollars, wall_seconds, memory, micro_batch, resume_from } => {
+        Event::AttemptReserved {
+            id,
+            time: device_time,
+            dollars,
+            wall_seconds,
+            memory,
+            micro_batch,
+            resume_from,
+            stop_at,
+        } => {
             let run = state.run_mut(id.run)?;
             if run.live().is_some() || run.result.is_some() || id.number as usize != run.attempts.len() + 1 {
                 return Err(inconsistent(&format!("attempt {id} does not follow from its run's attempts")));
@@ -186,6 +212,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 reserved,
                 limits,
                 resume_from: resume_from.clone(),
+                stop_at: *stop_at,
                 reserved_at: time,
                 launched_at: None,
                 adopted: false,
@@ -193,7 +220,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             });
             state.ledger.reserve(*id, reserved)?;
             let from = resume_from.as_ref().map(|p| format!(", resuming {}", p.display())).unwrap_or_default();
-            let text = format!("attempt {id}: {device_time} reserved, wall limit {wall_seconds:.0} s{from}");
+            let until = stop_at.map(|step| format!(", up to step {step}")).unwrap_or_default();
+            let text = format!("attempt {id}: {device_time} reserved, wall limit {wall_seconds:.0} s{from}{until}");
             state.decided(Some(id.run), None, text);
         }
         Event::AttemptLaunched { id } => state.live_mut(*id)?.launched_at = Some(time),
@@ -225,6 +253,36 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             run.next = Some(next.clone());
             state.decided(Some(id.run), None, format!("attempt {id}: {why}"));
         }
+        Event::RungReached { id, rung, step, value } => {
+            let run = state.run_mut(*id)?;
+            if run.next != Some(NextStep::Pause) || run.paused || run.result.is_some() || run.reached.len() != *rung {
+                return Err(inconsistent(&format!("run {id} comes to rung {rung} out of order")));
+            }
+            run.paused = true;
+            run.reached.push(Reached { step: *step, value: *value });
+            // In hundredths: runs of different lengths meet at the same rung although their steps are rounded.
+            let trained = (100.0 * *step as f64 / run.price.steps.max(1) as f64).round() / 100.0;
+            let text = format!("run {id} waits at rung {rung}, step {step}, with {} {value:.5}", state.metric());
+            state.decided(Some(*id), None, text);
+            let waiting = |c: &&Candidate| c.standing == Standing::Screening && c.screening == Some(*id);
+            let waiting: Vec<u64> = state.candidates.iter().filter(waiting).map(|c| c.index).collect();
+            state.known.extend(waiting.into_iter().map(|index| Known { index, value: Some(*value), trained }));
+        }
+        Event::RunPromoted { id, rung, stop_at, wall_seconds, why } => {
+            let run = state.run_mut(*id)?;
+            if !run.paused || *rung < run.reached.len() {
+                return Err(inconsistent(&format!(
+                    "run {id} is promoted to rung {rung}, where it does not wait before"
+                )));
+            }
+            run.paused = false;
+            run.stop_at = *stop_at;
+            run.limits.wall_seconds = *wall_seconds;
+            let Limits { wall_seconds, memory, micro_batch } = run.limits;
+            run.next = Some(NextStep::Retry { resume: true, charged: false, wall_seconds, memory, micro_batch });
+            let to = stop_at.map_or_else(|| "its end".to_string(), |step| format!("step {step}"));
+            state.decided(Some(*id), None, format!("run {id} goes on to {to}: {why}"));
+        }
         Event::RunFinished { id, result } => {
             let run = state.run_mut(*id)?;
             if run.result.is_some() || run.live().is_some() {
@@ -243,7 +301,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             let waiting: Vec<u64> = state
                 .candidates
                 .iter()
-                .filter(|c| c.standing == Standing::Screening && c.runs.values().next() == Some(id))
+                .filter(|c| c.standing == Standing::Screening && c.screening == Some(*id))
                 .map(|c| c.index)
                 .collect();
             for index in waiting {
@@ -299,7 +357,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
 }
 
 fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
-    let Event::RunPlanned { id, key, experiment, seed, purpose, price, confirm, downscaled, why } = event else {
+    let Event::RunPlanned { id, key, experiment, seed, purpose, price, rungs, confirm, downscaled, why } = event else {
         return Err(inconsistent("a run is planned by another event"));
     };
     if id.0 as usize != state.runs.len() + 1 || state.run_with(key).is_some() {
@@ -317,18 +375,19 @@ fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
         price: price.clone(),
         downscaled: downscaled.clone(),
         planned: time,
-        limits: Limits::first(experiment, price),
+        limits: Limits::part(experiment, price, 0, rungs.first().copied()),
         attempts: Vec::new(),
         next: None,
+        rungs: rungs.clone(),
+        reached: Vec::new(),
+        stop_at: rungs.first().copied(),
+        paused: false,
         result: None,
         finished: None,
     });
     if let Some(index) = purpose.candidate() {
         let candidate = state.candidate_mut(index)?;
-        candidate.runs.insert(*seed, *id);
-        if candidate.standing == Standing::Proposed {
-            candidate.standing = Standing::Screening;
-        }
+        candidate.takes(*seed, *id);
     }
     let given_up: Vec<String> = downscaled.iter().map(|d| format!("; {} instead of {}", d.to, d.from)).collect();
     state.decided(Some(*id), purpose.candidate(), format!("run {id} (seed {seed}): {why}{}", given_up.concat()));

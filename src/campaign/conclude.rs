@@ -1,14 +1,20 @@
 //! Verdicts: the baseline's noise, finalists, confirmations, the goal and the last word.
 //!
-//! A finalist is compared with the baseline seed by seed. Its screening seed is one of the pairs although the candidate
-//! was chosen by it, which flatters it a little; the verdict asks for the whole interval to clear the noise floor,
-//! and reports say how many seeds it rests on.
+//! A finalist is compared with the baseline seed by seed, on seeds it had not been run with when it was chosen: the best of
+//! many first looks owes part of its rank to luck (the winner's curse), so the run that it was chosen by never counts in
+//! its verdict. The verdict asks for the whole interval to clear the noise floor, and reports say on how many seeds it rests.
 
-use super::events::{Conclusion, Event, Reason, RunResult};
+use super::correction;
+use super::events::Event;
+use super::facts::{Conclusion, Reason, RunResult};
 use super::state::{Candidate, Standing, State};
-use crate::analysis::{Verdict, mean_interval, noise_floor, paired_interval, verdict};
+use super::words::in_words;
+use crate::analysis::{Race, Verdict, mean_interval, noise_floor, paired_interval, race, verdict};
 use crate::config::Direction;
 use std::collections::BTreeMap;
+
+/// Longest description of a candidate in a sentence, in characters.
+const WORDS: usize = 160;
 
 /// The baseline's noise, or the end where fewer than two repetitions gave a value.
 pub fn baseline(state: &State) -> Event {
@@ -26,28 +32,59 @@ pub fn baseline(state: &State) -> Event {
 
 /// The verdict over a finalist whose repetitions are done, if there is one without.
 pub fn judged(state: &State) -> Option<Event> {
+    let confidence = state.campaign.objective.confidence;
     for candidate in state.candidates.iter().filter(|c| c.standing == Standing::Confirming) {
         let runs = || candidate.runs.values().filter_map(|id| state.run(*id));
         if let Some(failed) = runs().find(|r| matches!(r.result, Some(RunResult::Failed { .. }))) {
             let why = format!("its repetition on seed {} failed (run {})", failed.seed, failed.id);
-            return Some(judge(state, candidate, Some(&why)));
+            return Some(judge(state, candidate, confidence, Some(&why)));
         }
         let complete = state.confirmation_seeds().iter().all(|seed| candidate.runs.contains_key(seed));
         if complete && runs().all(|r| r.result.is_some()) {
-            return Some(judge(state, candidate, None));
+            return Some(judge(state, candidate, confidence, None));
+        }
+        if let Some(decided) = raced(state, candidate) {
+            return Some(decided);
         }
     }
     None
 }
 
-/// The verdict over a finalist by the seeds it has. With a failed repetition it is never confirmed.
-pub fn judge(state: &State, candidate: &Candidate, remark: Option<&str>) -> Event {
+/// The verdict before the last seed, where a race is asked for and decided. It is made when nothing of the candidate is
+/// under way, over the seeds in their order, so that it does not depend on which ends first.
+fn raced(state: &State, candidate: &Candidate) -> Option<Event> {
+    if !state.campaign.seeds.racing || candidate.fresh().any(|(_, id)| state.run(id).is_none_or(|r| r.result.is_none()))
+    {
+        return None;
+    }
+    let (seeds, baseline) = (state.confirmation_seeds(), state.baseline.as_ref()?);
+    let difference = |seed: &u64| {
+        let run = state.run(*candidate.runs.get(seed)?)?;
+        Some(state.value(run)? - baseline.values.get(seed)?)
+    };
+    let differences: Vec<f64> = seeds.iter().map_while(difference).collect();
     let confidence = state.campaign.objective.confidence;
+    let after = format!("after {} of {} seeds", differences.len(), seeds.len());
+    match race(&differences, seeds.len(), baseline.floor, state.direction(), confidence) {
+        Race::GoOn => None,
+        Race::Decided { interval, .. } => {
+            Some(judge(state, candidate, interval.confidence, Some(&format!("decided {after}"))))
+        }
+        Race::Futile { interval } => {
+            let remark = format!("it cannot clear the noise floor any more, {after}");
+            Some(judge(state, candidate, interval.confidence, Some(&remark)))
+        }
+    }
+}
+
+/// The verdict over a finalist by the seeds it has, from intervals at `confidence`. With a failed repetition it is never
+/// confirmed.
+pub fn judge(state: &State, candidate: &Candidate, confidence: f64, remark: Option<&str>) -> Event {
     let (mut own, mut reference) = (Vec::new(), Vec::new());
     let mut failed = false;
-    for (seed, run) in candidate.runs.iter().filter_map(|(seed, id)| Some((seed, state.run(*id)?))) {
+    for (seed, run) in candidate.fresh().filter_map(|(seed, id)| Some((seed, state.run(id)?))) {
         failed |= matches!(run.result, Some(RunResult::Failed { .. }));
-        if let (Some(value), Some(base)) = (state.value(run), state.baseline.as_ref().and_then(|b| b.values.get(seed)))
+        if let (Some(value), Some(base)) = (state.value(run), state.baseline.as_ref().and_then(|b| b.values.get(&seed)))
         {
             own.push(value);
             reference.push(*base);
@@ -56,7 +93,7 @@ pub fn judge(state: &State, candidate: &Candidate, remark: Option<&str>) -> Even
     let floor = state.baseline.as_ref().map_or(f64::INFINITY, |b| b.floor);
     let remark = remark.map(|r| format!(" ({r})")).unwrap_or_default();
     if own.len() < 2 {
-        let why = format!("not confirmed: {} seeds are too few{remark}", own.len());
+        let why = format!("not confirmed: {} fresh seeds are too few{remark}", own.len());
         return Event::CandidateJudged {
             index: candidate.index,
             verdict: Verdict::Undecided,
@@ -76,7 +113,7 @@ pub fn judge(state: &State, candidate: &Candidate, remark: Option<&str>) -> Even
         Verdict::Undecided => "not confirmed",
     };
     let why = format!(
-        "{word}: its {} differs from the baseline's by {difference:.4} over {} seeds; the noise floor is {floor:.4}{remark}",
+        "{word}: its {} differs from the baseline's by {difference:.4} over {} fresh seeds; the noise floor is {floor:.4}{remark}",
         state.metric(),
         own.len()
     );
@@ -116,7 +153,7 @@ pub fn finalists(state: &State) -> Vec<Event> {
         .map(|(rank, c)| Event::FinalistChosen {
             index: c.index,
             why: format!(
-                "number {} by {} on the first seed ({:.4})",
+                "number {} by {} at first look ({:.4})",
                 rank + 1,
                 state.metric(),
                 c.value.unwrap_or(f64::NAN)
@@ -148,8 +185,15 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     {
         let direction = if state.direction() == Direction::Minimize { "lowers" } else { "raises" };
         return format!(
-            "candidate {} {direction} {metric} from {:.4} to {:.4}, a difference of {difference:.4} over {} seeds, beyond the noise floor of {:.4}",
-            candidate.index, baseline.interval.mean, own.mean, difference.n, baseline.floor
+            "candidate {} ({}) {direction} {metric} from {:.4} to {:.4}, a difference of {difference:.4} over {} fresh seeds, beyond the noise floor of {:.4}{}",
+            candidate.index,
+            in_words(&candidate.assignment, WORDS),
+            // The baseline's mean on those seeds, which may be fewer than it has.
+            own.mean - difference.mean,
+            own.mean,
+            difference.n,
+            baseline.floor,
+            correction::words(state, candidate.index)
         );
     }
     if state.meets_goal(&baseline.interval) {
@@ -161,9 +205,18 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     match (tried, judged) {
         (0, _) => format!("no candidate was tried; the baseline's {metric} is {b:.4}"),
         (_, 0) if state.contenders().is_empty() => {
-            format!("none of {tried} candidates was better than the baseline ({metric} {b:.4}) on its first seed")
+            format!("none of {tried} candidates was better than the baseline ({metric} {b:.4}) at first look")
         }
         (_, 0) => format!("{tried} candidates were tried and none was confirmed; the baseline's {metric} is {b:.4}"),
+        _ if state
+            .candidates
+            .iter()
+            .any(|c| matches!(c.standing, Standing::Judged { verdict: Verdict::Better, .. })) =>
+        {
+            format!(
+                "{judged} of {tried} candidates were repeated, and what cleared the noise floor of {floor:.4} does not survive Holm's correction over them; the baseline's {metric} is {b:.4}"
+            )
+        }
         _ => format!(
             "nothing cleared the noise floor of {floor:.4}: {judged} of {tried} candidates were repeated, the baseline's {metric} is {b:.4}"
         ),

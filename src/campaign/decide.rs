@@ -14,7 +14,7 @@
 //! 8. finalists, then the conclusion.
 //!
 //! What does not fit while attempts are under way waits for their refunds; it is downscaled, or given up, only when
-//! nothing is left to wait for.
+//! nothing is left to wait for. What is asked of candidates and finalists is in [`super::search`].
 
 use super::Pricer;
 use super::conclude;
@@ -22,14 +22,13 @@ use super::downscale::{self, Plan};
 use super::events::{Downscaled, Event, Price, Purpose, Reason, RunResult};
 use super::recovery;
 use super::room::{self, Need};
-use super::state::{Candidate, Halt, Limits, Run, Scope, Standing, State};
-use crate::config::{Constraint, Downscale, Experiment};
+use super::state::{Halt, Limits, Run, Scope, Standing, State};
+use crate::config::Experiment;
 use crate::ids::{AttemptId, RunId};
-use crate::planner::{self, Assignment, Sampler};
-use crate::problem::{Class, Problem, Result};
+use crate::planner::Sampler;
+use crate::problem::{Problem, Result};
 
-/// Proposals in a row that cannot be run before the space counts as exhausted.
-const REJECTIONS: usize = 100;
+pub use super::search::{acceptable, propose};
 
 /// Who is asked. Both answer deterministically.
 pub struct Advice<'a> {
@@ -77,6 +76,9 @@ fn consequences(state: &State) -> Option<Event> {
             if let Some(result) = recovery::result(state, run) {
                 return Some(Event::RunFinished { id: run.id, result });
             }
+            if let Some(reached) = recovery::rung(state, run) {
+                return Some(reached);
+            }
         }
     }
     None
@@ -92,7 +94,8 @@ fn scope_campaign(state: &State, pricer: &dyn Pricer) -> Result<Vec<Event>> {
     let plan = Plan { experiment: campaign.baseline.clone(), price, seeds, confirm };
     let fits = |plan: &Plan| {
         let one = Need::run(state, &Limits::first(&plan.experiment, &plan.price));
-        room::fits(state, one.times(plan.seeds + plan.confirm))
+        // The baseline, the first look at one candidate, and its confirmation.
+        room::fits(state, one.times(plan.seeds + 1 + plan.confirm))
     };
     Ok(match downscale::fit(plan, &campaign.budget.downscale, true, pricer, &fits)? {
         Some((plan, downscaled)) => vec![Event::Scoped {
@@ -107,30 +110,30 @@ fn scope_campaign(state: &State, pricer: &dyn Pricer) -> Result<Vec<Event>> {
 }
 
 /// Everything the later questions need.
-struct Mind<'a> {
-    state: &'a State,
-    scope: &'a Scope,
-    advice: &'a Advice<'a>,
-    live: usize,
+pub(super) struct Mind<'a> {
+    pub(super) state: &'a State,
+    pub(super) scope: &'a Scope,
+    pub(super) advice: &'a Advice<'a>,
+    pub(super) live: usize,
 }
 
 /// A run that could be planned.
-struct Wanted<'a> {
-    experiment: Experiment,
-    seed: u64,
-    purpose: Purpose,
-    price: &'a Price,
-    why: String,
+pub(super) struct Wanted<'a> {
+    pub(super) experiment: Experiment,
+    pub(super) seed: u64,
+    pub(super) purpose: Purpose,
+    pub(super) price: &'a Price,
+    pub(super) why: String,
 }
 
 impl Mind<'_> {
-    fn slot_free(&self) -> bool {
+    pub(super) fn slot_free(&self) -> bool {
         self.live < self.state.campaign.execution.parallel.min(self.advice.slots).max(1)
     }
 
     /// Attempts of runs that are planned or wait for a retry. They come before anything new, so that they do not starve.
     fn owed(&self) -> Option<Vec<Event>> {
-        let waiting = self.state.runs.iter().find(|r| r.result.is_none() && r.live().is_none())?;
+        let waiting = self.state.runs.iter().find(|r| r.result.is_none() && r.live().is_none() && !r.paused)?;
         if !self.slot_free() {
             return Some(Vec::new());
         }
@@ -164,14 +167,17 @@ impl Mind<'_> {
             micro_batch: limits.micro_batch,
             // Names of checkpoint folders carry the step with leading zeros, so the newest is the last by name.
             resume_from: newest.max_by_key(|p| p.file_name().map(|n| n.to_os_string())).filter(|_| resume).cloned(),
+            stop_at: run.stop_at,
         }
     }
 
     /// The run as planned, with its first attempt reserved, both in one breath.
-    fn plan(&self, wanted: &Wanted, confirm: usize, downscaled: Vec<Downscaled>) -> Result<Vec<Event>> {
+    pub(super) fn plan(&self, wanted: &Wanted, confirm: usize, downscaled: Vec<Downscaled>) -> Result<Vec<Event>> {
         let mut experiment = wanted.experiment.clone();
         experiment.training.seed = wanted.seed;
-        let limits = Limits::first(&experiment, wanted.price);
+        let rungs = self.rungs(&experiment, wanted.price, wanted.purpose);
+        let stop_at = rungs.first().copied();
+        let limits = Limits::part(&experiment, wanted.price, 0, stop_at);
         let amount = limits.reservation(&self.state.campaign);
         let id = RunId(self.state.runs.len() as u32 + 1);
         let planned = Event::RunPlanned {
@@ -181,6 +187,7 @@ impl Mind<'_> {
             seed: wanted.seed,
             purpose: wanted.purpose,
             price: wanted.price.clone(),
+            rungs,
             confirm,
             downscaled,
             why: wanted.why.clone(),
@@ -193,12 +200,13 @@ impl Mind<'_> {
             memory: limits.memory,
             micro_batch: limits.micro_batch,
             resume_from: None,
+            stop_at,
         };
         Ok(vec![planned, reserved])
     }
 
     /// The run that computes the same, if there is one.
-    fn existing(&self, experiment: &Experiment, seed: u64, price: &Price) -> Option<&Run> {
+    pub(super) fn existing(&self, experiment: &Experiment, seed: u64, price: &Price) -> Option<&Run> {
         let mut experiment = experiment.clone();
         experiment.training.seed = seed;
         self.state.run_with(&experiment.run_key(&price.data_hash))
@@ -243,6 +251,9 @@ impl Mind<'_> {
         if let Some(events) = self.confirmations()? {
             return Ok(events);
         }
+        if let Some(events) = self.promotion() {
+            return Ok(events);
+        }
         if state.search_ended.is_none() {
             return match state.candidates.iter().find(|c| c.standing == Standing::Proposed) {
                 Some(candidate) => self.take_up(candidate),
@@ -260,171 +271,4 @@ impl Mind<'_> {
         let reason = state.search_ended.as_ref().map_or(Reason::BudgetSpent, |(reason, _)| *reason);
         Ok(vec![conclude::concluded(state, reason)])
     }
-
-    /// The next repetition of a finalist; `Some(empty)` to wait, `None` where nothing is left to repeat.
-    fn confirmations(&self) -> Result<Option<Vec<Event>>> {
-        for candidate in self.state.candidates.iter().filter(|c| c.standing == Standing::Confirming) {
-            let Some(screening) = candidate.runs.values().next().and_then(|id| self.state.run(*id)) else { continue };
-            let Some(seed) = self.state.confirmation_seeds().into_iter().find(|s| !candidate.runs.contains_key(s))
-            else {
-                continue;
-            };
-            let index = candidate.index;
-            if let Some(run) = self.existing(&screening.experiment, seed, &screening.price) {
-                return Ok(Some(vec![Event::RunReused { index, run: run.id, seed }]));
-            }
-            let wanted = Wanted {
-                experiment: screening.experiment.clone(),
-                seed,
-                purpose: Purpose::Confirm { index },
-                price: &screening.price,
-                why: format!("confirmation of candidate {index}"),
-            };
-            if room::fits(self.state, Need::run(self.state, &Limits::first(&wanted.experiment, wanted.price))) {
-                let free = self.slot_free();
-                return Ok(Some(if free { self.plan(&wanted, self.scope.confirm, Vec::new())? } else { Vec::new() }));
-            }
-            if self.live > 0 {
-                return Ok(Some(Vec::new()));
-            }
-            // Nothing is left to wait for: it is judged by the seeds it has.
-            return Ok(Some(vec![conclude::judge(
-                self.state,
-                candidate,
-                Some("the budget holds no further seed of it"),
-            )]));
-        }
-        Ok(None)
-    }
-
-    /// Refuses to go on where the dataset is gone or another than the baseline was measured on: no proposal is to blame
-    /// for that, and results on other data would be compared with the baseline's. `price` is that of `experiment`, if it
-    /// has one.
-    fn same_data(&self, experiment: &Experiment, price: Option<&Price>) -> Result<()> {
-        let found = match price {
-            Some(_) if experiment.data != self.scope.baseline.data => return Ok(()),
-            Some(price) => price.data_hash.clone(),
-            None => self.advice.pricer.price(&self.scope.baseline)?.data_hash,
-        };
-        if found == self.scope.price.data_hash {
-            return Ok(());
-        }
-        Err(Problem::usage("the dataset is not the one that this campaign's baseline was measured on")
-            .at("baseline.data")
-            .remedy("restore the dataset and resume, or start a new campaign with this one; what was measured is kept"))
-    }
-
-    /// Runs a proposal, uses an equal run again, or gives it up.
-    fn take_up(&self, candidate: &Candidate) -> Result<Vec<Event>> {
-        let (state, index) = (self.state, candidate.index);
-        let reject = |reason: String| Ok(vec![Event::ProposalRejected { index, reason }]);
-        let Some(seed) = state.screening_seed() else {
-            return reject("the baseline has no value to compare with".into());
-        };
-        let experiment = match self.scope.baseline.with(&candidate.assignment) {
-            Ok(experiment) => experiment,
-            Err(problem) => return reject(problem.what),
-        };
-        let Some(price) = &candidate.price else {
-            return match self.advice.pricer.price(&experiment) {
-                Ok(_) => reject("it could not be priced when it was proposed".to_string()),
-                Err(problem) if problem.class == Class::Usage => reject(problem.what),
-                Err(problem) => Err(problem),
-            };
-        };
-        if let Some(run) = self.existing(&experiment, seed, price) {
-            return Ok(vec![Event::RunReused { index, run: run.id, seed }]);
-        }
-        if !self.slot_free() {
-            return Ok(Vec::new());
-        }
-        let fits = |plan: &Plan| {
-            let limits = Limits::first(&plan.experiment, &plan.price);
-            room::fits(state, Need::run(state, &limits) + room::kept_back(state, plan.confirm, Some(&limits)))
-        };
-        let plan =
-            Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
-        if !fits(&plan) && self.live > 0 {
-            return Ok(Vec::new());
-        }
-        // Seeds are given up for having any candidate at all, never for one more: over two seeds little can be confirmed.
-        let first = state.candidates.iter().all(|c| c.runs.is_empty());
-        let order: Vec<Downscale> =
-            state.campaign.budget.downscale.iter().copied().filter(|d| first || *d != Downscale::Seeds).collect();
-        match downscale::fit(plan, &order, false, self.advice.pricer, &fits)? {
-            Some((plan, downscaled)) => {
-                if let Some(run) = self.existing(&plan.experiment, seed, &plan.price) {
-                    return Ok(vec![Event::RunReused { index, run: run.id, seed }]);
-                }
-                let wanted = Wanted {
-                    experiment: plan.experiment,
-                    seed,
-                    purpose: Purpose::Candidate { index },
-                    price: &plan.price,
-                    why: format!("first look at candidate {index}"),
-                };
-                self.plan(&wanted, plan.confirm, downscaled)
-            }
-            // The proposal stays as it is: with a larger budget it is the first to be taken up.
-            None => {
-                let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
-                let why = format!(
-                    "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for confirmations",
-                    kept.amount.time
-                );
-                Ok(vec![Event::SearchEnded { reason: Reason::BudgetSpent, why }])
-            }
-        }
-    }
-
-    /// Asks for the next proposal.
-    fn propose(&self) -> Result<Vec<Event>> {
-        let (state, campaign) = (self.state, &self.state.campaign);
-        let end = |reason: Reason, why: String| Ok(vec![Event::SearchEnded { reason, why }]);
-        let rejected = |c: &&Candidate| matches!(c.standing, Standing::Rejected { .. });
-        let tried = state.candidates.len() - state.candidates.iter().filter(rejected).count();
-        if campaign.planner.candidates > 0 && tried >= campaign.planner.candidates {
-            return end(Reason::CandidatesDone, format!("{tried} candidates were asked for and tried"));
-        }
-        if state.candidates.iter().rev().take_while(rejected).count() >= REJECTIONS {
-            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run"));
-        }
-        let index = state.candidates.len() as u64;
-        let observed = state.known.len();
-        let Some(assignment) = propose(state, self.advice.sampler, index, observed) else {
-            return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
-        };
-        let experiment = self.scope.baseline.with(&assignment)?;
-        let price = match self.advice.pricer.price(&experiment) {
-            Ok(price) => Some(price),
-            Err(problem) if problem.class == Class::Usage => None,
-            Err(problem) => return Err(problem),
-        };
-        self.same_data(&experiment, price.as_ref())?;
-        let pending = state.candidates.len() - observed;
-        let name = self.advice.sampler.name();
-        Ok(vec![Event::ProposalMade {
-            index,
-            planner: name.to_string(),
-            why: format!("{name}, knowing {observed} results, {pending} under way"),
-            assignment,
-            observed,
-            price,
-            // The classical samplers rank proposals and predict no values, so there is no honest number to write.
-            gain: None,
-        }])
-    }
-}
-
-/// Whether an assignment makes a valid experiment of the baseline and keeps the constraints.
-pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment: &Assignment) -> bool {
-    baseline.with(assignment).is_ok_and(|e| planner::satisfies(constraints, &|path| e.get(path)))
-}
-
-/// What the sampler proposes as number `index` when `observed` results are known. Depends on the journal alone, so any
-/// proposal of a campaign can be derived again.
-pub fn propose(state: &State, sampler: &dyn Sampler, index: u64, observed: usize) -> Option<Assignment> {
-    let scope = state.scope.as_ref()?;
-    let accept = |assignment: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, assignment);
-    sampler.propose(&state.campaign.space, &state.observations(index, observed), index, &accept)
 }

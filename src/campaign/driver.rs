@@ -11,6 +11,7 @@ use super::apply::apply;
 use super::changes::changes;
 use super::decide::{Advice, decide};
 use super::events::{Conclusion, Event, EvidenceSummary, Reason};
+use super::folder::{replay, seconds};
 use super::ledger::Amount;
 use super::placement::{self, Request};
 use super::state::{Halt, State};
@@ -18,7 +19,7 @@ use crate::config::{self, Campaign};
 use crate::exec::{Executor, Launch, Status};
 use crate::failure;
 use crate::ids::AttemptId;
-use crate::journal::{self, Envelope, Journal};
+use crate::journal::{self, Journal};
 use crate::planner::Sampler;
 use crate::problem::{Class, Problem, Result};
 use crate::record::{End, Evidence};
@@ -66,90 +67,6 @@ pub enum Finish {
         /// Attempts under way.
         live: usize,
     },
-}
-
-/// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to.
-/// Refuses a folder that holds a campaign already (class `Usage`).
-pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<()> {
-    let text = config::to_toml(campaign);
-    refuse_occupied(folder, &text, clock)?;
-    fs::create_dir(folder)?;
-    let (mut journal, envelopes) = Journal::open(folder, clock)?;
-    if !envelopes.is_empty() {
-        return Err(occupied(folder));
-    }
-    fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), text.as_bytes())?;
-    let base = fs::relative(folder, base)?;
-    let version = env!("CARGO_PKG_VERSION").to_string();
-    let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
-    let (kind, version, data) = event.encode()?;
-    journal.append(&kind, version, data).map(drop)
-}
-
-fn occupied(folder: &Path) -> Problem {
-    Problem::usage("this folder holds a campaign already").at(folder.display().to_string()).remedy(format!(
-        "go on with it by `nanoresearch resume {}`, or choose another folder with --out",
-        folder.display()
-    ))
-}
-
-/// Refuses a folder that holds a campaign or somebody else's files, before anything is written. What a controller left
-/// that was killed here before its first event is no hindrance.
-fn refuse_occupied(folder: &Path, text: &str, clock: &dyn Clock) -> Result<()> {
-    match journal::read(folder) {
-        Ok(events) if events.is_empty() => {}
-        // Making the folder will say better what is wrong.
-        Err(_) if !folder.is_dir() => {}
-        Ok(_) | Err(_) => {
-            // That a controller is at work on it is the more useful thing to say.
-            if journal::owner(folder).is_ok_and(|owner| owner.is_some_and(|o| o.alive() == Some(true))) {
-                Journal::open(folder, clock)?;
-            }
-            return Err(occupied(folder));
-        }
-    }
-    let foreign = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let ours = ["owner.json", "owner.lock"].contains(&name.as_str())
-            || name.starts_with(journal::EVENTS_FILE)
-            || name.starts_with('.');
-        let same = name == placement::CAMPAIGN_FILE && fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes());
-        (!ours && !same).then_some(name)
-    };
-    match fs::entries(folder).iter().find_map(|path| foreign(path)) {
-        None => Ok(()),
-        Some(name) => Err(Problem::usage(format!("the folder holds other things than a campaign, {name} for one"))
-            .at(folder.display().to_string())
-            .remedy("choose a new or empty folder with --out; nothing was changed")),
-    }
-}
-
-/// The state of a campaign as its journal tells it, for looking at: locks nothing and changes nothing.
-pub fn load(folder: &Path) -> Result<State> {
-    let envelopes = journal::read(folder)?;
-    if envelopes.is_empty() {
-        return Err(Problem::usage("there is no campaign in this folder (no events.jsonl, or an empty one)")
-            .at(folder.display().to_string())
-            .remedy("check the path, or start one with `nanoresearch run campaign.toml`"));
-    }
-    replay(&envelopes)
-}
-
-/// The state after these envelopes.
-pub(super) fn replay(envelopes: &[Envelope]) -> Result<State> {
-    let events = envelopes.iter().map(|e| Ok((seconds(&e.time)?, Event::decode(&e.kind, e.version, &e.data)?)));
-    let events = events.collect::<Result<Vec<_>>>()?;
-    State::replay(events.iter().map(|(time, event)| (*time, event)))
-}
-
-/// Seconds since the Unix epoch of an RFC 3339 time.
-fn seconds(time: &str) -> Result<f64> {
-    let stamp = time.parse::<jiff::Timestamp>().map_err(|e| {
-        Problem::usage(format!("`{time}` is not an RFC 3339 time: {e}"))
-            .at("events.jsonl")
-            .remedy("restore the file from a copy")
-    })?;
-    Ok(stamp.as_millisecond() as f64 / 1e3)
 }
 
 /// Drives the campaign in `folder` (see [`create`]) until it is concluded or the controller is asked to leave. `campaign`
@@ -201,18 +118,27 @@ struct Controller<'a, 'o, 'p> {
 impl Controller<'_, '_, '_> {
     /// Writes an event down and applies it. What the state refuses is never written.
     fn record(&mut self, event: &Event) -> Result<()> {
-        let mut next = self.state.clone();
-        apply(&mut next, event, self.state.updated)?;
-        let (kind, version, data) = event.encode()?;
-        let envelope = self.journal.append(&kind, version, data)?;
-        apply(&mut self.state, event, seconds(&envelope.time)?)?;
+        let time = self.journal.now();
+        let written = apply(&mut self.state, event, seconds(&time)?).and_then(|()| {
+            let (kind, version, data) = event.encode()?;
+            self.journal.append_at(time, &kind, version, data)
+        });
+        if let Err(problem) = written {
+            // The state is ahead of the journal, perhaps by half an event: back to what is recorded. A copy before every
+            // event would save this reading, and cost more with every run. If even reading fails, the problem told
+            // ends this controller, and the next one reads.
+            if let Ok(state) = journal::read(&self.folder).and_then(|envelopes| replay(&envelopes)) {
+                self.state = state;
+            }
+            return Err(problem);
+        }
         match event {
             Event::RunPlanned { id, .. } => {
                 if let Some(run) = self.state.run(*id) {
                     placement::write_run(&self.folder, run)?;
                 }
             }
-            Event::RunFinished { id, .. } => {
+            Event::RunFinished { id, .. } | Event::RungReached { id, .. } => {
                 if let Some(run) = self.state.run(*id) {
                     placement::project_run(&self.folder, run)?;
                 }
@@ -448,6 +374,7 @@ fn end_name(end: &End) -> &'static str {
         End::Completed => "completed",
         End::Diverged { .. } => "diverged",
         End::Checkpointed => "checkpointed",
+        End::Paused => "paused",
         End::TimedOut { .. } => "timed-out",
         End::OutOfMemory { .. } => "out-of-memory",
         End::Refused { .. } => "refused",

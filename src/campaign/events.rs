@@ -3,10 +3,10 @@
 //! An event is a fact that will not change: it carries values, not references to code that could compute them
 //! differently tomorrow. Intents are events too (`AttemptReserved` is written before a process is started), so that a
 //! controller killed between two lines leaves a journal from which the next one can go on.
-//! Boundary: data only; what an event means is in [`super::apply`].
+//! Boundary: data only; what events carry is in [`super::facts`], what they mean in [`super::apply`].
 
 use crate::analysis::{Interval, Verdict};
-use crate::config::{Campaign, Downscale, Experiment};
+use crate::config::{Campaign, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
@@ -17,195 +17,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use super::facts::{
+    Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
+};
+
 /// Version of the events written by this program; a journal with a newer one is refused.
 pub const VERSION: u32 = 1;
-
-/// What a run is expected to take, from the programs and the measured throughput of this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Price {
-    /// Expected wall seconds of an undisturbed attempt, start-up and evaluation included.
-    pub seconds: f64,
-    /// Upper end of an 80% interval for it.
-    pub high_seconds: f64,
-    /// Expected peak resident memory.
-    pub memory: Bytes,
-    /// Optimiser steps of the run.
-    pub steps: u64,
-    /// Hash of the dataset's content; part of the run's identity.
-    pub data_hash: String,
-}
-
-/// Why a run is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "for", rename_all = "kebab-case")]
-pub enum Purpose {
-    /// One of the baseline's repetitions.
-    Baseline,
-    /// The first look at a candidate, on the first seed of the baseline.
-    Candidate {
-        /// Index of the proposal.
-        index: u64,
-    },
-    /// A repetition of a finalist on another seed of the baseline.
-    Confirm {
-        /// Index of the proposal.
-        index: u64,
-    },
-}
-
-impl Purpose {
-    /// The candidate it is about.
-    pub fn candidate(self) -> Option<u64> {
-        match self {
-            Purpose::Baseline => None,
-            Purpose::Candidate { index } | Purpose::Confirm { index } => Some(index),
-        }
-    }
-
-    /// For tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Purpose::Baseline => "baseline",
-            Purpose::Candidate { .. } => "candidate",
-            Purpose::Confirm { .. } => "confirm",
-        }
-    }
-}
-
-/// One thing that was given up so that a run fits in what is left.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Downscaled {
-    /// What.
-    pub what: Downscale,
-    /// Before, in words with the unit: `300 steps`.
-    pub from: String,
-    /// After.
-    pub to: String,
-}
-
-/// What was seen of an ended attempt, without logs.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct EvidenceSummary {
-    /// The worker's word for its end (`completed`, `diverged`, ...), where it left one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
-    /// Steps done, of the run.
-    pub step: u64,
-    /// Finite metrics of the last evaluation.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metrics: BTreeMap<String, f64>,
-    /// Exit code, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// Signal, where known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<i32>,
-    /// Wall seconds from launch to end.
-    pub seconds: f64,
-    /// Seconds inside optimiser steps.
-    pub training_seconds: f64,
-    /// Largest resident memory.
-    pub peak_memory: Bytes,
-    /// BLAKE3 of the final weights.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
-    /// One line in words: the worker's message, or what is missing.
-    pub detail: String,
-}
-
-/// What follows from an attempt's end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "then", rename_all = "kebab-case")]
-pub enum NextStep {
-    /// The run is complete.
-    Finish,
-    /// The end is a result of its own (it diverged).
-    Accept {
-        /// What the result is, in words.
-        reason: String,
-    },
-    /// Another attempt.
-    Retry {
-        /// Go on from the newest checkpoint.
-        resume: bool,
-        /// Counts against the retries that are allowed.
-        charged: bool,
-        /// Wall limit of the next attempt, in seconds.
-        wall_seconds: f64,
-        /// Memory limit of the next attempt; 0 for none.
-        memory: Bytes,
-        /// Micro-batch of the next attempt; 0 for the whole batch.
-        micro_batch: usize,
-    },
-    /// No further attempt.
-    GiveUp {
-        /// What happened, and why there is no further attempt.
-        reason: String,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "kebab-case")]
-pub enum RunResult {
-    /// Trained to the end.
-    Finished {
-        /// Metrics of the last evaluation.
-        metrics: BTreeMap<String, f64>,
-    },
-    /// Without a value.
-    Failed {
-        /// Why, in words.
-        reason: String,
-    },
-}
-
-/// Why a campaign, or its search, ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// A confirmed candidate's interval lies beyond the goal.
-    GoalMet,
-    /// Nothing further fits in the budget.
-    BudgetSpent,
-    /// The planner has nothing new to propose.
-    SpaceExhausted,
-    /// As many candidates as were asked for have been tried.
-    CandidatesDone,
-    /// A person asked it to stop.
-    Stopped,
-    /// A person had its attempts killed.
-    Cancelled,
-    /// Too few repetitions of the baseline ended with a value to compare anything with.
-    BaselineFailed,
-}
-
-impl Reason {
-    /// In words, to go after "it ended because".
-    pub fn words(self) -> &'static str {
-        match self {
-            Reason::GoalMet => "the goal is met",
-            Reason::BudgetSpent => "nothing further fits in the budget",
-            Reason::SpaceExhausted => "the planner has nothing new to propose",
-            Reason::CandidatesDone => "all candidates that were asked for have been tried",
-            Reason::Stopped => "a person stopped it",
-            Reason::Cancelled => "a person cancelled it",
-            Reason::BaselineFailed => "the baseline failed",
-        }
-    }
-}
-
-/// What came of a campaign.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Conclusion {
-    /// Why it ended.
-    pub reason: Reason,
-    /// The best confirmed candidate, if any cleared the noise floor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best: Option<u64>,
-    /// The finding in one sentence, numbers included.
-    pub sentence: String,
-}
 
 /// Something that happened, or that was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -258,14 +75,20 @@ pub enum Event {
         planner: String,
         /// What to set in the baseline.
         assignment: Assignment,
-        /// Results the planner had seen. With `index` and the journal this is enough to derive the proposal again.
+        /// Results the planner had seen. With `index`, `seen` and the journal this is enough to derive the proposal again.
         observed: usize,
+        /// Which results those are.
+        #[serde(default)]
+        seen: Seen,
         /// In words.
         why: String,
         /// Expected cost; none where it could not be priced (a rejection follows).
         price: Option<Price>,
         /// Expected improvement in noise floors, where the planner has an opinion.
         gain: Option<f64>,
+        /// What it was chosen by, where several were weighed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weighed: Option<Box<Weighed>>,
     },
     /// A proposal that will not be run.
     ProposalRejected {
@@ -288,6 +111,9 @@ pub enum Event {
         purpose: Purpose,
         /// What it is expected to take.
         price: Price,
+        /// Steps at which it waits for its promotion; none for a run that trains to its end.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rungs: Vec<u64>,
         /// Seeds of a confirmation from now on.
         confirm: usize,
         /// What was given up so that it fits.
@@ -320,6 +146,9 @@ pub enum Event {
         micro_batch: usize,
         /// Checkpoint of an earlier attempt, relative to the campaign folder.
         resume_from: Option<PathBuf>,
+        /// Step at which it is to stop although the run goes further.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_at: Option<u64>,
     },
     /// The executor has it.
     AttemptLaunched {
@@ -351,6 +180,30 @@ pub enum Event {
         id: AttemptId,
         /// What follows.
         next: NextStep,
+        /// In words.
+        why: String,
+    },
+    /// A run waits at a rung of successive halving.
+    RungReached {
+        /// Which.
+        id: RunId,
+        /// Which rung, from 0.
+        rung: usize,
+        /// Steps done.
+        step: u64,
+        /// The objective there.
+        value: f64,
+    },
+    /// A run that waits goes on.
+    RunPromoted {
+        /// Which.
+        id: RunId,
+        /// To which rung; the number of rungs for the end.
+        rung: usize,
+        /// The step of that rung; none for the end.
+        stop_at: Option<u64>,
+        /// Wall limit of the next attempt, in seconds.
+        wall_seconds: f64,
         /// In words.
         why: String,
     },

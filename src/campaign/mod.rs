@@ -1,6 +1,6 @@
 //! A campaign from its first event to its conclusion.
 //!
-//! [`events`] says what may happen, [`state`] what is known, [`apply`] how one changes the other (the same function live
+//! [`events`] says what may happen (and [`facts`] what events carry), [`state`] what is known, [`apply`] how one changes the other (the same function live
 //! and on restart), [`decide`] what follows (pure), [`ledger`] what it costs, [`downscale`] what is given up when it costs
 //! too much, [`placement`] where files lie, and [`drive`] is the one place where anything is done: it writes down each
 //! decision, then acts on it. A controller killed between any two lines leaves a journal from which the next goes on.
@@ -11,16 +11,24 @@
 pub mod apply;
 mod changes;
 mod conclude;
+pub mod correction;
 pub mod decide;
 pub mod downscale;
 mod driver;
 pub mod events;
+pub mod facts;
+mod folder;
+pub mod gain;
 pub mod ledger;
 pub mod placement;
+mod promote;
+mod questions;
 mod recovery;
 pub mod results;
 mod room;
+mod search;
 pub mod state;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -29,12 +37,15 @@ use crate::config::Experiment;
 use crate::problem::Result;
 
 pub use decide::{Advice, acceptable, decide};
-pub use driver::{Finish, Observer, World, create, drive, load};
-pub use events::{Conclusion, Event, NextStep, Price, Purpose, Reason, RunResult};
+pub use driver::{Finish, Observer, World, drive};
+pub use events::Event;
+pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
+pub use folder::{create, load};
 pub use ledger::{Amount, Ledger};
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
 pub use results::results_tsv;
 pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
+pub use words::{assignment, value_text};
 
 /// Says what a run would take, before anything is spent on it.
 pub trait Pricer {

@@ -101,6 +101,7 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     experiment.resources.micro_batch = attempt.limits.micro_batch;
     let config = config::to_toml(&experiment);
     let spec = AttemptSpec {
+        stop_at: attempt.stop_at,
         format: FORMAT,
         id: attempt.id,
         experiment,
@@ -109,12 +110,19 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
         resume_from: attempt.resume_from.as_ref().map(|p| Path::new(UP).join(p)),
         wall_seconds: attempt.limits.wall_seconds,
         memory: attempt.limits.memory,
-        predicted_seconds: Some(run.price.seconds),
+        predicted_seconds: Some(predicted_seconds(run, attempt)),
     };
     let json = serde_json::to_vec_pretty(&spec)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;
     fs::write_atomic(&path.join("config.toml"), config.as_bytes())?;
     fs::write_atomic(&file, &json)
+}
+
+/// What the cost model expects of an attempt: its share of the run's steps.
+fn predicted_seconds(run: &Run, attempt: &Attempt) -> f64 {
+    let steps = run.price.steps.max(1);
+    let until = attempt.stop_at.unwrap_or(steps).min(steps);
+    run.price.seconds * until.saturating_sub(resumed_step(attempt).unwrap_or(0)) as f64 / steps as f64
 }
 
 /// The newest complete checkpoint in an attempt's folder, relative to the campaign folder.

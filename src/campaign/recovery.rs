@@ -10,7 +10,7 @@ use crate::units::Bytes;
 /// the run no retry. (A launch that failed is tried and charged: it has the same class, but its own controller saw it.)
 fn excused(attempt: &Attempt, end: &AttemptEnd) -> bool {
     let never_tried = end.class == Class::NeverStarted && (attempt.launched_at.is_none() || attempt.adopted);
-    let unfinished = !matches!(end.class, Class::Completed | Class::Diverged);
+    let unfinished = !matches!(end.class, Class::Completed | Class::Paused | Class::Diverged);
     never_tried || (end.cancelled && unfinished)
 }
 
@@ -37,6 +37,7 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
     let detail = &end.evidence.detail;
     let give_up = |why: &str| NextStep::GiveUp { reason: format!("{detail}; {why}") };
     let (next, why) = match failure::recover(end.class, &history, &policy) {
+        Recovery::Done if end.class == Class::Paused => (NextStep::Pause, detail.clone()),
         Recovery::Done => (NextStep::Finish, detail.clone()),
         Recovery::Result => (NextStep::Accept { reason: detail.clone() }, detail.clone()),
         Recovery::GiveUp { reason } => (give_up(&reason), format!("{detail}; given up: {reason}")),
@@ -92,12 +93,23 @@ pub fn result(state: &State, run: &Run) -> Option<RunResult> {
     let end = run.attempts.last()?.ended.as_ref()?;
     match run.next.as_ref()? {
         NextStep::Retry { .. } => None,
+        NextStep::Pause if end.evidence.metrics.contains_key(state.metric()) => None,
         NextStep::Finish if end.evidence.metrics.contains_key(state.metric()) => {
             Some(RunResult::Finished { metrics: end.evidence.metrics.clone() })
         }
-        NextStep::Finish => {
+        NextStep::Finish | NextStep::Pause => {
             Some(RunResult::Failed { reason: format!("its last evaluation has no finite {}", state.metric()) })
         }
         NextStep::Accept { reason } | NextStep::GiveUp { reason } => Some(RunResult::Failed { reason: reason.clone() }),
     }
+}
+
+/// The rung at which a run waits since its last attempt ended, where that is not noted yet.
+pub fn rung(state: &State, run: &Run) -> Option<Event> {
+    let end = run.attempts.last()?.ended.as_ref()?;
+    if run.next != Some(NextStep::Pause) || run.paused {
+        return None;
+    }
+    let value = *end.evidence.metrics.get(state.metric())?;
+    Some(Event::RungReached { id: run.id, rung: run.reached.len(), step: end.evidence.step, value })
 }

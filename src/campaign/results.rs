@@ -1,4 +1,4 @@
-//! `results.tsv`: one line for each run that ended, in the columns that autoresearch's readers know.
+//! `results.tsv`: one line for each run that ended or waits at a rung, in the columns that autoresearch's readers know.
 //!
 //! Pure: a text from a state. The columns `run`, the metric, `memory_gb`, `status` and `description` come first in
 //! autoresearch's order (its `commit` is our run); device-hours, seed and experiment key follow.
@@ -11,7 +11,7 @@ use crate::analysis::Verdict;
 /// without a value, else `discard`. A missing value is 0 in autoresearch's files; here the column is empty.
 pub fn results_tsv(state: &State) -> String {
     let mut text = format!("run\t{}\tmemory_gb\tstatus\tdescription\tdevice_hours\tseed\tkey\n", state.metric());
-    for run in state.runs.iter().filter(|r| r.result.is_some()) {
+    for run in state.runs.iter().filter(|r| r.result.is_some() || r.paused) {
         let value = state.value(run).map(|v| format!("{v:.6}")).unwrap_or_default();
         let memory = run.peak_memory().0 as f64 / (1u64 << 30) as f64;
         let line = [
@@ -58,6 +58,9 @@ fn describe(state: &State, run: &Run) -> String {
     };
     for given_up in &run.downscaled {
         text.push_str(&format!("; {} instead of {}", given_up.to, given_up.from));
+    }
+    if let Some(reached) = run.reached.last().filter(|_| run.paused) {
+        text.push_str(&format!("; waits at step {} with {} {:.6}", reached.step, state.metric(), reached.value));
     }
     if let Some(RunResult::Failed { reason }) = &run.result {
         text.push_str(&format!("; {reason}"));

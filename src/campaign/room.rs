@@ -2,7 +2,7 @@
 //!
 //! The rule, so that a search never eats what its finalists need: before a candidate's run is reserved, enough must stay
 //! free for confirming `finalists` candidates, or as many as there are so far (this one included) if those are fewer.
-//! Only candidates that may still become finalists count, each with `confirm - 1` further runs at the largest reservation
+//! Only candidates that may still become finalists count, each with `confirm` further runs at the largest reservation
 //! among them. Confirmations themselves, and the baseline, may use everything that is free.
 
 use super::ledger::Amount;
@@ -45,7 +45,6 @@ pub fn fits(state: &State, need: Need) -> bool {
 /// What must stay free for confirmations while something for a new candidate (its limits, if one is considered) is
 /// reserved. `confirm`: seeds of a confirmation.
 pub fn kept_back(state: &State, confirm: usize, new: Option<&Limits>) -> Need {
-    let further = confirm.saturating_sub(1);
     let mut open: usize = 0;
     let mut largest = Amount::default();
     let mut promised = Need::default();
@@ -56,20 +55,20 @@ pub fn kept_back(state: &State, confirm: usize, new: Option<&Limits>) -> Need {
     new.iter().for_each(|limits| count(limits));
     let contenders: Vec<u64> = state.contenders().iter().map(|c| c.index).collect();
     for candidate in &state.candidates {
-        let Some(screening) = candidate.runs.values().next().and_then(|id| state.run(*id)) else { continue };
+        let Some(screening) = candidate.screening.and_then(|id| state.run(id)) else { continue };
         match candidate.standing {
-            Standing::Screening => count(&screening.limits),
-            Standing::Screened if contenders.contains(&candidate.index) => count(&screening.limits),
+            Standing::Screening => count(&screening.whole_limits()),
+            Standing::Screened if contenders.contains(&candidate.index) => count(&screening.whole_limits()),
             Standing::Confirming => {
-                let missing = confirm.saturating_sub(candidate.runs.len());
-                let one = Need { amount: screening.limits.reservation(&state.campaign), runs: 1 };
+                let missing = confirm.saturating_sub(candidate.fresh().count());
+                let one = Need { amount: screening.whole_limits().reservation(&state.campaign), runs: 1 };
                 promised = promised + one.times(missing);
             }
             _ => {}
         }
     }
     let finalists = open.min(state.campaign.seeds.finalists);
-    promised + Need { amount: largest, runs: 1 }.times(finalists * further)
+    promised + Need { amount: largest, runs: 1 }.times(finalists * confirm)
 }
 
 /// Whether another attempt of a planned run may be reserved: a candidate's first look leaves alone what is kept back.

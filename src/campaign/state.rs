@@ -1,14 +1,17 @@
 //! What is known of a campaign: everything that viewers show and decisions rest on, made from events alone.
 //!
-//! Boundary: data and questions about it. It changes only in [`super::apply`]; nothing here reads a file or a clock.
+//! Boundary: data and simple questions about it; those about seeds, candidates and the planner are in [`super::questions`].
+//! It changes only in [`super::apply`]; nothing here reads a file or a clock.
 
-use super::events::{Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult};
+use super::facts::{
+    Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
+};
 use super::ledger::{Amount, Ledger};
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
-use crate::planner::{Assignment, Observation};
+use crate::planner::Assignment;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,8 +38,8 @@ pub struct State {
     pub runs: Vec<Run>,
     /// Proposal `i` is at `i`.
     pub candidates: Vec<Candidate>,
-    /// Indexes of candidates in the order in which their first result (or failure) became known.
-    pub known: Vec<u64>,
+    /// What became known of candidates, in that order: results, failures, and values at rungs.
+    pub known: Vec<Known>,
     /// The noise floor, once the baseline's repetitions are done.
     pub baseline: Option<Baseline>,
     /// Why no further candidates are proposed.
@@ -58,7 +61,7 @@ pub struct Scope {
     pub price: Price,
     /// Its seeds.
     pub seeds: Vec<u64>,
-    /// Seeds a confirmation has now, the screening seed included.
+    /// Seeds a confirmation has now.
     pub confirm: usize,
     /// What was given up for the whole campaign.
     pub downscaled: Vec<Downscaled>,
@@ -73,6 +76,26 @@ pub struct Baseline {
     pub interval: Interval,
     /// Differences smaller than this are noise.
     pub floor: f64,
+}
+
+/// Something that became known of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// Index of the proposal.
+    pub index: u64,
+    /// The objective; none where it ended without.
+    pub value: Option<f64>,
+    /// Share of the training it rests on; 1 for the whole of it.
+    pub trained: f64,
+}
+
+/// A rung that a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Steps done.
+    pub step: u64,
+    /// The objective there.
+    pub value: f64,
 }
 
 /// What a person asked for.
@@ -110,6 +133,18 @@ pub struct Run {
     pub attempts: Vec<Attempt>,
     /// What follows from the last attempt's end; none while it lives and before it is decided.
     pub next: Option<NextStep>,
+    /// Steps at which it waits for its promotion.
+    #[serde(default)]
+    pub rungs: Vec<u64>,
+    /// The rungs it came to, from the first.
+    #[serde(default)]
+    pub reached: Vec<Reached>,
+    /// Step at which its next attempt is to stop; none for the end.
+    #[serde(default)]
+    pub stop_at: Option<u64>,
+    /// It waits at the last rung it came to.
+    #[serde(default)]
+    pub paused: bool,
     /// How it ended; none before.
     pub result: Option<RunResult>,
     /// When it ended.
@@ -140,6 +175,18 @@ impl Limits {
         }
     }
 
+    /// Of an attempt at the steps after `from` and up to `to` (none for the end) of a run: the wall limit follows from the
+    /// share of the steps.
+    pub fn part(experiment: &Experiment, price: &Price, from: u64, to: Option<u64>) -> Self {
+        let whole = Self::first(experiment, price);
+        if experiment.resources.wall_seconds > 0.0 || (from == 0 && to.is_none()) {
+            return whole;
+        }
+        let steps = to.unwrap_or(price.steps).saturating_sub(from);
+        let share = (steps as f64 / price.steps.max(1) as f64).min(1.0);
+        Limits { wall_seconds: 2.0 * share * price.high_seconds + 5.0, ..whole }
+    }
+
     /// What must be reserved for an attempt: one device for the wall limit and the kill margin.
     pub fn reservation(&self, campaign: &Campaign) -> Amount {
         let held = self.wall_seconds + campaign.execution.kill_margin_seconds;
@@ -158,6 +205,9 @@ pub struct Attempt {
     pub limits: Limits,
     /// Checkpoint it went on from, relative to the campaign folder.
     pub resume_from: Option<PathBuf>,
+    /// Step at which it is to stop although the run goes further.
+    #[serde(default)]
+    pub stop_at: Option<u64>,
     /// When it was reserved.
     pub reserved_at: f64,
     /// When the executor had it; none if that was never seen.
@@ -199,17 +249,24 @@ pub struct Candidate {
     pub assignment: Assignment,
     /// Results the planner had seen.
     pub observed: usize,
+    /// Which those are.
+    pub seen: Seen,
     /// The planner's words.
     pub why: String,
     /// Expected cost; none where it could not be priced.
     pub price: Option<Price>,
     /// Expected improvement in noise floors, where the planner had an opinion.
     pub gain: Option<f64>,
+    /// What it was chosen by, where several were weighed.
+    #[serde(default)]
+    pub weighed: Option<Weighed>,
     /// When.
     pub proposed: f64,
-    /// Its runs by seed; the first one is the screening.
+    /// Its runs by seed.
     pub runs: BTreeMap<u64, RunId>,
-    /// The objective on the screening seed.
+    /// The one of them by which it was first looked at, and chosen or not.
+    pub screening: Option<RunId>,
+    /// The objective of that run.
     pub value: Option<f64>,
     /// How it stands.
     pub standing: Standing,
@@ -293,8 +350,17 @@ impl Run {
         Bytes(peaks.max().unwrap_or(0))
     }
 
-    /// `planned`, `running`, `retrying`, `finished` or `failed`.
+    /// What a repetition of it may use: as much as its own last attempt at least.
+    pub fn whole_limits(&self) -> Limits {
+        let whole = Limits::first(&self.experiment, &self.price);
+        Limits { wall_seconds: whole.wall_seconds.max(self.limits.wall_seconds), ..self.limits }
+    }
+
+    /// `planned`, `running`, `paused`, `retrying`, `finished` or `failed`.
     pub fn status(&self) -> &'static str {
+        if self.paused {
+            return "paused";
+        }
         match (&self.result, self.live(), self.attempts.is_empty()) {
             (Some(RunResult::Finished { .. }), ..) => "finished",
             (Some(RunResult::Failed { .. }), ..) => "failed",
@@ -302,6 +368,13 @@ impl Run {
             (None, None, true) => "planned",
             (None, None, false) => "retrying",
         }
+    }
+}
+
+impl Candidate {
+    /// Its runs but the one it was chosen by, by seed: what a verdict may rest on.
+    pub fn fresh(&self) -> impl Iterator<Item = (u64, RunId)> + '_ {
+        self.runs.iter().filter(|(_, run)| Some(**run) != self.screening).map(|(seed, run)| (*seed, *run))
     }
 }
 
@@ -356,84 +429,5 @@ impl State {
             (Some(goal), Direction::Minimize) => interval.high < goal,
             (Some(goal), Direction::Maximize) => interval.low > goal,
         }
-    }
-
-    /// The seed on which candidates are first looked at: the first of the baseline's that gave a value.
-    pub fn screening_seed(&self) -> Option<u64> {
-        let (scope, baseline) = (self.scope.as_ref()?, self.baseline.as_ref()?);
-        scope.seeds.iter().copied().find(|seed| baseline.values.contains_key(seed))
-    }
-
-    /// Seeds of a confirmation, the screening seed first.
-    pub fn confirmation_seeds(&self) -> Vec<u64> {
-        let (Some(scope), Some(baseline)) = (&self.scope, &self.baseline) else { return Vec::new() };
-        scope.seeds.iter().copied().filter(|s| baseline.values.contains_key(s)).take(scope.confirm).collect()
-    }
-
-    /// What the planner sees before proposal `index` when `known` results are known: those, in the order in which they
-    /// became known, then the proposals that are still under way. Depends on nothing else, so that every proposal can
-    /// be derived again from the journal.
-    pub fn observations(&self, index: u64, known: usize) -> Vec<Observation> {
-        let sign = if self.direction() == Direction::Maximize { -1.0 } else { 1.0 };
-        let seen = &self.known[..known.min(self.known.len())];
-        let finished = seen.iter().filter_map(|i| self.candidates.get(*i as usize)).map(|c| Observation {
-            assignment: c.assignment.clone(),
-            value: c.value.map(|v| sign * v),
-            failed: c.value.is_none(),
-            trained: 1.0,
-        });
-        let pending = self.candidates.iter().filter(|c| c.index < index && !seen.contains(&c.index));
-        let pending = pending.map(|c| Observation::pending(c.assignment.clone()));
-        finished.chain(pending).collect()
-    }
-
-    /// Screened candidates that beat the baseline on the seed both were run with, best first. Candidates that share
-    /// their run (equal experiments) count once. What was judged already keeps its rank.
-    pub fn contenders(&self) -> Vec<&Candidate> {
-        let Some(reference) = self.screening_seed().and_then(|s| self.baseline.as_ref()?.values.get(&s)) else {
-            return Vec::new();
-        };
-        let ranked = |c: &&Candidate| {
-            matches!(c.standing, Standing::Screened | Standing::Confirming | Standing::Judged { .. })
-                && c.value.is_some_and(|v| self.better(v, *reference))
-        };
-        let mut contenders: Vec<&Candidate> = self.candidates.iter().filter(ranked).collect();
-        contenders.sort_by(|a, b| {
-            let (x, y) = (a.value.unwrap_or(f64::NAN), b.value.unwrap_or(f64::NAN));
-            let order = x.total_cmp(&y);
-            let order = if self.direction() == Direction::Maximize { order.reverse() } else { order };
-            order.then(a.index.cmp(&b.index))
-        });
-        let mut seen = Vec::new();
-        contenders.retain(|c| {
-            let screening = c.runs.values().next().copied();
-            let new = !seen.contains(&screening);
-            seen.push(screening);
-            new
-        });
-        contenders
-    }
-
-    /// The best candidate that cleared the noise floor: by its mean over seeds.
-    pub fn best(&self) -> Option<&Candidate> {
-        let mut best: Option<(&Candidate, f64)> = None;
-        for candidate in &self.candidates {
-            if let Standing::Judged { verdict: Verdict::Better, own: Some(own), .. } = &candidate.standing
-                && best.is_none_or(|(_, mean)| self.better(own.mean, mean))
-            {
-                best = Some((candidate, own.mean));
-            }
-        }
-        best.map(|(candidate, _)| candidate)
-    }
-
-    /// Everything decided about a run and the candidate it serves, in order; for `why RUN`.
-    pub fn why(&self, id: RunId) -> Vec<&Decision> {
-        let serves = |c: &Candidate| c.runs.values().any(|r| *r == id);
-        let candidates: Vec<u64> = self.candidates.iter().filter(|c| serves(c)).map(|c| c.index).collect();
-        let about = |d: &&Decision| {
-            d.run == Some(id) || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)))
-        };
-        self.decisions.iter().filter(about).collect()
     }
 }

@@ -1,5 +1,6 @@
-//! `bench cost`: how good the cost model's predictions are on this machine.
+//! `bench cost`: how good the cost model's predictions are on this machine; `bench planners` is in a file of its own.
 
+use super::bench_planners::{self, PlannersArgs};
 use super::output::{self, Format, Table, duration, say};
 use crate::bench;
 use crate::config::EngineKind;
@@ -25,11 +26,16 @@ enum BenchCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Let planners compete at the same device-hours and seeds: on functions, recorded runs, or a real campaign
+    Planners(PlannersArgs),
 }
 
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<()> {
-    let BenchCommand::Cost { threads, format } = args.command;
+    let (threads, format) = match &args.command {
+        BenchCommand::Planners(planners) => return bench_planners::run(planners),
+        BenchCommand::Cost { threads, format } => (*threads, *format),
+    };
     let rows = bench::accuracy(EngineKind::default(), threads, &mut say)?;
     let mut errors: Vec<f64> = rows.iter().map(bench::Accuracy::error).collect();
     errors.sort_by(f64::total_cmp);

@@ -3,9 +3,10 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format};
 use super::status::interval;
+use crate::campaign::assignment;
 use crate::config;
 use crate::problem::Result;
-use crate::report::{Summary, assignment};
+use crate::report::Summary;
 use clap::Args;
 
 /// Arguments of `best`.

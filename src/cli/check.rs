@@ -38,14 +38,15 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     if is_campaign(&text) {
         let loaded = config::load_campaign(&args.file, &args.overrides)?;
         let pricer = MachinePricer::new(&loaded.base);
-        let assessment = pricer.assess(&loaded.value.baseline)?;
+        let assessment = pricer.assess(&loaded.value.baseline).map_err(|p| loaded.places.locate(p))?;
         if args.format == Format::Table {
             output::print(&format!("campaign {}: valid; its baseline:\n", loaded.value.name));
         }
         show(args, &loaded.value.baseline, &assessment)
     } else {
         let loaded = config::load_experiment(&args.file, &args.overrides)?;
-        let assessment = MachinePricer::new(&loaded.base).assess(&loaded.value)?;
+        let assess = MachinePricer::new(&loaded.base).assess(&loaded.value);
+        let assessment = assess.map_err(|p| loaded.places.locate(p))?;
         show(args, &loaded.value, &assessment)
     }
 }

@@ -4,6 +4,7 @@
 //! failure leaves as one paragraph with its documented exit code.
 
 mod bench;
+mod bench_planners;
 mod best;
 mod check;
 mod control;

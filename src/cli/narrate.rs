@@ -81,6 +81,13 @@ impl Observer for Narrator {
                 }
                 self.renew(state, false);
             }
+            Event::RungReached { id, step, value, .. } => {
+                if let Some(run) = state.run(*id) {
+                    let value = significant(*value, 4);
+                    self.line(&format!("{}: waits at step {step}, {} {value}", name(state, run), state.metric()));
+                }
+            }
+            Event::RunPromoted { id, why, .. } => self.line(&format!("run {id} goes on: {why}")),
             Event::BaselineEstablished { interval, floor, .. } => {
                 self.line(&format!(
                     "baseline {} {interval:.4}, noise floor {}",

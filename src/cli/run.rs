@@ -4,13 +4,13 @@ use super::narrate::Narrator;
 use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
 use super::{smoke, status};
-use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World};
-use crate::config::{self, Campaign, Site};
+use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
+use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
 use crate::exec::{Executor, LocalExecutor, SlurmExecutor};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
-use crate::report::{Summary, assignment};
+use crate::report::Summary;
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::fs;
 use crate::sys::process;
@@ -45,6 +45,10 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs) -> Result<u8> {
     let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
     let site = site_of(&mut loaded.value, &loaded.base)?;
+    start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
+}
+
+fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
         return dry_run(campaign, &loaded.base).map(|()| 0);
@@ -238,7 +242,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     if !worst.time.le(&budget) {
         output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
     }
-    let expected = price.seconds * (seeds + campaign.seeds.finalists * (campaign.seeds.confirm - 1)) as f64;
+    let expected = price.seconds * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
     let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
     output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));

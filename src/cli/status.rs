@@ -56,7 +56,8 @@ pub fn text(s: &Summary) -> String {
     if let Some(best) = &s.best {
         let difference = best.difference.as_ref().map_or(String::new(), |d| format!(", difference {}", interval(d)));
         let own = best.own.as_ref().map_or(String::new(), interval);
-        out += &format!("best      {} {own}{difference}: {}\n", s.metric, crate::report::assignment(&best.assignment));
+        out +=
+            &format!("best      {} {own}{difference}: {}\n", s.metric, crate::campaign::assignment(&best.assignment));
     }
     let counts: Vec<String> = s.runs_by_status.iter().map(|(status, n)| format!("{n} {status}")).collect();
     out += &format!("runs      {}\n\n", if counts.is_empty() { "none yet".to_string() } else { counts.join(", ") });

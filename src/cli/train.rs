@@ -40,10 +40,10 @@ pub fn run(args: &Args) -> Result<u8> {
         Here { experiment: &loaded.value, base: &loaded.base, folder: &args.out, resume: args.resume, stop: &stop };
     let outcome = train_here(&here, &mut progress);
     progress.finish();
-    let outcome = outcome?;
+    let outcome = outcome.map_err(|p| loaded.places.locate(p))?;
     match &outcome.end {
         End::Completed | End::Diverged { .. } => output::print(&summary(&outcome, args)),
-        End::Checkpointed => say(&format!(
+        End::Checkpointed | End::Paused => say(&format!(
             "checkpointed at step {}; go on with\n  nanoresearch train {} --out {} --resume",
             outcome.step,
             args.file.display(),

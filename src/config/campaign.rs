@@ -274,20 +274,24 @@ pub struct Seeds {
     /// Seeds of the baseline, run before anything is compared; they give the noise floor. At least 2. Default 3.
     #[serde(default = "three")]
     pub baseline: usize,
-    /// Seeds a promising candidate is run with before it counts, the baseline's own seeds. At least 2. Default 3.
+    /// Fresh seeds a promising candidate is run with before it counts, out of the baseline's (it was chosen on another). At
+    /// least 2, at most `baseline`. Default 3.
     #[serde(default = "three")]
     pub confirm: usize,
-    /// Candidates confirmed at the end, best first. Default 2.
+    /// Candidates confirmed at the end, best at first look first. Default 2.
     #[serde(default = "two")]
     pub finalists: usize,
-    /// First seed; the others follow it. Default 1.
+    /// First seed; the baseline's others follow it, then the one on which candidates are first looked at. Default 1.
     #[serde(default = "first_seed")]
     pub first: u64,
+    /// Run no further seeds of a finalist once its verdict is clear, at a correction for looking often. Default false.
+    #[serde(default)]
+    pub racing: bool,
 }
 
 impl Default for Seeds {
     fn default() -> Self {
-        Seeds { baseline: three(), confirm: three(), finalists: two(), first: first_seed() }
+        Seeds { baseline: three(), confirm: three(), finalists: two(), first: first_seed(), racing: false }
     }
 }
 
@@ -313,6 +317,58 @@ pub struct PlannerSpec {
     /// Candidates at most; 0 for as many as the budget allows. Default 0.
     #[serde(default)]
     pub candidates: usize,
+    /// Which results a proposal may rest on while attempts run side by side. Default `fixed`.
+    #[serde(default)]
+    pub results: PlannerResults,
+    /// Stop candidates early that are behind: asynchronous successive halving. Default: every candidate trains to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halving: Option<Halving>,
+    /// Choose among several proposals by their expected gain for their cost. Default: the planner's own proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighing: Option<Weighing>,
+    /// Never propose what is predicted to need more than `resources.memory_mib`. Default true.
+    #[serde(default = "yes")]
+    pub memory_filter: bool,
+}
+
+/// Compute-aware choice: priority = gain / cost + beta x novelty, each as a share of the largest in the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Weighing {
+    /// Proposals to choose among. Default 8.
+    #[serde(default = "pool")]
+    pub pool: usize,
+    /// Weight of novelty while the whole budget is left; falls in proportion to what is left. Default 0.2.
+    #[serde(default = "beta")]
+    pub beta: f64,
+    /// Whether the cost counts; false only to find out what it is worth. Default true.
+    #[serde(default = "yes")]
+    pub cost: bool,
+}
+
+impl Default for Weighing {
+    fn default() -> Self {
+        Weighing { pool: pool(), beta: beta(), cost: true }
+    }
+}
+
+/// Asynchronous successive halving (Li et al., arXiv 1810.05934): candidates wait at rungs of their training, and the best
+/// of each rung go on from their checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Halving {
+    /// Share of a run's training steps at the first rung, in (0, 0.5]; the evaluation nearest to it counts. Default one ninth.
+    #[serde(default = "first_rung")]
+    pub first: f64,
+    /// Each rung has this many times the steps of the one before, and one in so many goes on. Default 3.
+    #[serde(default = "rung_factor")]
+    pub factor: u32,
+}
+
+impl Default for Halving {
+    fn default() -> Self {
+        Halving { first: first_rung(), factor: rung_factor() }
+    }
 }
 
 impl Default for PlannerSpec {
@@ -324,8 +380,24 @@ impl Default for PlannerSpec {
             population: population(),
             list: Vec::new(),
             candidates: 0,
+            halving: None,
+            weighing: None,
+            memory_filter: true,
+            results: PlannerResults::default(),
         }
     }
+}
+
+/// Which results a proposal may rest on while attempts run side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlannerResults {
+    /// Exactly those of the proposals made at least `execution.parallel` earlier: equal seeds give equal proposals, in
+    /// whatever order runs end; a free place may wait for the oldest run.
+    #[default]
+    Fixed,
+    /// All that are there: no place waits, and proposals depend on the order in which runs end.
+    Latest,
 }
 
 /// Sampler of the planner.
@@ -398,6 +470,21 @@ fn first_seed() -> u64 {
 }
 fn startup() -> usize {
     8
+}
+fn pool() -> usize {
+    8
+}
+fn beta() -> f64 {
+    0.2
+}
+fn yes() -> bool {
+    true
+}
+fn first_rung() -> f64 {
+    1.0 / 9.0
+}
+fn rung_factor() -> u32 {
+    3
 }
 fn population() -> usize {
     12

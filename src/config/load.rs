@@ -8,7 +8,7 @@ use super::document::{Node, Place, Tree, split_path};
 use super::overrides::{Override, merge};
 use super::types::{self, Type};
 use super::validate::Issue;
-use super::{Campaign, Experiment, Site, presets};
+use super::{Campaign, Experiment, Places, Site, presets};
 use crate::problem::{Class, Problem, Result};
 use crate::sys::fs;
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub struct Loaded<T> {
     pub base: PathBuf,
     /// The config as TOML with presets, overrides and defaults filled in.
     pub text: String,
+    /// Where its settings were written.
+    pub places: Places,
 }
 
 /// Reads an experiment (TOML or JSON) and applies `key=value` overrides.
@@ -31,8 +33,8 @@ pub struct Loaded<T> {
 /// # Errors
 /// A usage problem that names file and line, the value and what would be right; at most five findings at once.
 pub fn load_experiment(path: &Path, overrides: &[String]) -> Result<Loaded<Experiment>> {
-    let value = parse_experiment(&read(path)?, &path.display().to_string(), overrides)?;
-    Ok(loaded(value, path))
+    let (value, document) = experiment(&read(path)?, &path.display().to_string(), overrides)?;
+    Ok(loaded(value, document, path, types::experiment(), &[]))
 }
 
 /// Reads a campaign (TOML or JSON) and applies `key=value` overrides; `baseline_file` is relative to the campaign's folder.
@@ -42,11 +44,11 @@ pub fn load_experiment(path: &Path, overrides: &[String]) -> Result<Loaded<Exper
 pub fn load_campaign(path: &Path, overrides: &[String]) -> Result<Loaded<Campaign>> {
     let base = folder(path);
     let text = read(path)?;
-    let value = campaign(&text, &path.display().to_string(), overrides, &|file| {
+    let (value, document) = campaign(&text, &path.display().to_string(), overrides, &|file| {
         let path = if base == Path::new(".") { PathBuf::from(file) } else { base.join(file) };
         Ok((path.display().to_string(), read(&path)?))
     })?;
-    Ok(loaded(value, path))
+    Ok(loaded(value, document, path, types::campaign(), &["baseline"]))
 }
 
 /// An experiment from text; `name` stands for the file in messages.
@@ -54,6 +56,10 @@ pub fn load_campaign(path: &Path, overrides: &[String]) -> Result<Loaded<Campaig
 /// # Errors
 /// As [`load_experiment`].
 pub fn parse_experiment(text: &str, name: &str, overrides: &[String]) -> Result<Experiment> {
+    experiment(text, name, overrides).map(|(value, _)| value)
+}
+
+fn experiment(text: &str, name: &str, overrides: &[String]) -> Result<(Experiment, Node)> {
     let mut document = document(text, name)?;
     if document.get("model").is_none() && (document.get("space").is_some() || document.get("objective").is_some()) {
         return Err(Problem::usage("this is a campaign, not an experiment")
@@ -72,7 +78,7 @@ pub fn parse_experiment(text: &str, name: &str, overrides: &[String]) -> Result<
     }
     let value: Experiment = typed(&document, ty)?;
     refuse(&document, value.issues())?;
-    Ok(value)
+    Ok((value, document))
 }
 
 /// A campaign from text, its baseline inline; `name` stands for the file in messages.
@@ -83,6 +89,7 @@ pub fn parse_campaign(text: &str, name: &str, overrides: &[String]) -> Result<Ca
     campaign(text, name, overrides, &|_| {
         Err(Problem::usage("baseline_file cannot be read here").remedy("write the experiment under [baseline]"))
     })
+    .map(|(value, _)| value)
 }
 
 /// Reads a site (TOML or JSON) and applies `key=value` overrides.
@@ -90,8 +97,8 @@ pub fn parse_campaign(text: &str, name: &str, overrides: &[String]) -> Result<Ca
 /// # Errors
 /// As [`load_experiment`].
 pub fn load_site(path: &Path, overrides: &[String]) -> Result<Loaded<Site>> {
-    let value = parse_site(&read(path)?, &path.display().to_string(), overrides)?;
-    Ok(loaded(value, path))
+    let (value, document) = site(&read(path)?, &path.display().to_string(), overrides)?;
+    Ok(loaded(value, document, path, types::site(), &[]))
 }
 
 /// A site from text; `name` stands for the file in messages.
@@ -99,13 +106,17 @@ pub fn load_site(path: &Path, overrides: &[String]) -> Result<Loaded<Site>> {
 /// # Errors
 /// As [`load_experiment`].
 pub fn parse_site(text: &str, name: &str, overrides: &[String]) -> Result<Site> {
+    site(text, name, overrides).map(|(value, _)| value)
+}
+
+fn site(text: &str, name: &str, overrides: &[String]) -> Result<(Site, Node)> {
     let mut document = document(text, name)?;
     for change in sorted(overrides)? {
         change.apply(&mut document, types::site())?;
     }
     let value: Site = typed(&document, types::site())?;
     refuse(&document, value.issues())?;
-    Ok(value)
+    Ok((value, document))
 }
 
 /// A config as TOML, always the same text for the same value. What TOML cannot hold (whole numbers beyond 63 bits,
@@ -116,7 +127,7 @@ pub fn to_toml(config: &impl Serialize) -> String {
 
 type ReadFile<'a> = &'a dyn Fn(&str) -> Result<(String, String)>;
 
-fn campaign(text: &str, name: &str, overrides: &[String], file: ReadFile) -> Result<Campaign> {
+fn campaign(text: &str, name: &str, overrides: &[String], file: ReadFile) -> Result<(Campaign, Node)> {
     let mut document = document(text, name)?;
     if document.get("model").is_some() && document.get("space").is_none() && document.get("baseline").is_none() {
         return Err(Problem::usage("this is an experiment, not a campaign")
@@ -153,7 +164,7 @@ fn campaign(text: &str, name: &str, overrides: &[String], file: ReadFile) -> Res
     }
     let value: Campaign = typed(&document, ty)?;
     refuse(&document, value.issues())?;
-    Ok(value)
+    Ok((value, document))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -165,9 +176,16 @@ fn folder(path: &Path) -> PathBuf {
     if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_path_buf() }
 }
 
-fn loaded<T: Serialize>(value: T, path: &Path) -> Loaded<T> {
+fn loaded<T: Serialize>(
+    value: T,
+    document: Node,
+    path: &Path,
+    ty: &'static Type,
+    within: &'static [&'static str],
+) -> Loaded<T> {
     let text = to_toml(&value);
-    Loaded { value, base: folder(path), text }
+    let places = Places::new(document, serde_json::to_value(&value).unwrap_or_default(), ty, within);
+    Loaded { value, base: folder(path), text, places }
 }
 
 /// Parses a document; `$schema`, which editors want in JSON files, is not part of it.

@@ -28,12 +28,14 @@ mod json;
 mod load;
 mod nearest;
 mod overrides;
+mod places;
 mod presets;
 mod schema;
 mod types;
 
 // What types mean.
 mod assign;
+mod constraint;
 mod difference;
 mod identity;
 mod space;
@@ -59,6 +61,7 @@ pub use load::{
 };
 pub use model::*;
 pub use optimizer::*;
+pub use places::Places;
 pub use presets::presets;
 pub use schedule::*;
 pub use schema::schema;

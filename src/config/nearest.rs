@@ -1,12 +1,45 @@
 //! What a misspelt name was probably meant to be.
 
-/// The candidate nearest to `word`, if any is near: equal but for case and dashes, a few typing errors away, or an
-/// abbreviation (`lr` for `learning_rate`).
+/// What others call things: the usual spellings in papers and libraries, in plain form (see [`nearest`]), and our names.
+const ALIASES: [(&str, &str); 24] = [
+    ("relu2", "relu-squared"),
+    ("relu^2", "relu-squared"),
+    ("relu_2", "relu-squared"),
+    ("squared_relu", "relu-squared"),
+    ("sqrelu", "relu-squared"),
+    ("swish", "silu"),
+    ("swish_glu", "swiglu"),
+    ("geglu", "swiglu"),
+    ("adam", "adamw"),
+    ("rope", "rotary"),
+    ("layernorm", "layer"),
+    ("layer_norm", "layer"),
+    ("rmsnorm", "rms"),
+    ("rms_norm", "rms"),
+    ("wsd", "warmup-stable-decay"),
+    ("cosine_annealing", "cosine"),
+    ("transformer", "gpt"),
+    ("convnet", "cnn"),
+    ("categorical", "choice"),
+    ("loguniform", "log-float"),
+    ("log_uniform", "log-float"),
+    ("uniform", "float"),
+    ("integer", "int"),
+    ("max_iters", "steps"),
+];
+
+/// The candidate nearest to `word`, if any is near: what is commonly called so, equal but for case and dashes, a few typing
+/// errors away, or an abbreviation (`lr` for `learning_rate`).
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace(['-', ' ', '.'], "_");
     let word = plain(word);
     if word.is_empty() {
         return None;
+    }
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let meant = ALIASES.iter().find(|(alias, name)| *alias == word && candidates.contains(name));
+    if let (Some((_, name)), false) = (meant, candidates.iter().any(|c| plain(c) == word)) {
+        return candidates.into_iter().find(|c| c == name);
     }
     let score = |candidate: &str| -> Option<usize> {
         let candidate = plain(candidate);
@@ -51,5 +84,23 @@ mod tests {
         assert_eq!(nearest("wd", keys), Some("weight_decay"));
         assert_eq!(nearest("banana", keys), None);
         assert_eq!(nearest("", keys), None);
+    }
+
+    #[test]
+    fn common_spellings_find_our_names() {
+        let kinds = ["gelu", "relu", "relu-squared", "silu", "swiglu", "tanh"];
+        for word in ["relu2", "relu^2", "ReLU^2", "relu_squared", "squared-relu"] {
+            assert_eq!(nearest(word, kinds), Some("relu-squared"), "{word}");
+        }
+        assert_eq!(nearest("swish", kinds), Some("silu"));
+        assert_eq!(nearest("SwishGLU", kinds), Some("swiglu"));
+        // An alias of what is not possible here is no suggestion.
+        assert_eq!(nearest("swish", ["gelu", "tanh"]), None);
+        let norms = ["none", "layer", "rms"];
+        assert_eq!((nearest("rmsnorm", norms), nearest("LayerNorm", norms)), (Some("rms"), Some("layer")));
+        assert_eq!(
+            nearest("wsd", ["constant", "linear", "cosine", "warmup-stable-decay"]),
+            Some("warmup-stable-decay")
+        );
     }
 }

@@ -5,7 +5,7 @@
 use super::document::split_path;
 use super::types::{self, Type};
 use super::validate::Issue;
-use super::{Campaign, Constraint, Domain, Experiment, Parameter, PlannerKind, Relation};
+use super::{Campaign, Constraint, Domain, Parameter, PlannerKind, Relation};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,22 +61,6 @@ impl Domain {
             Domain::Float { low, high, .. } | Domain::LogFloat { low, high, .. } => vec![(*low).into(), (*high).into()],
             Domain::Int { low, high, .. } => vec![(*low).into(), (*high).into()],
             Domain::Choice { values } => values.clone(),
-        }
-    }
-}
-
-impl Constraint {
-    /// Whether an experiment satisfies it. A path that the experiment does not have makes it hold.
-    pub fn holds(&self, experiment: &Experiment) -> bool {
-        let side = |side: &Value| match side {
-            Value::String(path) => experiment.get(path)?.as_f64(),
-            number => number.as_f64(),
-        };
-        let (Some(left), Some(right)) = (side(&self.left), side(&self.right)) else { return true };
-        match self.relation {
-            Relation::AtMost => left <= right,
-            Relation::AtLeast => left >= right,
-            Relation::MultipleOf => right != 0.0 && left % right == 0.0,
         }
     }
 }
@@ -307,7 +291,7 @@ impl SpaceCheck<'_> {
                     return self.add(&["space", path], what, &problem.remedy.unwrap_or_default());
                 }
             };
-            if !self.campaign.constraints.iter().all(|c| c.holds(&experiment)) {
+            if !self.campaign.constraints.iter().all(|c| c.holds(&|path| experiment.get(path))) {
                 continue;
             }
             // What another parameter can put right is for the constraints and the samplers, not an error.

@@ -217,6 +217,11 @@ fn campaigns_that_cannot_be_are_refused() {
         (format!("{space}[seeds]\nbaseline = 1\nconfirm = 2"), "seeds.baseline"),
         (format!("{space}[seeds]\nbaseline = 2"), "seeds.confirm"),
         (format!("{space}[planner]\nstartup = 0"), "planner.startup"),
+        (format!("{space}[planner]\nhalving = {{ first = 0.6 }}"), "planner.halving.first"),
+        (format!("{space}[planner]\nhalving = {{ factor = 1 }}"), "planner.halving.factor"),
+        (format!("{space}[planner]\nweighing = {{ pool = 1 }}"), "planner.weighing.pool"),
+        (format!("{space}[planner]\nweighing = {{ beta = -1 }}"), "planner.weighing.beta"),
+        (format!("{space}[planner]\nkind = \"manual\"\nweighing = {{}}"), "planner.weighing"),
         (format!("{space}[execution]\nparallel = 0"), "execution.parallel"),
         (format!("{space}\"model.bias\" = {{ type = \"choice\", values = [true, true] }}"), "twice"),
         (format!("{space}\"model.bias\" = {{ type = \"choice\", values = [] }}"), "empty"),
@@ -270,7 +275,7 @@ fn what_another_parameter_can_put_right_is_no_error() {
 #[test]
 fn constraints_conditions_and_domains_decide() {
     let e = read(&["training.batch_size=48"]);
-    let rule = |left: Value, relation, right: Value| Constraint { left, relation, right }.holds(&e);
+    let rule = |left: Value, relation, right: Value| Constraint { left, relation, right }.holds(&|path| e.get(path));
     assert!(rule(json!("training.batch_size"), Relation::AtMost, json!(48)));
     assert!(!rule(json!("training.batch_size"), Relation::AtLeast, json!(48.5)));
     assert!(rule(json!("training.batch_size"), Relation::MultipleOf, json!(16)));

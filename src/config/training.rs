@@ -94,6 +94,13 @@ pub struct EvaluationSpec {
     pub keep_checkpoints: usize,
 }
 
+impl EvaluationSpec {
+    /// Steps between evaluations in a run of `total` steps: as written, else a tenth of the run, at least one.
+    pub fn interval(&self, total: u64) -> u64 {
+        self.every.unwrap_or(total / 10).max(1)
+    }
+}
+
 impl Default for EvaluationSpec {
     fn default() -> Self {
         EvaluationSpec {

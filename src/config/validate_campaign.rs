@@ -1,10 +1,10 @@
 //! What the types cannot say about a campaign: ranges, relations, and that its baseline and space are sound.
 
-use super::Campaign;
 use super::document::split_path;
 use super::space;
 use super::types;
 use super::validate::Issue;
+use super::{Campaign, PlannerKind, TrainingBudget};
 use crate::problem::{Problem, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -71,6 +71,14 @@ impl Campaign {
         need(last.is_some(), "seeds.first", "a whole number of at most 63 bits");
         need(i64::try_from(self.planner.seed).is_ok(), "planner.seed", "a whole number of at most 63 bits");
         need(self.planner.startup >= 1, "planner.startup", "1 or more");
+        if let Some(halving) = &self.planner.halving {
+            need(halving.first > 0.0 && halving.first <= 0.5, "planner.halving.first", "in (0, 0.5]");
+            need((2..=100).contains(&halving.factor), "planner.halving.factor", "in 2 to 100");
+        }
+        if let Some(weighing) = &self.planner.weighing {
+            need((2..=1000).contains(&weighing.pool), "planner.weighing.pool", "in 2 to 1000");
+            need((0.0..=100.0).contains(&weighing.beta), "planner.weighing.beta", "in 0 to 100");
+        }
         need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
@@ -99,6 +107,20 @@ impl Campaign {
             "budget.dollars",
             format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars),
             "set budget.dollars_per_device_hour too, or dollars = 0",
+        );
+        relate(
+            self.planner.weighing.is_none() || self.planner.kind != PlannerKind::Manual,
+            "planner.weighing",
+            "planner.weighing chooses among several proposals, and manual makes one: the next of its list".to_string(),
+            "leave planner.weighing out, or choose another planner.kind",
+        );
+        relate(
+            self.planner.halving.is_none()
+                || !matches!(self.baseline.training.budget, TrainingBudget::DeviceSeconds(_)),
+            "planner.halving",
+            "planner.halving needs rungs in training steps, and baseline.training.budget is in device-seconds"
+                .to_string(),
+            "give the training budget in steps, epochs or tokens",
         );
         relate(
             seeds.confirm <= seeds.baseline,

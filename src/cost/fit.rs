@@ -18,6 +18,10 @@ pub struct Sample<'a> {
     pub program: &'a Program,
     /// Wall seconds of one execution, above 0.
     pub seconds: f64,
+    /// Which model it belongs to: all samples of a model are held out together.
+    pub model: usize,
+    /// How often a step of that model executes it; 0 for what is no part of a step.
+    pub per_step: f64,
 }
 
 /// Rounds of solving and deciding.
@@ -39,8 +43,8 @@ enum Limit {
     Bytes,
 }
 
-/// Fits a profile to samples, which should be whole programs like those to be predicted: the spread is that of leaving
-/// one of them out. Needs at least two, each with some op in it and a positive time.
+/// Fits a profile to samples, which should be whole programs like those to be predicted. The spread is that of what is
+/// predicted: whole steps of models that were held out with all their programs. Needs at least two, each with some op in it and a positive time.
 pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
     let classes: BTreeMap<OpClass, usize> = {
         let all = samples.iter().flat_map(|s| &s.program.nodes).filter_map(|node| OpClass::of(&node.op));
@@ -60,7 +64,7 @@ pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
     let together: Vec<Ops> = ops.iter().map(|ops| ops.iter().map(|(_, work)| (0, *work)).collect()).collect();
     let fallback = solve(&together, &seconds, 1, None).0[0];
     let (rates, limits) = solve(&ops, &seconds, classes.len(), Some(fallback));
-    let residuals = left_out(&ops, &seconds, &rates, &limits, fallback);
+    let residuals = held_out(samples, &ops, &rates, &limits, fallback);
     Ok(ThroughputProfile {
         format: PROFILE_FORMAT,
         machine,
@@ -92,7 +96,7 @@ fn solve(ops: &[Ops], seconds: &[f64], classes: usize, common: Option<Rate>) -> 
     let mut best: Option<(f64, Vec<Rate>, Limits)> = None;
     let mut unknowns = vec![0.0; 3 * classes];
     for _ in 0..ROUNDS {
-        let (rows, target) = equations(ops, seconds, classes, &limits, common, None);
+        let (rows, target) = equations(ops, seconds, classes, &limits, common, &|_| true);
         unknowns = nnls(&rows, &target, &unknowns);
         let rates = rates_of(&unknowns);
         let error: f64 = ops.iter().zip(seconds).map(|(ops, y)| (predicted(ops, &rates) / y - 1.0).powi(2)).sum();
@@ -119,17 +123,17 @@ fn limit((class, work): &(usize, Work), rates: &[Rate]) -> Limit {
 }
 
 /// One row a sample over (overhead, FLOPs, bytes) of each class, divided by its seconds, so that the target is 1; then
-/// the pulls towards `common`. The sample `without` is left out.
+/// the pulls towards `common`. Only samples that are `kept` count.
 fn equations(
     ops: &[Ops],
     seconds: &[f64],
     classes: usize,
     limits: &Limits,
     common: Option<Rate>,
-    without: Option<usize>,
+    kept: &dyn Fn(usize) -> bool,
 ) -> (Vec<Vec<f64>>, Vec<f64>) {
     let (mut rows, mut target) = (vec![], vec![]);
-    for (i, (ops, y)) in ops.iter().zip(seconds).enumerate().filter(|(i, _)| Some(*i) != without) {
+    for (i, (ops, y)) in ops.iter().zip(seconds).enumerate().filter(|(i, _)| kept(*i)) {
         let mut row = vec![0.0; 3 * classes];
         for (k, (class, work)) in ops.iter().enumerate() {
             let limit = limits.as_ref().map(|limits| limits[i][k]);
@@ -167,32 +171,44 @@ fn predicted(ops: &Ops, rates: &[Rate]) -> f64 {
     ops.iter().map(|(class, work)| rates[*class].seconds(*work)).sum()
 }
 
-/// `ln(measured / predicted)` of each sample under a fit without it. The limits stay those of the whole fit: one sample
-/// of many hardly moves them, and this saves most of the time.
-fn left_out(ops: &[Ops], seconds: &[f64], rates: &[Rate], limits: &Limits, common: Rate) -> Vec<f64> {
+/// `ln(measured / predicted)` of a step of each model under a fit without that model: what the interval is for, and as hard.
+/// Residuals of single programs would be wider, since a step's programs make up for each other in part, and a model's
+/// other programs, left in the fit, would give it away in part. The limits stay those of the whole fit: one model of several
+/// hardly moves them, and this saves most of the time.
+fn held_out(samples: &[Sample], ops: &[Ops], rates: &[Rate], limits: &Limits, common: Rate) -> Vec<f64> {
+    let seconds: Vec<f64> = samples.iter().map(|s| s.seconds).collect();
     let start: Vec<f64> =
         rates.iter().flat_map(|r| [r.seconds_per_op, r.seconds_per_flop, r.seconds_per_byte]).collect();
-    (0..ops.len())
-        .map(|i| {
-            let (rows, target) = equations(ops, seconds, rates.len(), limits, Some(common), Some(i));
-            let rates = rates_of(&nnls(&rows, &target, &start));
-            (seconds[i] / predicted(&ops[i], &rates).max(f64::MIN_POSITIVE)).ln()
-        })
-        .collect()
+    let models: BTreeSet<usize> = samples.iter().filter(|s| s.per_step > 0.0).map(|s| s.model).collect();
+    let residual = |model: usize| {
+        let kept = |i: usize| samples[i].model != model;
+        let (rows, target) = equations(ops, &seconds, rates.len(), limits, Some(common), &kept);
+        let rates = rates_of(&nnls(&rows, &target, &start));
+        let (mut measured, mut foretold) = (0.0, 0.0);
+        for (sample, ops) in samples.iter().zip(ops).filter(|(s, _)| s.model == model) {
+            measured += sample.per_step * sample.seconds;
+            foretold += sample.per_step * predicted(ops, &rates);
+        }
+        (measured / foretold.max(f64::MIN_POSITIVE)).ln()
+    };
+    models.into_iter().map(residual).collect()
 }
 
-/// The half-width that covers a further sample with probability [`COVERAGE`]: the jackknife of Barber et al. (2021),
-/// that is the `ceil(0.8 (n+1))`-th smallest absolute residual. With fewer than four samples no residual is large
-/// enough for that; then half as much again as the largest.
+/// The half-width that covers a further model with probability [`COVERAGE`]: the `0.8 (n+1)`-th smallest absolute residual,
+/// between two of them by interpolation (the jackknife of Barber et al. 2021 takes the larger one, which with few models
+/// covers more than it says). With fewer than four no residual is large enough for that; then half as much again as the
+/// largest.
 fn spread(residuals: Vec<f64>) -> f64 {
     let mut sizes: Vec<f64> = residuals.into_iter().map(f64::abs).collect();
     sizes.sort_by(f64::total_cmp);
-    let rank = (COVERAGE * (sizes.len() + 1) as f64).ceil() as usize;
-    match (sizes.get(rank - 1), sizes.last()) {
-        (Some(size), _) => *size,
-        (None, Some(largest)) => 1.5 * largest,
-        (None, None) => 0.0,
+    let Some(largest) = sizes.last().copied() else { return 0.0 };
+    let rank = COVERAGE * (sizes.len() + 1) as f64;
+    if rank > sizes.len() as f64 {
+        return 1.5 * largest;
     }
+    let below = rank.floor() as usize;
+    let above = sizes.get(below).copied().unwrap_or(largest);
+    sizes[below - 1] + (rank - rank.floor()) * (above - sizes[below - 1])
 }
 
 #[cfg(test)]

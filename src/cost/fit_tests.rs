@@ -68,8 +68,12 @@ fn measured(programs: &[Program], noise: f64, s: &mut Sequence) -> Vec<f64> {
 }
 
 fn fitted(programs: &[Program], seconds: &[f64]) -> ThroughputProfile {
-    let samples: Vec<Sample> =
-        programs.iter().zip(seconds).map(|(program, &seconds)| Sample { program, seconds }).collect();
+    let samples: Vec<Sample> = programs
+        .iter()
+        .zip(seconds)
+        .enumerate()
+        .map(|(model, (program, &seconds))| Sample { program, seconds, model, per_step: 1.0 })
+        .collect();
     fit(&samples, Machine::default()).unwrap()
 }
 
@@ -142,15 +146,53 @@ fn unseen_classes_cost_something() {
 #[test]
 fn poor_samples() {
     let one = program(&[add(1000)]);
-    let sample = |seconds| Sample { program: &one, seconds };
+    let models = std::cell::Cell::new(0);
+    let sample = |seconds| Sample { program: &one, seconds, model: models.replace(models.get() + 1), per_step: 1.0 };
     for bad in [vec![], vec![sample(1.0)], vec![sample(1.0), sample(0.0)], vec![sample(1.0), sample(f64::NAN)]] {
         assert!(fit(&bad, Machine::default()).is_err());
     }
     let nothing = program(&[]);
-    assert!(fit(&[sample(1.0), Sample { program: &nothing, seconds: 1.0 }], Machine::default()).is_err());
+    assert!(
+        fit(&[sample(1.0), Sample { program: &nothing, seconds: 1.0, model: 99, per_step: 1.0 }], Machine::default())
+            .is_err()
+    );
     let profile = fit(&[sample(1e-5), sample(1.1e-5), sample(0.9e-5)], Machine::default()).unwrap();
     let seconds = step(&one, &profile).seconds;
     assert!((0.8e-5..1.2e-5).contains(&seconds) && profile.log_spread > 0.05, "{seconds} {}", profile.log_spread);
+}
+
+/// Models of two programs, few of them as in a calibration, with an error that a model's programs share: its other programs
+/// must not give a held-out model away, and the intervals are about whole steps.
+#[test]
+fn intervals_cover_steps_of_models_that_were_not_measured() {
+    let (mut covered, mut all) = (0, 0);
+    for machine in 0..60 {
+        let mut s = Sequence::new(4, Stream::Data, machine, 0);
+        let pairs: Vec<[Program; 2]> = (0..7).map(|_| [network(&mut s), network(&mut s)]).collect();
+        let time = |pair: &[Program; 2], s: &mut Sequence| {
+            let shared = (0.15 * s.normal()).exp();
+            [0, 1].map(|i| truth(&pair[i]) * shared * (0.05 * s.normal()).exp())
+        };
+        let times: Vec<[f64; 2]> = pairs.iter().map(|pair| time(pair, &mut s)).collect();
+        let sample = |model: usize, i: usize| Sample {
+            program: &pairs[model][i],
+            seconds: times[model][i],
+            model,
+            per_step: [3.0, 1.0][i],
+        };
+        let samples: Vec<Sample> = (0..7).flat_map(|model| [sample(model, 0), sample(model, 1)]).collect();
+        let profile = fit(&samples, Machine::default()).unwrap();
+        for _ in 0..10 {
+            let pair = [network(&mut s), network(&mut s)];
+            let [micro, apply] = time(&pair, &mut s);
+            let [a, b] = [step(&pair[0], &profile).seconds, step(&pair[1], &profile).seconds];
+            let ratio = ((3.0 * micro + apply) / (3.0 * a + b)).ln();
+            covered += u32::from(ratio.abs() <= profile.log_spread);
+            all += 1;
+        }
+    }
+    let share = f64::from(covered) / f64::from(all);
+    assert!((0.7..=0.9).contains(&share), "{share} covered");
 }
 
 #[test]
@@ -158,4 +200,7 @@ fn the_spread_is_a_conformal_quantile() {
     assert_eq!(spread((1..=9).map(f64::from).collect()), 8.0);
     assert_eq!(spread(vec![-4.0, 1.0, 2.0, 3.0]), 4.0);
     assert_eq!(spread(vec![1.0, -2.0]), 3.0);
+    assert_eq!(spread(vec![]), 0.0);
+    // Position 6.4 of seven.
+    assert!((spread((1..=7).map(f64::from).collect()) - 6.4).abs() < 1e-12);
 }

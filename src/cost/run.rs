@@ -57,8 +57,8 @@ pub fn run_cost(
         (None, TrainingBudget::DeviceSeconds(budget)) => (((budget / step) as u64).max(1), budget),
         (steps, _) => (steps.unwrap_or(1), steps.unwrap_or(1) as f64 * step),
     };
-    // The same cadence as the training loop: every tenth of the run unless written otherwise, and always the last step.
-    let evaluations = steps.div_ceil(evaluation.every.unwrap_or(steps / 10).max(1));
+    // The same cadence as the training loop, and always the last step.
+    let evaluations = steps.div_ceil(evaluation.interval(steps));
     let evaluated = match evaluation.samples {
         0 => samples.validation,
         limit => limit.min(samples.validation),

@@ -49,7 +49,7 @@ impl Play {
     /// Ends after `seconds` with this end and the exit code that goes with it.
     pub fn ends(seconds: f64, end: End) -> Self {
         let code = match &end {
-            End::Completed | End::Diverged { .. } => 0,
+            End::Completed | End::Paused | End::Diverged { .. } => 0,
             End::Checkpointed => 75,
             End::Refused { .. } => 2,
             End::TimedOut { .. } | End::OutOfMemory { .. } | End::Failed { .. } => 1,

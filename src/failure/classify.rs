@@ -20,6 +20,8 @@ pub enum Class {
     Diverged,
     /// Preempted or asked to stop.
     Checkpointed,
+    /// Trained as far as its controller had told it to, and no further.
+    Paused,
     /// Beyond its wall-clock limit.
     TimedOut,
     /// Beyond its memory, by its own word or by a failed allocation.
@@ -60,6 +62,7 @@ pub fn classify(evidence: &Evidence) -> Class {
             End::Completed => Class::Completed,
             End::Diverged { .. } => Class::Diverged,
             End::Checkpointed => Class::Checkpointed,
+            End::Paused => Class::Paused,
             End::TimedOut { .. } => Class::TimedOut,
             End::OutOfMemory { .. } => Class::OutOfMemory,
             End::Refused { .. } => Class::Refused,
@@ -112,6 +115,7 @@ pub fn describe(evidence: &Evidence) -> String {
             End::Completed => format!("completed at step {}", outcome.step),
             End::Diverged { reason } => format!("diverged at step {}: {reason}", outcome.step),
             End::Checkpointed => format!("stopped on request at step {}, with a checkpoint", outcome.step),
+            End::Paused => format!("paused at step {}, with a checkpoint", outcome.step),
             End::TimedOut { limit_seconds } => {
                 format!("passed its limit of {limit_seconds:.0} s at step {}", outcome.step)
             }
@@ -193,6 +197,7 @@ mod tests {
             (End::Completed, Class::Completed),
             (End::Diverged { reason: text() }, Class::Diverged),
             (End::Checkpointed, Class::Checkpointed),
+            (End::Paused, Class::Paused),
             (End::TimedOut { limit_seconds: 60.0 }, Class::TimedOut),
             (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }, Class::OutOfMemory),
             (End::Refused { message: text() }, Class::Refused),

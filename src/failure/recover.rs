@@ -70,6 +70,7 @@ pub enum Recovery {
 /// | class | next | charged |
 /// |---|---|---|
 /// | completed | done | |
+/// | paused | done, as far as it was asked for | |
 /// | diverged | a result | |
 /// | checkpointed | resume, up to [`CHECKPOINT_BOUND`] times | no |
 /// | timed out | resume with twice the wall time | yes |
@@ -82,7 +83,7 @@ pub enum Recovery {
 pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
     let earlier = |wanted: fn(&Class) -> bool| history.iter().filter(|c| wanted(c)).count();
     let (resume, change) = match class {
-        Class::Completed => return Recovery::Done,
+        Class::Completed | Class::Paused => return Recovery::Done,
         Class::Diverged => return Recovery::Result,
         Class::Refused => {
             return Recovery::GiveUp { reason: "its input was refused; the same again would be too".to_string() };
@@ -127,7 +128,12 @@ pub fn attempts_bound(policy: &Policy) -> usize {
 fn charged(class: &Class) -> bool {
     match class {
         Class::TimedOut | Class::OutOfMemory | Class::NeverStarted | Class::Crashed { .. } | Class::Failed => true,
-        Class::Completed | Class::Diverged | Class::Checkpointed | Class::Refused | Class::Cancelled => false,
+        Class::Completed
+        | Class::Paused
+        | Class::Diverged
+        | Class::Checkpointed
+        | Class::Refused
+        | Class::Cancelled => false,
     }
 }
 

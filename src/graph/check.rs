@@ -39,13 +39,13 @@ fn data_shape(data: &DataShape) -> Result<()> {
     for &(what, size) in inputs.iter().chain([&target]) {
         if size == 0 || size > MAX_SIZE {
             return Err(Problem::usage(format!("the data have {size} {what}"))
-                .at("data")
+                .at("data.kind")
                 .remedy(format!("use a dataset with 1 to {MAX_SIZE} {what}")));
         }
     }
     if matches!(data.target, TargetShape::NextToken { .. }) && !matches!(data.input, InputShape::Tokens { .. }) {
         return Err(Problem::usage("next tokens are to be predicted, but the inputs are not tokens")
-            .at("data")
+            .at("data.kind")
             .remedy("use text data for next-token prediction"));
     }
     Ok(())

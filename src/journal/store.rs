@@ -73,10 +73,15 @@ impl<'c> Journal<'c> {
         Ok((journal, parsed.envelopes))
     }
 
-    /// Appends an event in one write and waits until it is on disk. On an error the event is not recorded, and where
+    /// The time to write beside an event that is recorded now.
+    pub fn now(&self) -> String {
+        rfc3339(self.clock.unix())
+    }
+
+    /// Appends an event that happened at `time` (see [`now`](Self::now)) in one write and waits until it is on disk. On an error the event is not recorded, and where
     /// the error is not for good (a full disk), a later append can succeed. Class `Owned`: another controller took over,
     /// and this one must stop.
-    pub fn append(&mut self, kind: &str, version: u32, data: Value) -> Result<Envelope> {
+    pub fn append_at(&mut self, time: String, kind: &str, version: u32, data: Value) -> Result<Envelope> {
         if self.broken {
             return Err(Problem::failed("an earlier append failed and left unknown what is on disk")
                 .at(self.path.display().to_string())
@@ -86,14 +91,8 @@ impl<'c> Journal<'c> {
         if fs::length(&self.path)? != self.length {
             return Err(self.ownership.lost());
         }
-        let envelope = Envelope {
-            seq: self.last + 1,
-            time: rfc3339(self.clock.unix()),
-            epoch: self.ownership.epoch(),
-            kind: kind.to_string(),
-            version,
-            data,
-        };
+        let envelope =
+            Envelope { seq: self.last + 1, time, epoch: self.ownership.epoch(), kind: kind.to_string(), version, data };
         let line = encode(&envelope)?;
         if let Err(problem) = self.appender.append(&line) {
             self.broken = fs::truncate(&self.path, self.length).is_err();
@@ -107,6 +106,11 @@ impl<'c> Journal<'c> {
         self.length += line.len() as u64;
         self.last = envelope.seq;
         Ok(envelope)
+    }
+
+    /// Appends an event that happens now.
+    pub fn append(&mut self, kind: &str, version: u32, data: Value) -> Result<Envelope> {
+        self.append_at(self.now(), kind, version, data)
     }
 
     /// Shows controllers on other hosts that this one lives. To be called often; writes only every

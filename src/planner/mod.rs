@@ -7,11 +7,14 @@
 //! (planner seed, proposal index), and pass one suite, `conformance`. How they compare on functions with a known optimum
 //! and with Optuna is in `docs/benchmarks/samplers.md`, kept true by `performance`.
 
+mod calibration;
+mod choose;
 mod cma;
-mod constraint;
 mod distance;
 mod evolution;
+mod forest;
 mod grid;
+pub mod halving;
 mod manual;
 mod parzen;
 mod random;
@@ -19,16 +22,20 @@ mod rank;
 mod space;
 mod taken;
 mod tpe;
+mod weigh;
 
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod performance;
 
-pub use constraint::satisfies;
+pub use calibration::{Calibration, Group, Outcome};
+pub use choose::{Purse, choose};
 pub use distance::{Distance, novelty};
+pub use forest::{Belief, Forest};
 pub use rank::ranked;
 pub use space::active;
+pub use weigh::{Model, Prospect, expected_improvement, novelty_among, portfolio, prioritise};
 
 use crate::config::{Parameter, PlannerKind, PlannerSpec};
 use serde::{Deserialize, Serialize};
@@ -41,7 +48,7 @@ pub type Assignment = BTreeMap<String, Value>;
 /// The space as a sampler sees it.
 pub type Space = BTreeMap<String, Parameter>;
 
-/// What came of a proposal, in the order in which it became known.
+/// What came of a proposal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// What was tried.

@@ -27,6 +27,10 @@ pub struct AttemptSpec {
     /// Checkpoint folder (`.../checkpoints/step-00001000`) of an earlier attempt to go on from, relative to this one's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_from: Option<PathBuf>,
+    /// Step after which it checkpoints and ends although the run is not complete, one that is evaluated; none for the whole
+    /// run. The schedule is that of the whole run either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<u64>,
     /// Wall-clock limit in seconds, start-up included; 0 for none. Beyond it the worker ends itself with `TimedOut`.
     pub wall_seconds: f64,
     /// Resident memory limit; 0 for none. Beyond it the worker ends itself with `OutOfMemory`.

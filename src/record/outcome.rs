@@ -51,6 +51,8 @@ pub enum End {
     },
     /// Stopped on SIGUSR2 or SIGTERM after writing a checkpoint (exit 75).
     Checkpointed,
+    /// Trained to the step at which it was told to stop, evaluated and checkpointed; not the end of its training.
+    Paused,
     /// The wall-clock limit passed; a checkpoint was written if a step boundary was reached.
     TimedOut {
         /// The limit.
@@ -82,6 +84,7 @@ impl fmt::Display for End {
             End::Completed => f.write_str("completed"),
             End::Diverged { reason } => write!(f, "diverged: {reason}"),
             End::Checkpointed => f.write_str("checkpointed on request"),
+            End::Paused => f.write_str("stopped where it was told to, with a checkpoint"),
             End::TimedOut { limit_seconds } => write!(f, "out of time: the limit of {limit_seconds} s passed"),
             End::OutOfMemory { wanted, limit } => write!(f, "out of memory: {wanted} wanted where there were {limit}"),
             End::Refused { message } => write!(f, "refused: {message}"),

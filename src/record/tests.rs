@@ -19,6 +19,7 @@ fn experiment() -> Experiment {
 
 fn attempt() -> AttemptSpec {
     AttemptSpec {
+        stop_at: None,
         format: FORMAT,
         id: AttemptId { run: RunId(7), number: 2 },
         experiment: experiment(),

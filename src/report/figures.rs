@@ -2,10 +2,11 @@
 
 use super::curves;
 use crate::analysis::{EffectKind, best_so_far, mean};
-use crate::campaign::{Purpose, Run, State};
+use crate::campaign::{Purpose, Run, State, gain, value_text};
 use crate::config::{Direction, Domain};
 use crate::failure::Class;
 use crate::ids::RunId;
+use crate::planner::Group;
 use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
 use serde_json::Value;
 use std::path::Path;
@@ -100,7 +101,9 @@ pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
     };
     figure = add(figure, "baseline", BASELINE, &baseline);
     if let Some(candidate) = shown {
-        let runs: Vec<RunId> = candidate.runs.values().copied().collect();
+        // The run by which it was chosen flatters it, so it is shown only while there is no other.
+        let fresh: Vec<RunId> = candidate.fresh().map(|(_, run)| run).collect();
+        let runs = if fresh.is_empty() { candidate.screening.into_iter().collect() } else { fresh };
         let name = if confirmed.is_some() { "best confirmed candidate" } else { "best screened candidate" };
         figure = add(figure, name, CANDIDATE, &runs);
     }
@@ -169,7 +172,7 @@ fn range_row(choice: &Value, pairs: &[(&Value, f64)]) -> BarRow {
     let values: Vec<f64> = pairs.iter().filter(|(v, _)| *v == choice).map(|(_, y)| *y).collect();
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     BarRow {
-        label: super::value_text(choice),
+        label: value_text(choice),
         bars: vec![Bar { from: low, to: high, series: CANDIDATE }],
         interval: None,
         note: format!("{:.3} (n={})", mean(&values), values.len()),
@@ -181,6 +184,40 @@ fn within(axis: Axis, pairs: &[(&Value, f64)]) -> Axis {
     let (low, high) = pairs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
     let room = 0.03 * (high - low);
     if room > 0.0 { axis.over(low - room, high + room) } else { axis }
+}
+
+/// Predicted against realised gains of the candidates that were weighed; none before anything came of one.
+pub fn reliability_figure(state: &State) -> Option<Drawn> {
+    let outcomes = gain::outcomes(state);
+    if outcomes.is_empty() {
+        return None;
+    }
+    let calibration = gain::calibration(state);
+    let points: Vec<(f64, f64)> = outcomes.iter().map(|o| (o.predicted, o.realised)).collect();
+    let most = points.iter().fold(0.0_f64, |m, p| m.max(p.0).max(p.1));
+    let figure = Figure::new(
+        "How far predicted gains can be trusted",
+        Axis::linear("predicted gain (noise floors)"),
+        Axis::linear("realised gain (noise floors)"),
+    )
+    .with("candidates", CANDIDATE, Mark::Points(points))
+    .with("as predicted", BASELINE, Mark::Line(vec![(0.0, 0.0), (most, most)]));
+    let group = |name: &str, group: &Group| {
+        let mean = |sum: f64| sum / group.n.max(1) as f64;
+        format!("{name} {:.2} and {:.2} (n = {})", mean(group.predicted), mean(group.realised), group.n)
+    };
+    let mut parts = vec![group("all", &calibration.all)];
+    if calibration.edges.is_some() {
+        let names = ["cheap", "middling", "dear"];
+        parts.extend(names.iter().zip(&calibration.terciles).map(|(name, g)| group(name, g)));
+    }
+    parts.extend(calibration.kinds.iter().map(|(name, g)| group(name, g)));
+    let caption = format!(
+        "Gain that was predicted for each weighed candidate, before correction, and what its first look brought. Mean \
+         predicted and realised: {}. Later predictions are multiplied by their ratio, shrunk towards one.",
+        parts.join("; ")
+    );
+    Some((figure.svg(), caption))
 }
 
 /// What ran when, a row a run.

@@ -15,9 +15,7 @@ use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 pub use page::page;
-pub use summary::{
-    Account, BaselineSummary, CandidateSummary, RunSummary, Summary, assignment, effects, value_text, what,
-};
+pub use summary::{Account, BaselineSummary, CandidateSummary, RunSummary, Summary, effects, what};
 
 /// Writes results.tsv into the campaign's folder.
 pub fn write_results(folder: &Path, state: &State) -> Result<PathBuf> {

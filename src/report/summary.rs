@@ -3,7 +3,7 @@
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State};
+use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, assignment};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -81,6 +81,8 @@ pub struct CandidateSummary {
     pub own: Option<Interval>,
     /// Its runs by seed.
     pub runs: BTreeMap<u64, RunId>,
+    /// The one of them by which it was chosen; no part of the verdict.
+    pub screening: Option<RunId>,
 }
 
 /// One run.
@@ -210,6 +212,7 @@ fn best(state: &State) -> Option<CandidateSummary> {
             difference: *difference,
             own: *own,
             runs: candidate.runs.clone(),
+            screening: candidate.screening,
         }),
         _ => None,
     }
@@ -223,35 +226,6 @@ pub fn what(state: &State, run: &Run) -> String {
     assignment(&candidate.assignment)
 }
 
-/// An assignment in words.
-pub fn assignment(assignment: &Assignment) -> String {
-    let short = |path: &str| {
-        let last = path.rsplit('.').next().unwrap_or(path);
-        let clash = assignment.keys().filter(|other| other.rsplit('.').next() == Some(last)).count() > 1;
-        if clash { path.to_string() } else { last.to_string() }
-    };
-    let words: Vec<String> =
-        assignment.iter().map(|(path, value)| format!("{}={}", short(path), value_text(value))).collect();
-    words.join(", ")
-}
-
-/// A value for people: four significant digits for fractions, bare strings.
-pub fn value_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(n) if n.is_f64() => {
-            let v = n.as_f64().unwrap_or(f64::NAN);
-            if v != 0.0 && !(1e-3..1e6).contains(&v.abs()) {
-                format!("{v:.2e}")
-            } else {
-                let text = format!("{v:.4}");
-                text.trim_end_matches('0').trim_end_matches('.').to_string()
-            }
-        }
-        other => other.to_string(),
-    }
-}
-
 /// What each parameter did to the objective, strongest first, over all screened candidates.
 pub fn effects(state: &State) -> Vec<Effect> {
     let trials: Vec<Trial> = state
@@ -260,23 +234,4 @@ pub fn effects(state: &State) -> Vec<Effect> {
         .filter_map(|c| c.value.map(|value| Trial { assignment: c.assignment.clone(), value }))
         .collect();
     analysis::main_effects(&trials, state.campaign.objective.confidence)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn assignments_read_well() {
-        let of = |pairs: &[(&str, serde_json::Value)]| {
-            assignment(&pairs.iter().map(|(k, v)| ((*k).to_string(), v.clone())).collect())
-        };
-        assert_eq!(
-            of(&[("optimizer.learning_rate", json!(0.012345)), ("model.width", json!(64))]),
-            "width=64, learning_rate=0.0123"
-        );
-        assert_eq!(of(&[("a.x", json!("relu")), ("b.x", json!(1e-5))]), "a.x=relu, b.x=1.00e-5");
-        assert_eq!(of(&[("a.x", json!([64, 64]))]), "x=[64,64]");
-    }
 }

@@ -16,7 +16,7 @@ pub(super) struct Cadence {
 
 impl Cadence {
     pub fn new(spec: &EvaluationSpec, total: u64) -> Self {
-        let evaluate = spec.every.unwrap_or(total / 10).max(1);
+        let evaluate = spec.interval(total);
         // One line fewer than the most, because the last step is always recorded.
         let record = if total <= MAX_TRAIN_LINES { 1 } else { total.div_ceil(MAX_TRAIN_LINES - 1) };
         Cadence { total, evaluate, checkpoint: spec.checkpoint_every, record }

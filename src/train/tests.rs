@@ -26,6 +26,7 @@ struct Bench {
     key: RunKey,
     clock: Rc<FakeClock>,
     stop: StopFlag,
+    stop_at: Option<u64>,
     resume_from: Option<PathBuf>,
     deadline: Option<f64>,
 }
@@ -73,6 +74,7 @@ impl Bench {
             key: RunKey("toy".into()),
             clock,
             stop: StopFlag::inert(),
+            stop_at: None,
             resume_from: None,
             deadline: None,
         }
@@ -92,6 +94,7 @@ impl Bench {
             folder,
             resume_from: self.resume_from.as_deref(),
             stop: &self.stop,
+            stop_at: self.stop_at,
             clock: &*self.clock,
             limit: self.deadline.map(|deadline| Limit { deadline, seconds: deadline }),
         };
@@ -185,6 +188,37 @@ fn a_run_killed_in_any_step_and_resumed_ends_as_if_it_had_not_been() {
             assert_eq!((resumed.ended.weights, metrics(folder.path())), expected, "{checkpoint_every}, {killed_in}");
         }
     }
+}
+
+/// Stopped at rungs and gone on in a new folder each time, a run ends as if it had never been stopped: the schedule is that
+/// of the whole run, and stopping adds no evaluation.
+#[test]
+fn a_run_paused_at_its_rungs_is_the_run_that_was_not() {
+    let steps = 20;
+    let expected = undisturbed(steps);
+    let root = folder();
+    let mut bench = Bench::new(steps, 0);
+    let attempt = |n: usize| root.path().join(format!("{n}"));
+    for (n, rung) in [3, 6, 18].into_iter().enumerate() {
+        std::fs::create_dir(attempt(n)).unwrap();
+        bench.stop_at = Some(rung);
+        let paused = bench.train(&attempt(n), ToyEngine::default());
+        assert_eq!((paused.ended.end, paused.ended.step), (End::Paused, rung));
+        assert!(paused.ended.weights.is_none() && paused.ended.metrics["loss"].is_finite());
+        let last = metrics(&attempt(n)).pop().unwrap();
+        assert!(
+            matches!(&last, Metrics::Eval { step, metrics, .. } if *step == rung && *metrics == paused.ended.metrics)
+        );
+        // Asked again, as after a controller's crash: the same answer without another step.
+        let again = bench.train(&attempt(n), ToyEngine::default());
+        assert_eq!((again.ended.end, again.ended.metrics), (End::Paused, paused.ended.metrics));
+        bench.resume_from = Some(attempt(n).join(paused.ended.checkpoint.unwrap()));
+    }
+    std::fs::create_dir(attempt(9)).unwrap();
+    bench.stop_at = Some(steps);
+    let done = bench.train(&attempt(9), ToyEngine::default());
+    assert_eq!((done.ended.end, done.first_step), (End::Completed, 18));
+    assert_eq!((done.ended.weights, metrics(&attempt(9))), expected);
 }
 
 proptest! {

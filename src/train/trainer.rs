@@ -44,6 +44,8 @@ pub struct Job<'a> {
     pub resume_from: Option<&'a Path>,
     /// Asks for a checkpoint and an early end.
     pub stop: &'a StopFlag,
+    /// Step after which to checkpoint and end although the run goes further; the schedule does not depend on it.
+    pub stop_at: Option<u64>,
     /// Time.
     pub clock: &'a dyn Clock,
     /// Wall-clock limit.
@@ -245,6 +247,10 @@ impl<'a> Trainer<'a> {
         self.begin = self.job.clock.monotonic();
         let cadence = Cadence::new(&self.job.experiment.evaluation, self.total);
         while self.step < self.total {
+            if self.job.stop_at.is_some_and(|step| self.step >= step) {
+                self.save(observer)?;
+                return Ok((End::Paused, None));
+            }
             if self.job.stop.requested() {
                 self.save(observer)?;
                 return Ok((End::Checkpointed, None));

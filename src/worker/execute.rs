@@ -55,6 +55,7 @@ pub(super) fn execute(
         folder: setting.folder,
         resume_from: resume_from.as_deref(),
         stop: setting.stop,
+        stop_at: spec.stop_at,
         clock: setting.clock,
         // The clock began with the attempt, so its reading is the wall time used.
         limit: (wall > 0.0).then_some(Limit { deadline: wall, seconds: wall }),

@@ -52,6 +52,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     refuse_foreign(folder, resume)?;
     fs::create_dir(folder)?;
     let spec = AttemptSpec {
+        stop_at: None,
         format: FORMAT,
         id: AttemptId { run: RunId(1), number: 1 },
         experiment: experiment.clone(),

@@ -25,7 +25,7 @@ pub(super) struct Setting<'a> {
 /// The process exit code that goes with an end.
 pub fn exit_code(end: &End) -> u8 {
     match end {
-        End::Completed | End::Diverged { .. } => 0,
+        End::Completed | End::Paused | End::Diverged { .. } => 0,
         End::Checkpointed => 75,
         End::Refused { .. } => 2,
         End::TimedOut { .. } | End::OutOfMemory { .. } | End::Failed { .. } => 1,

@@ -39,6 +39,7 @@ fn digits_key(experiment: &Experiment) -> RunKey {
 
 fn spec(experiment: Experiment) -> AttemptSpec {
     AttemptSpec {
+        stop_at: None,
         format: FORMAT,
         id: AttemptId { run: RunId(7), number: 1 },
         key: digits_key(&experiment),

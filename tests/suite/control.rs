@@ -264,7 +264,7 @@ fn stop_lets_the_running_attempt_end_and_resume_goes_on() {
 
 #[test]
 fn a_budget_spent_with_the_goal_unmet_is_exit_code_3_and_can_be_raised() {
-    let goal = format!("{AMPLE}\nbudget.runs = 4\nobjective.goal = 1e-9");
+    let goal = format!("{AMPLE}\nbudget.runs = 5\nobjective.goal = 1e-9");
     let field = Field::new(&config(60, &goal).replace("candidates = 2", "candidates = 0"));
     let mut controller = field.run();
     assert_eq!(controller.wait(), 3, "{}", controller.said());
@@ -272,7 +272,7 @@ fn a_budget_spent_with_the_goal_unmet_is_exit_code_3_and_can_be_raised() {
     audit(&field);
     let toml = || std::fs::read_to_string(field.folder().join("campaign.toml")).unwrap();
     let (before, lines) = (toml(), field.lines());
-    assert_eq!(field.state().unwrap().runs.len(), 4);
+    assert_eq!(field.state().unwrap().runs.len(), 5);
 
     // Without an edit nothing happens, and the answer is the same.
     assert_eq!(field.say(&["resume", "c"]).code, 3);
@@ -288,12 +288,12 @@ fn a_budget_spent_with_the_goal_unmet_is_exit_code_3_and_can_be_raised() {
     }
     assert_eq!((toml(), field.lines()), (before.clone(), lines));
 
-    let mut controller = field.start(&["resume", "c", "budget.runs=7", "budget.device_hours=11"]);
+    let mut controller = field.start(&["resume", "c", "budget.runs=9", "budget.device_hours=11"]);
     assert_eq!(controller.wait(), 3, "{}", controller.said());
     let state = field.state().unwrap();
     let counted = audit(&field);
-    assert!((6..=7).contains(&state.runs.len()), "{} runs", state.runs.len());
-    assert_eq!((state.campaign.budget.runs, state.campaign.budget.device_hours), (7, 11.0));
+    assert!((7..=9).contains(&state.runs.len()), "{} runs", state.runs.len());
+    assert_eq!((state.campaign.budget.runs, state.campaign.budget.device_hours), (9, 11.0));
     let edits = |field: &Field| field.events().iter().filter(|(_, e)| matches!(e, Event::Edited { .. })).count();
     assert_eq!(edits(&field), 1);
     // The edit is kept: the next controller does not take it back.
@@ -304,7 +304,7 @@ fn a_budget_spent_with_the_goal_unmet_is_exit_code_3_and_can_be_raised() {
     let status = look(&field);
     assert_eq!(status["budget"]["limit_device_hours"], 11.0);
     assert_eq!(status["conclusion"]["reason"], "budget-spent");
-    println!("4 runs, then {} with the raised budget; {counted:?}", state.runs.len());
+    println!("5 runs, then {} with the raised budget; {counted:?}", state.runs.len());
 }
 
 #[test]

@@ -12,7 +12,7 @@ const LEVELS: &[(u32, &[&str])] = &[
     (3, &["analysis", "cost", "failure"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["bench", "report", "worker"]),
+    (6, &["bench", "contest", "report", "worker"]),
     (7, &["cli"]),
 ];
 

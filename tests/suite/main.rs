@@ -8,4 +8,5 @@ mod demo;
 mod kill_campaign;
 mod kill_train;
 mod levels;
+mod planners;
 mod torch_fixture;

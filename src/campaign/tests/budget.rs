@@ -1,6 +1,6 @@
 //! Campaigns that run out of something.
 
-use super::lab::{Lab, Listed, campaign, completes, steps};
+use super::lab::{Lab, Listed, campaign, completes, steps, trains};
 use crate::campaign::{Finish, Purpose, Reason, Standing};
 use crate::config::ModelSpec;
 use crate::exec::fake::Play;
@@ -17,14 +17,14 @@ fn budget(seconds: f64, more: &str) -> String {
 
 #[test]
 fn the_smallest_budget_that_holds_a_campaign_runs_it_as_it_is() {
-    // Three baseline seeds, a candidate and two repetitions of it, all at their worst at once.
-    let campaign = campaign(&budget(6.0 * RESERVATION, ""));
+    // Three baseline seeds, a candidate and three repetitions of it, all at their worst at once.
+    let campaign = campaign(&budget(7.0 * RESERVATION, ""));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed(vec![0.2])).0.unwrap();
     let state = lab.check();
     assert!(state.scope.as_ref().unwrap().downscaled.is_empty());
     assert_eq!(state.best().unwrap().index, 0);
-    assert_eq!(state.runs.len(), 6);
+    assert_eq!(state.runs.len(), 7);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
         (state.scope.clone(), state)
     };
     // Half the steps take 2.4 s less each.
-    let (halved, state) = scope(6.0 * 8.4, "\"steps\", \"seeds\"");
+    let (halved, state) = scope(7.0 * 8.4, "\"steps\", \"seeds\"");
     let halved = halved.unwrap();
     assert_eq!(steps(&halved.baseline), 100);
     assert_eq!(
@@ -47,15 +47,15 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
     assert!(state.runs.iter().all(|r| steps(&r.experiment) == 100), "candidates are compared at the same length");
     assert!(state.decisions.iter().any(|d| d.text.contains("100 steps instead of 200 steps")));
     // Confirmation seeds go first, then the baseline's.
-    let seeds = scope(5.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
+    let seeds = scope(6.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
     assert_eq!((seeds.seeds.len(), seeds.confirm, steps(&seeds.baseline)), (3, 2, 200));
-    let fewest = scope(4.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
+    let fewest = scope(5.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
     assert_eq!((fewest.seeds.len(), fewest.confirm, steps(&fewest.baseline)), (2, 2, 200));
     // All steps that can be given up, then seeds.
-    let both = scope(5.0 * 6.6, "\"steps\", \"seeds\"").0.unwrap();
+    let both = scope(6.0 * 6.6, "\"steps\", \"seeds\"").0.unwrap();
     assert_eq!((steps(&both.baseline), both.confirm, both.seeds.len()), (25, 2, 3));
     // The lab's price does not depend on width, so that this order gives up everything and still does not fit.
-    let (none, state) = scope(6.0 * 6.0, "\"model\"");
+    let (none, state) = scope(7.0 * 6.0, "\"model\"");
     assert_eq!(none, None);
     assert_eq!(state.conclusion.as_ref().unwrap().reason, Reason::BudgetSpent);
     assert!(state.conclusion.unwrap().sentence.contains("nothing was run"));
@@ -65,7 +65,7 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
 #[test]
 fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_seeds() {
     // After the baseline (3 x 2 s used) there is room for candidates beside what is kept back for two finalists.
-    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(80.0, "downscale = [\"steps\"]")));
+    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(90.0, "downscale = [\"steps\"]")));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed((0..60).map(|i| 0.2 + i as f64 * 0.003).collect())).0.unwrap();
     let state = lab.check();
@@ -74,10 +74,10 @@ fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_see
     let shorter: Vec<u64> = state.runs.iter().map(|r| steps(&r.experiment)).filter(|s| *s != 200).collect();
     assert!(!shorter.is_empty() && shorter.iter().all(|s| [100, 50, 25].contains(s)), "{shorter:?}");
     assert!(state.runs.iter().any(|r| r.downscaled.iter().any(|d| d.to == "100 steps")));
-    // Both finalists were confirmed over three seeds: what was kept back for them was there.
+    // Both finalists were confirmed over three fresh seeds: what was kept back for them was there.
     let judged: Vec<_> = state.candidates.iter().filter(|c| matches!(c.standing, Standing::Judged { .. })).collect();
     assert_eq!(judged.len(), 2);
-    assert!(judged.iter().all(|c| c.runs.len() == 3));
+    assert!(judged.iter().all(|c| c.fresh().count() == 3));
     assert!(conclusion.best.is_some());
     assert!(matches!(state.candidates.last().unwrap().standing, Standing::Proposed), "it waits for a larger budget");
 }
@@ -90,19 +90,19 @@ fn the_number_of_runs_is_a_budget_too() {
     let state = lab.check();
     assert_eq!(state.conclusion.as_ref().unwrap().reason, Reason::BudgetSpent);
     assert!(state.runs.len() <= 12 && state.runs.len() >= 11, "{}", state.runs.len());
-    assert_eq!(state.runs.iter().filter(|r| matches!(r.purpose, Purpose::Confirm { .. })).count(), 4);
+    assert_eq!(state.runs.iter().filter(|r| matches!(r.purpose, Purpose::Confirm { .. })).count(), 6);
 }
 
 #[test]
 fn dollars_are_a_budget_too() {
     // 2 dollars an hour; a reservation of 10.8 s is 0.6 cents.
-    let campaign = campaign(&budget(36000.0, "dollars = 0.037, downscale = []"));
+    let campaign = campaign(&budget(36000.0, "dollars = 0.043, downscale = []"));
     let lab = Lab::quiet(&campaign);
     let conclusion = lab.conclude(&campaign);
     let state = lab.check();
     assert_eq!(conclusion.reason, Reason::BudgetSpent);
-    assert!(state.runs.len() >= 6);
-    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 37_000 }));
+    assert!(state.runs.len() >= 7);
+    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 43_000 }));
     let used: u64 = state.runs.iter().map(|r| r.used().dollars.micro).sum();
     assert_eq!(state.ledger.settled().dollars.micro, used);
 }
@@ -169,12 +169,13 @@ proptest! {
     /// Random machines, budgets, places and retries: the account is never over the budget after any event (the witness
     /// looks), every campaign ends, and what is settled is what the attempts used.
     #[test]
-    fn no_machine_can_overspend(seed in any::<u64>(), seconds in 20.0..400.0f64, parallel in 1..5usize, retries in 0..4usize) {
+    fn no_machine_can_overspend(seed in any::<u64>(), seconds in 20.0..400.0f64, parallel in 1..5usize, retries in 0..4usize, halving in any::<bool>()) {
+        let halving = if halving { ", halving = { first = 0.2, factor = 2 }" } else { "" };
         let campaign = campaign(&format!(
-            "{}\nexecution = {{ parallel = {parallel}, retries = {retries} }}\nplanner = {{ candidates = 9 }}",
+            "{}\nexecution = {{ parallel = {parallel}, retries = {retries} }}\nplanner = {{ candidates = 9{halving} }}",
             budget(seconds, "downscale = [\"steps\", \"model\", \"seeds\"]")
         ));
-        let lab = Lab::new(&campaign, move |spec, _| {
+        let lab = Lab::new(&campaign, move |spec, folder| {
             let bits = crate::rng::bits(seed, 99, spec.id.run.0, spec.id.number, 0);
             let time = f64::from(bits % 977) / 80.0;
             match bits % 9 {
@@ -183,7 +184,7 @@ proptest! {
                 2 => Play::ends(time, End::Diverged { reason: "NaN".into() }),
                 3 => Play::hangs(),
                 4 => Play::completes(time, &[("accuracy", 0.9)]),
-                _ => completes(spec),
+                _ => trains(spec, folder),
             }
         });
         let finish = lab.drive(&campaign).unwrap();

@@ -1,7 +1,7 @@
 //! Attempts that fail, and what becomes of their runs.
 
 use super::lab::{Lab, Listed, accuracy, campaign, completes, learning_rate, remembering};
-use crate::campaign::{Purpose, Reason, RunResult, Standing, State, placement};
+use crate::campaign::{Purpose, Reason, RunResult, Seen, Standing, State, placement};
 use crate::exec::fake::Play;
 use crate::failure::Class;
 use crate::record::{AttemptSpec, End};
@@ -91,7 +91,7 @@ fn retries_are_bounded_and_the_planner_learns_of_the_failure() {
     assert_eq!(specs.len(), 2);
     let Standing::Failed { reason } = &state.candidates[0].standing else { panic!("{:?}", state.candidates[0]) };
     assert!(reason.contains("signal 11") && reason.contains("retries"), "{reason}");
-    assert!(state.observations(1, 1)[0].failed);
+    assert!(state.observations(1, 1, Seen::Earliest)[0].failed);
 }
 
 #[test]
@@ -168,9 +168,9 @@ fn a_baseline_with_one_value_compares_nothing_and_with_two_it_does() {
     assert_eq!(failing(&[1, 3]).conclusion.unwrap().reason, Reason::BaselineFailed);
     let state = failing(&[1]);
     // The pairs are on the seeds that the baseline has.
-    assert_eq!(state.screening_seed(), Some(2));
+    assert_eq!(state.screening_seed(), Some(4));
     let best = state.best().unwrap();
-    assert_eq!(best.runs.keys().copied().collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(best.runs.keys().copied().collect::<Vec<_>>(), [2, 3, 4]);
 }
 
 #[test]

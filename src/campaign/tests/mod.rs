@@ -3,7 +3,9 @@
 
 mod budget;
 mod failures;
+mod halving;
 mod lab;
 mod people;
 mod restart;
+mod weighing;
 mod whole;

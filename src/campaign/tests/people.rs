@@ -116,7 +116,7 @@ fn ctrl_c_leaves_attempts_running_and_the_next_controller_adopts_them() {
 
 #[test]
 fn a_larger_budget_reopens_a_campaign_and_other_edits_are_refused() {
-    let small = campaign("budget = { device_hours = 0.02, downscale = [] }\nplanner = { candidates = 0 }");
+    let small = campaign("budget = { device_hours = 0.022, downscale = [] }\nplanner = { candidates = 0 }");
     let lab = Lab::quiet(&small);
     assert_eq!(lab.conclude(&small).reason, Reason::BudgetSpent);
     let before = lab.check();
@@ -129,7 +129,7 @@ fn a_larger_budget_reopens_a_campaign_and_other_edits_are_refused() {
     assert_eq!(lab.conclude(&larger).reason, Reason::BudgetSpent);
     let after = lab.check();
     assert!(after.candidates.len() > before.candidates.len());
-    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.02 to 0.04")));
+    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.022 to 0.04")));
     assert_eq!(after.runs[..before.runs.len()], before.runs[..], "nothing is run again");
     // The candidate that did not fit was the first to be taken up.
     let waited = before.candidates.iter().find(|c| c.value.is_none()).unwrap().index as usize;
@@ -147,6 +147,39 @@ fn a_larger_budget_reopens_a_campaign_and_other_edits_are_refused() {
     let problem = lab.drive(&other).unwrap_err();
     assert!(problem.what.contains("baseline.training.batch_size from 32 to 16"), "{problem}");
     assert_eq!(lab.state(), after, "a refused edit leaves no trace");
+}
+
+/// A controller leaves in the middle, a person halves the budget, the next controller plans anew: fewer candidates than the
+/// whole budget would have bought, finalists confirmed all the same, and never more than the half spent.
+#[test]
+fn a_budget_halved_in_the_middle_is_planned_anew_and_kept() {
+    let of = |hours: f64| {
+        campaign(&format!(
+            "budget = {{ device_hours = {hours}, downscale = [] }}\nplanner = {{ kind = \"tpe\", candidates = 0, weighing = {{ pool = 4 }} }}"
+        ))
+    };
+    let (whole, half) = (of(0.12), of(0.06));
+    let undisturbed = Lab::quiet(&whole);
+    undisturbed.conclude(&whole);
+    let expected = undisturbed.check();
+
+    let lab = Lab::quiet(&whole);
+    assert!(matches!(drive_asking(&lab, &whole, Request::Stop, 25), Finish::Concluded(_) | Finish::Left { .. }));
+    let before = lab.state();
+    assert!(before.ledger.settled().time.seconds() < 0.5 * half.budget.device_hours * 3600.0, "it was in the middle");
+    let conclusion = lab.conclude(&half);
+    let after = lab.check();
+    assert_eq!(conclusion.reason, Reason::BudgetSpent, "{}", conclusion.sentence);
+    assert!(after.decisions.iter().any(|d| d.text.contains("budget.device_hours from 0.12 to 0.06")));
+    let spent = after.ledger.settled().time.seconds();
+    assert!(spent <= 216.0 && spent > 0.6 * 216.0, "{spent} of 216 s");
+    let tried = |state: &crate::campaign::State| state.candidates.iter().filter(|c| c.value.is_some()).count();
+    assert!(tried(&after) > tried(&before) && tried(&after) < tried(&expected), "{}", tried(&after));
+    assert!(after.candidates.iter().any(|c| matches!(c.standing, crate::campaign::Standing::Judged { .. })));
+    // What is weighed after the change is weighed by what is left of the half.
+    let left = |c: &crate::campaign::Candidate| c.weighed.as_ref().map(|w| w.left);
+    let later: Vec<f64> = after.candidates[before.candidates.len()..].iter().filter_map(left).collect();
+    assert!(!later.is_empty() && later.iter().all(|l| *l <= 216.0), "{later:?}");
 }
 
 #[test]

@@ -82,6 +82,7 @@ impl Bed for SlurmBed {
             wall_seconds: 0.0,
             memory: Bytes(0),
             predicted_seconds: None,
+            stop_at: None,
         };
         spec.write(&folder).unwrap();
         self.world.borrow_mut().behaviours.insert(folder.clone(), behaviour);

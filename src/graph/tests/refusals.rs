@@ -93,6 +93,6 @@ fn training_that_cannot_be() {
     check(&mlp(twice, &class), "optimizer.groups[1].role", &["Bias"]);
     check(&mlp(json!({ "optimizer": { "kind": "adamw", "beta2": 1.0 } }), &class), "optimizer.beta2", &["1"]);
     check(&mlp(json!({ "optimizer": { "kind": "adamw", "epsilon": 0.0 } }), &class), "optimizer.epsilon", &["0"]);
-    check(&mlp(json!({}), &features(4, 0)), "data", &["0 classes"]);
-    check(&mlp(json!({}), &features(0, 2)), "data", &["0 features"]);
+    check(&mlp(json!({}), &features(4, 0)), "data.kind", &["0 classes"]);
+    check(&mlp(json!({}), &features(0, 2)), "data.kind", &["0 features"]);
 }

@@ -18,8 +18,8 @@ fn value(lab: &Lab, line: &str) -> serde_json::Value {
 fn selectors_and_second_beginnings() {
     let lab = lab();
     lab.refuses_all(&[
-        ("why 99 --in camp", 2, Exactly("there is no run \"99\"\n  use a number from 1 to 5, or `last`")),
-        ("why first --in camp", 2, All(&["there is no run \"first\"", "use a number from 1 to 5"])),
+        ("why 99 --in camp", 2, Exactly("there is no run \"99\"\n  use a number from 1 to 4, or `last`")),
+        ("why first --in camp", 2, All(&["there is no run \"first\"", "use a number from 1 to 4"])),
         ("logs 0 --in camp", 2, All(&["there is no run \"0\""])),
         (
             "run campaign.toml --out camp",

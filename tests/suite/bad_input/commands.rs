@@ -76,13 +76,46 @@ fn configs_that_are_wrong() {
             "train big.toml --out new",
             2,
             Exactly(
-                "training.batch_size: batch size 2000 is not between 1 and the 1438 training samples\n  choose a smaller \
+                "big.toml:5: training.batch_size = 2000: batch size 2000 is not between 1 and the 1438 training samples\n  choose a smaller \
                  batch, or hold out less for validation",
             ),
         ),
-        ("check big.toml", 2, All(&["batch size 2000"])),
-        ("run campaign.toml baseline.training.batch_size=2000 --out new", 2, All(&["batch size 2000", "choose a smaller"])),
+        ("check big.toml", 2, All(&["big.toml:5: training.batch_size = 2000: batch size 2000"])),
+        ("run campaign.toml baseline.training.batch_size=2000 --out new", 2, All(&["command line: baseline.training.batch_size=2000: batch size 2000", "choose a smaller"])),
         ("run campaign.toml baseline_file=none.toml --out new", 2, All(&["none.toml", "no such file"])),
+    ]);
+}
+
+/// What shows only with the data, or when the programs are built, names the line and the value all the same: from the file,
+/// from a preset (at the line that names it), from the command line, from a default, and from a baseline's own file.
+#[test]
+fn what_only_the_data_tell_has_a_place() {
+    let lab = Lab::new();
+    lab.write("experiment.toml", super::kit::EXPERIMENT);
+    lab.write(
+        "kernel.toml",
+        "data.kind = \"digits\"\n[optimizer]\nkind = \"adamw\"\n[model]\nkind = \"cnn\"\nstages = [\n  { channels = 4 },\n  \
+         { channels = 8, kernel = 9 },\n]\n",
+    );
+    lab.write(
+        "preset.toml",
+        "data.kind = \"digits\"\n[model]\npreset = \"gpt-modular\"\n[optimizer]\nkind = \"adamw\"\n",
+    );
+    lab.write(
+        "small.toml",
+        "[data]\nkind = \"modular\"\nmodulus = 5\n\n[model]\npreset = \"gpt-modular\"\n\n[optimizer]\nkind = \"adamw\"\n\n[training]\nseed = 3\n",
+    );
+    lab.write("baseline.toml", super::kit::CAMPAIGN.replace("experiment.toml", "kernel.toml"));
+    lab.refuses_all(&[
+        ("check kernel.toml", 2, All(&["kernel.toml:8: model.stages.1.kernel = 9: ", "4x4"])),
+        ("train kernel.toml --out new", 2, All(&["kernel.toml:8: model.stages.1.kernel = 9: "])),
+        ("run baseline.toml --out new", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
+        ("run baseline.toml --dry-run", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
+        ("run baseline.toml --smoke", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
+        ("check baseline.toml", 2, All(&["kernel.toml:8: baseline.model.stages.1.kernel = 9: "])),
+        ("check preset.toml", 2, All(&["preset.toml:1: a model of kind \"gpt\" cannot read data of kind \"digits\""])),
+        ("check small.toml", 2, All(&["small.toml:11: training.batch_size = 64 (the default): batch size 64"])),
+        ("check small.toml training.batch_size=99", 2, All(&["command line: training.batch_size=99: batch size 99"])),
     ]);
 }
 
@@ -133,7 +166,11 @@ fn arguments_that_are_wrong() {
         ("cancel --in nowhere", 2, All(&["no such folder"])),
         ("resume folder", 2, All(&["folder: there is no campaign here"])),
         ("resume campaign.toml", 2, All(&["this is a file, and a campaign is a folder", "nanoresearch run"])),
-        ("schema exprmnt", 2, All(&["there is no schema called \"exprmnt\"\n  use `experiment` or `campaign`"])),
+        (
+            "schema exprmnt",
+            2,
+            All(&["there is no schema called \"exprmnt\"\n  use `experiment`, `campaign` or `site`"]),
+        ),
         ("data get nosuch", 2, All(&["no dataset is known as `nosuch`\n  the known names are tinyshakespeare, mnist"])),
     ]);
 }

@@ -167,9 +167,10 @@ fn a_dataset_that_vanishes_from_a_campaign_ends_it_without_repeats() {
     lab.write("table.csv", format!("a,b,y\n{rows}40,3,99\n"));
     let answer = lab.run("resume camp planner.candidates=3");
     assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("error: camp/campaign.toml:"), "{answer:?}");
     assert!(
         answer.stderr.ends_with(
-            "error: baseline.data: the dataset is not the one that this campaign's baseline was measured on\n  restore \
+            ": the dataset is not the one that this campaign's baseline was measured on\n  restore \
              the dataset and resume, or start a new campaign with this one; what was measured is kept\n"
         ),
         "{answer:?}"

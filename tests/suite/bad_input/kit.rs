@@ -16,7 +16,7 @@ pub const CAMPAIGN: &str = r#"
 name = "tiny"
 question = "does it work?"
 objective.metric = "accuracy"
-budget.device_hours = 0.01
+budget.device_hours = 0.02
 seeds = { baseline = 2, confirm = 2, finalists = 1 }
 planner = { kind = "random", candidates = 2 }
 execution = { parallel = 2, kill_margin_seconds = 2 }

@@ -1,0 +1,117 @@
+//! What belongs to the machine and not to an engine or a family of models: how long a worker takes to start, how fast a
+//! checkpoint is written. Measured once and kept in the cache.
+
+use crate::config::parse_experiment;
+use crate::data::Dataset;
+use crate::ids::{AttemptId, RunId};
+use crate::problem::{Problem, Result};
+use crate::record::{AttemptSpec, FORMAT};
+use crate::sys::clock::{Clock, Stopwatch, SystemClock};
+use crate::sys::http::FakeFetch;
+use crate::sys::process::{self, DetachedChild};
+use crate::sys::{env, fs};
+use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// What was measured of the machine.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Host {
+    /// Seconds of a worker beside its steps.
+    pub startup_seconds: f64,
+    /// Seconds to write and sync one byte of a checkpoint.
+    pub write_seconds_per_byte: f64,
+}
+
+/// From the cache, or measured now (under a second) and kept there where that is possible.
+pub(super) fn host() -> Result<Host> {
+    let name = blake3::hash(format!("host {:?} {:?}", chip(), build()).as_bytes());
+    let folder = env::cache_dir().join("profiles");
+    let path = folder.join(format!("host-{}.json", &name.to_hex()[..16]));
+    let sound = |host: &Host| host.startup_seconds >= 0.0 && host.write_seconds_per_byte >= 0.0;
+    if let Some(bytes) = fs::read_if_there(&path)?
+        // A damaged file is only a reason to measure again.
+        && let Some(host) = serde_json::from_slice::<Host>(&bytes).ok().filter(sound)
+    {
+        return Ok(host);
+    }
+    let host = Host { startup_seconds: startup()?, write_seconds_per_byte: write_speed()? };
+    let text = serde_json::to_vec(&host).map_err(|e| Problem::failed(format!("a measurement is no JSON: {e}")))?;
+    // Without a writable cache it is measured again; the profile, which is kept beside it, says so.
+    let _ = fs::create_dir(&folder).and_then(|()| fs::write_atomic(&path, &text));
+    Ok(host)
+}
+
+/// This very program: another build may be faster or slower, so measurements belong to one.
+pub(super) fn build() -> Option<blake3::Hash> {
+    let path = process::current_exe().ok()?;
+    fs::read(&path).ok().map(|bytes| blake3::hash(&bytes))
+}
+
+/// What decides speed, beside the engine: chip, cores and kernel.
+pub(super) fn chip() -> BTreeMap<String, String> {
+    env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+/// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
+/// that train one step on the embedded digits.
+fn startup() -> Result<f64> {
+    let folder = env::scratch_dir().join(format!("startup-{}", std::process::id()));
+    let result = worker_seconds(&folder);
+    fs::remove_dir(&folder)?;
+    result
+}
+
+fn worker_seconds(folder: &Path) -> Result<f64> {
+    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let experiment = parse_experiment(
+        "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
+         [training]\nbudget = { steps = 1 }\n",
+        "start-up",
+        &[],
+    )?;
+    let base = Path::new(".");
+    let digits = Dataset::load(&experiment.data, base, base, &FakeFetch::default(), &mut |_, _| {})?;
+    let clock = SystemClock::default();
+    let mut times = Vec::new();
+    for number in 1..=3 {
+        let attempt = folder.join(number.to_string());
+        fs::create_dir(&attempt)?;
+        let spec = AttemptSpec {
+            stop_at: None,
+            format: FORMAT,
+            id: AttemptId { run: RunId(1), number },
+            experiment: experiment.clone(),
+            base: base.to_path_buf(),
+            key: experiment.run_key(digits.hash()),
+            resume_from: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+            predicted_seconds: None,
+        };
+        spec.write(&attempt)?;
+        let watch = Stopwatch::start();
+        let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];
+        let mut child = DetachedChild::spawn(&program, &arguments, &attempt.join("worker.log"))
+            .map_err(|e| Problem::failed(format!("this program cannot be started: {e}")))?;
+        while matches!(child.try_wait(), Ok(None)) {
+            clock.sleep(0.001);
+        }
+        times.push(watch.seconds());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[1])
+}
+
+/// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.
+fn write_speed() -> Result<f64> {
+    const SIZE: usize = 4 << 20;
+    let path = env::scratch_dir().join(format!("write-speed-{}.tmp", std::process::id()));
+    let watch = Stopwatch::start();
+    fs::write_atomic(&path, &vec![7u8; SIZE])?;
+    let seconds = watch.seconds();
+    fs::remove_file(&path)?;
+    Ok(seconds / SIZE as f64)
+}

@@ -1,0 +1,221 @@
+//! `bench planners`: planners against each other at the same device-hours and seeds.
+
+use super::output::{self, Format, Table, say, significant};
+use super::pricer::MachinePricer;
+use crate::campaign::{self, Finish, World};
+use crate::config::{self, Campaign};
+use crate::contest::arms::{ARMS, arm};
+use crate::contest::functions::functions;
+use crate::contest::recorded::{Record, Surrogate, collect, merge};
+use crate::contest::{Arm, Standing, Task, Trace, real, score, simulate};
+use crate::engine::thread_environment;
+use crate::exec::LocalExecutor;
+use crate::planner;
+use crate::problem::{Problem, Result};
+use crate::sys::clock::SystemClock;
+use crate::sys::signal::StopFlag;
+use crate::sys::{fs, process};
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Coverage of the intervals.
+const CONFIDENCE: f64 = 0.95;
+
+/// Arguments of `bench planners`.
+#[derive(Debug, Args)]
+pub struct PlannersArgs {
+    /// A campaign to run with every arm and seed; without it, the standard functions in virtual time
+    #[arg(long, value_name = "FILE")]
+    campaign: Option<PathBuf>,
+    /// Records of real runs to fit surrogates to and search those in virtual time
+    #[arg(long, value_name = "FILE", conflicts_with = "campaign")]
+    recorded: Vec<PathBuf>,
+    /// Write one record of these concluded campaigns' folders to stdout, for `--recorded`, and do nothing else
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["campaign", "recorded"])]
+    record: Vec<PathBuf>,
+    /// What competes; the first is what the others are compared with [default: all]
+    #[arg(long, value_delimiter = ',')]
+    arms: Vec<String>,
+    /// Seeds of each
+    #[arg(long, default_value_t = 10)]
+    seeds: u64,
+    /// Where the campaigns of `--campaign` are kept; what has ended there already is not run again
+    #[arg(long, value_name = "DIR", default_value = "planners")]
+    out: PathBuf,
+    /// Settings that replace those of `--campaign`'s file: key=value
+    #[arg(value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Runs the contest and prints its tables.
+pub fn run(args: &PlannersArgs) -> Result<()> {
+    if !args.record.is_empty() {
+        let records: Result<Vec<Record>> = args.record.iter().map(|dir| collect(dir, &campaign::load(dir)?)).collect();
+        output::print_json(&merge(records?)?);
+        return Ok(());
+    }
+    let arms = chosen(&args.arms)?;
+    let mut tables: Vec<(String, Vec<Trace>)> = Vec::new();
+    if let Some(file) = &args.campaign {
+        let loaded = config::load_campaign(file, &args.overrides)?;
+        tables.push((loaded.value.name.clone(), real_traces(args, &loaded.value, &loaded.base, &arms)?));
+    } else if args.recorded.is_empty() {
+        for function in functions() {
+            tables.push((function.name().to_string(), simulated(&function, &arms, args.seeds)));
+        }
+    } else {
+        for path in &args.recorded {
+            let surrogate = Surrogate::fit(read(path)?)?;
+            tables.push((format!("{} (surrogate)", surrogate.name()), simulated(&surrogate, &arms, args.seeds)));
+        }
+    }
+    let mut all: Vec<Value> = Vec::new();
+    for (name, traces) in &tables {
+        let standings = score(traces, arms[0].name, CONFIDENCE);
+        if args.format == Format::Json {
+            all.push(json!({ "task": name, "standings": standings, "traces": traces }));
+        } else {
+            let budget = traces.first().map_or(0.0, |t| t.budget);
+            output::print(&format!("\n{name}: {} seeds, {budget:.0} device-s each\n{}", args.seeds, table(&standings)));
+        }
+    }
+    if args.format == Format::Json {
+        output::print_json(&all);
+    } else {
+        output::print(
+            "\nSmaller is better. 25% to 100%: mean over seeds of the best complete result so far after that share of the \
+             budget. vs first: final best minus the first arm's on the same seed, with Student's 95% interval; p after \
+             Holm's correction over the arms. reach: median share of the budget after which an arm was as good as the first \
+             arm's final best, and on how many seeds it ever was. wasted: share of what was spent on runs without a value. decided/h: \
+             candidates found better or worse than the baseline beyond the noise floor, a device-hour, and in how many \
+             campaigns any was. kept/h: changes that survive Holm's correction, a device-hour.\n",
+        );
+    }
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Arm>> {
+    if names.is_empty() {
+        return Ok(ARMS.iter().collect());
+    }
+    let one = |name: &String| {
+        arm(name).ok_or_else(|| {
+            let known: Vec<&str> = ARMS.iter().map(|a| a.name).collect();
+            Problem::usage(format!("there is no arm {name:?}"))
+                .at("--arms")
+                .remedy(format!("choose of {}", known.join(", ")))
+        })
+    };
+    names.iter().map(one).collect()
+}
+
+fn read(path: &Path) -> Result<Record> {
+    let text = fs::read_text(path)?;
+    serde_json::from_str(&text).map_err(|e| {
+        Problem::usage(format!("this is not a record of runs: {e}"))
+            .at(path.display().to_string())
+            .remedy("make one with `nanoresearch bench planners --record DIR`")
+    })
+}
+
+fn simulated(task: &dyn Task, arms: &[&Arm], seeds: u64) -> Vec<Trace> {
+    arms.iter().flat_map(|arm| (0..seeds).map(|seed| simulate(task, arm, seed))).collect()
+}
+
+/// One seed after the other, all arms within it, so that what is there when it is cut short can be compared.
+fn real_traces(args: &PlannersArgs, template: &Campaign, base: &Path, arms: &[&Arm]) -> Result<Vec<Trace>> {
+    let pricer = MachinePricer::new(base);
+    let mut traces = Vec::new();
+    for seed in 0..args.seeds {
+        for arm in arms {
+            let folder = args.out.join(arm.name).join(format!("{seed:02}"));
+            let campaign = real::campaign(template, arm, seed);
+            let state = conclude(&folder, &campaign, base, &pricer)?;
+            let trace = real::trace(&state, arm.name, seed);
+            let best = trace.best().map_or_else(|| "no result".to_string(), |v| significant(v, 5));
+            say(&format!(
+                "{} seed {seed}: best {best} from {} candidates, {:.0} device-s",
+                arm.name, trace.runs, trace.spent
+            ));
+            traces.push(trace);
+        }
+    }
+    Ok(traces)
+}
+
+/// The state of an arm's campaign when it is over: as it lies there, or after running or resuming it.
+fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer) -> Result<campaign::State> {
+    let clock = SystemClock::default();
+    if folder.join("events.jsonl").exists() {
+        let state = campaign::load(folder)?;
+        if state.campaign.planner != campaign.planner || state.campaign.budget != campaign.budget {
+            return Err(Problem::usage("the campaign in this folder has another planner or budget than this contest")
+                .at(folder.display().to_string())
+                .remedy("choose another --out, or remove the folder"));
+        }
+        if state.conclusion.is_some() {
+            return Ok(state);
+        }
+    } else {
+        campaign::create(folder, campaign, base, &clock)?;
+    }
+    let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
+    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);
+    for (name, value) in thread_environment(campaign.baseline.resources.threads) {
+        executor = executor.with_environment(name, &value);
+    }
+    let sampler = planner::sampler(&campaign.planner);
+    let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    match campaign::drive(folder, campaign, world, &mut [])? {
+        Finish::Concluded(_) => campaign::load(folder),
+        Finish::Left { .. } => Err(Problem::failed("interrupted; what has ended is kept")
+            .at(folder.display().to_string())
+            .remedy("repeat the command to go on")),
+    }
+}
+
+fn table(standings: &[Standing]) -> String {
+    let mut table = Table::new(&[
+        "arm",
+        ">25%",
+        ">50%",
+        ">75%",
+        ">100%",
+        ">median",
+        ">vs first",
+        ">p",
+        ">reach",
+        ">wasted",
+        ">runs",
+        ">decided/h",
+        ">kept/h",
+    ]);
+    for s in standings {
+        let best = |v: Option<f64>| v.map_or_else(|| "-".to_string(), |v| format!("{v:.4}"));
+        let reach = if s.reach.is_finite() { format!("{:.2}", s.reach) } else { "never".to_string() };
+        let wasted: Vec<String> =
+            s.wasted.iter().map(|(kind, share)| format!("{kind} {:.0}%", 100.0 * share)).collect();
+        table.row(vec![
+            s.arm.clone(),
+            best(s.best[0]),
+            best(s.best[1]),
+            best(s.best[2]),
+            best(s.best[3]),
+            format!("{:.4}", s.median),
+            if s.p_value < 1.0 { format!("{:.4}", s.difference) } else { "-".into() },
+            if s.p_value < 1.0 { format!("{:.3}", s.adjusted) } else { "-".into() },
+            format!("{reach} ({}/{})", s.reached, s.seeds),
+            if wasted.is_empty() { "-".into() } else { wasted.join(", ") },
+            format!("{:.1}", s.runs),
+            s.decided_per_hour
+                .map_or_else(|| "-".into(), |x| format!("{x:.1} ({}/{})", s.deciding.unwrap_or(0), s.seeds)),
+            s.survivors_per_hour.map_or_else(|| "-".into(), |x| format!("{x:.1}")),
+        ]);
+    }
+    table.render()
+}
