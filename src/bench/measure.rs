@@ -1,7 +1,7 @@
 //! Seconds of each of an experiment's programs on this machine.
 
-use super::synthetic;
-use crate::config::{DataShape, Experiment, InputShape, TargetShape};
+use super::synthetic::{self, Ids};
+use crate::config::{DataShape, Experiment};
 use crate::engine::{self, Engine, EngineError, HostState, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
@@ -36,10 +36,10 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Resu
     let mut engine = engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
     let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
     engine.load(&HostState { tensors })?;
-    let ids = ids(shape);
+    let ids = Ids::of(shape);
     let inputs = StepInputs { seed: 1, step: 0, learning_rate: 1e-4, bias_correction1: 0.1, bias_correction2: 0.001 };
     let step = |engine: &mut dyn Engine, program: &Program| -> std::result::Result<f64, EngineError> {
-        let batch = synthetic::batch(program, ids);
+        let batch = synthetic::batch(program, ids, 0, 0);
         let watch = Stopwatch::start();
         match program.name {
             "micro" => engine.micro(&batch, &inputs, 0)?,
@@ -72,21 +72,7 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Resu
     Ok(Measured { programs, micro, apply, eval })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Ids that are valid as inputs and as targets.
-fn ids(shape: &DataShape) -> u64 {
-    let input = match shape.input {
-        InputShape::Tokens { vocabulary, .. } => vocabulary,
-        _ => usize::MAX,
-    };
-    let target = match shape.target {
-        TargetShape::Class { classes } => classes,
-        TargetShape::NextToken { vocabulary } => vocabulary,
-        TargetShape::Real { .. } => usize::MAX,
-    };
-    input.min(target).max(1) as u64
 }

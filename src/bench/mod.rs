@@ -1,14 +1,24 @@
-//! Measures what this machine and engine can do, for the cost model.
+//! Measures what this machine and engine can do: for the cost model, and step by step against peers.
 //!
-//! Boundary: drives engines on made-up data; must not know planners, campaigns or executors. What the numbers mean is
-//! decided in `cost`.
+//! Boundary: drives engines on made-up data; must not know planners, campaigns or executors. What the numbers mean to a
+//! prediction is decided in `cost`.
 
 mod accuracy;
 mod calibrate;
+mod ceilings;
+mod export;
 mod host;
 mod measure;
+mod session;
+mod shape;
 mod synthetic;
+mod train;
 
 pub use accuracy::{Accuracy, accuracy};
 pub use calibrate::{Family, calibrate, profile};
+pub use ceilings::{Ceilings, Rates};
+pub use export::export;
 pub use measure::{Measured, measure};
+pub use session::{Session, StepSize};
+pub use shape::known_shape;
+pub use train::{Row, Subject, time_steps};

@@ -1,23 +1,60 @@
 //! Batches of the right shape and of no meaning, for measuring engines without any dataset.
 
+use crate::config::{DataShape, InputShape, TargetShape};
 use crate::data::{Batch, Column};
 use crate::graph::{DType, Program};
 use crate::rng::{Sequence, Stream};
 
-/// A batch for a program's inputs. Ids stay below `ids` (vocabulary or classes, whichever is smaller); all weights are 1.
-pub fn batch(program: &Program, ids: u64) -> Batch {
-    let mut random = Sequence::new(0, Stream::Data, 0, 0);
-    let mut column = |name: &str| {
+/// Ids that are valid as inputs and as targets of data of this shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ids {
+    input: u64,
+    target: u64,
+}
+
+impl Ids {
+    /// Of data of this shape.
+    pub fn of(shape: &DataShape) -> Self {
+        let input = match shape.input {
+            InputShape::Tokens { vocabulary, .. } => vocabulary,
+            InputShape::Features(_) | InputShape::Image { .. } => 1,
+        };
+        let target = match shape.target {
+            TargetShape::Class { classes } => classes,
+            TargetShape::NextToken { vocabulary } => vocabulary,
+            TargetShape::Real { .. } => 1,
+        };
+        Ids { input: input.max(1) as u64, target: target.max(1) as u64 }
+    }
+}
+
+/// Samples `first..` of step `number`, as many as the program's (micro-)batch has: uniform ids, uniform reals in [0, 1),
+/// all weights 1. A sample's values do not depend on how a step is cut into micro-batches.
+pub fn batch(program: &Program, ids: Ids, number: u32, first: usize) -> Batch {
+    let samples = program.batch.first().and_then(|input| input.shape.first()).copied().unwrap_or(0);
+    let column = |name: &str, below: u64, salt: usize| {
         let input = program.batch.iter().find(|input| input.name == name);
-        let n = input.map_or(0, |input| input.shape.iter().product());
+        let each = input.map_or(0, |input| input.shape.iter().product::<usize>()) / samples.max(1);
+        let draw = |sample: usize| Sequence::new(0, Stream::Data, number, (2 * (first + sample) + salt) as u32);
         match input.map(|input| input.dtype) {
-            Some(DType::U32) => Column::U32((0..n).map(|_| random.below(ids) as u32).collect()),
-            _ => Column::F32((0..n).map(|_| random.uniform() as f32).collect()),
+            Some(DType::U32) => {
+                let mut values = Vec::with_capacity(samples * each);
+                for mut random in (0..samples).map(draw) {
+                    values.extend((0..each).map(|_| random.below(below) as u32));
+                }
+                Column::U32(values)
+            }
+            _ => {
+                let mut values = Vec::with_capacity(samples * each);
+                for mut random in (0..samples).map(draw) {
+                    values.extend((0..each).map(|_| random.uniform() as f32));
+                }
+                Column::F32(values)
+            }
         }
     };
-    let samples = program.batch.first().and_then(|input| input.shape.first()).copied().unwrap_or(0);
-    let (input, target) = (column("input"), column("target"));
     let rows =
         program.batch.iter().find(|input| input.name == "weight").map_or(0, |input| input.shape.iter().product());
+    let (input, target) = (column("input", ids.input, 0), column("target", ids.target, 1));
     Batch { samples, input, target, weight: vec![1.0; rows] }
 }

@@ -4,7 +4,6 @@
 //! failure leaves as one paragraph with its documented exit code.
 
 mod bench;
-mod bench_planners;
 mod best;
 mod check;
 mod control;

@@ -85,6 +85,11 @@ pub fn resident_memory() -> (u64, u64) {
     (field("VmRSS:"), field("VmHWM:"))
 }
 
+/// Makes the peak that [`resident_memory`] tells begin anew with what is resident now; `false` where the kernel cannot.
+pub fn reset_peak_memory() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
 /// Memory this process could still get, in bytes: what the kernel calls available, or what its control group (a
 /// container, a job) has left, whichever is less. `None` where the system does not say.
 pub fn available_memory() -> Option<u64> {

@@ -4,7 +4,7 @@ use crate::config::{Experiment, OptimizerSpec};
 use crate::engine::StepInputs;
 
 /// Inputs of the step with index `step` (from 0) of `total`.
-pub(super) fn step_inputs(experiment: &Experiment, step: u64, total: u64) -> StepInputs {
+pub fn step_inputs(experiment: &Experiment, step: u64, total: u64) -> StepInputs {
     let (peak, betas) = match &experiment.optimizer {
         OptimizerSpec::Sgd(sgd) => (sgd.learning_rate, None),
         OptimizerSpec::Adamw(adam) => (adam.learning_rate, Some((adam.beta1, adam.beta2))),

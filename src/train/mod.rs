@@ -25,6 +25,7 @@ mod toy;
 
 pub use error::TrainError;
 pub use fingerprint::fingerprint;
+pub use inputs::step_inputs;
 pub use observer::{Event, Observer, Silent, Stepped};
 pub use source::{BatchSource, DatasetSource};
 pub use trainer::{Ended, Job, Limit, Trainer, tokens_per_sample};

@@ -1,8 +1,8 @@
 //! `bench planners`: planners against each other at the same device-hours and seeds.
 
-use super::output::{self, Format, Table, say, significant};
-use super::pricer::MachinePricer;
 use crate::campaign::{self, Finish, World};
+use crate::cli::output::{self, Format, Table, say, significant};
+use crate::cli::pricer::MachinePricer;
 use crate::config::{self, Campaign};
 use crate::contest::arms::{ARMS, arm};
 use crate::contest::functions::functions;

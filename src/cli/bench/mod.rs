@@ -1,0 +1,42 @@
+//! `bench`: what this machine and its engines do, measured.
+
+mod cost;
+mod peer;
+mod planners;
+mod subject;
+mod train;
+
+use crate::problem::Result;
+use clap::{Args, Subcommand};
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchCommand {
+    /// Predict and measure the step time of every preset at two batch sizes
+    Cost(cost::CostArgs),
+    /// Time training steps beside the machine's ceilings
+    Train(train::TrainArgs),
+    /// Let planners compete at the same device-hours and seeds: on functions, recorded runs, or a real campaign
+    Planners(planners::PlannersArgs),
+    /// Write initial weights, batches and losses for a peer in another language
+    Export(peer::ExportArgs),
+    /// Take steps as a peer asks for them on stdin (benches/peers/compare.py does)
+    Drive(peer::DriveArgs),
+}
+
+/// Measures and prints.
+pub fn run(args: &BenchArgs) -> Result<()> {
+    match &args.command {
+        BenchCommand::Cost(args) => cost::run(args),
+        BenchCommand::Train(args) => train::run(args),
+        BenchCommand::Planners(args) => planners::run(args),
+        BenchCommand::Export(args) => peer::export(args),
+        BenchCommand::Drive(args) => peer::drive(args),
+    }
+}
