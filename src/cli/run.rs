@@ -5,13 +5,14 @@ use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
 use super::{smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
-use crate::config::{self, Campaign, Loaded};
+use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
-use crate::exec::LocalExecutor;
+use crate::exec::{Executor, LocalExecutor, SlurmExecutor};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
 use crate::report::Summary;
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::fs;
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
 use crate::units::DeviceTime;
@@ -42,11 +43,12 @@ pub struct RunArgs {
 
 /// Starts the campaign.
 pub fn run(args: &RunArgs) -> Result<u8> {
-    let loaded = config::load_campaign(&args.file, &args.overrides)?;
-    start(args, &loaded).map_err(|p| loaded.places.locate(p))
+    let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
+    let site = site_of(&mut loaded.value, &loaded.base)?;
+    start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
 }
 
-fn start(args: &RunArgs, loaded: &Loaded<Campaign>) -> Result<u8> {
+fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
         return dry_run(campaign, &loaded.base).map(|()| 0);
@@ -60,6 +62,9 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>) -> Result<u8> {
     let pricer = MachinePricer::new(&loaded.base);
     pricer.price(&campaign.baseline)?;
     campaign::create(&folder, campaign, &loaded.base, &clock)?;
+    if let Some(text) = site {
+        fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
+    }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
     drive(&folder, campaign, &pricer, args.quiet)
 }
@@ -69,14 +74,11 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
-    let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);
-    for (name, value) in thread_environment(campaign.baseline.resources.threads) {
-        executor = executor.with_environment(name, &value);
-    }
+    let mut executor = executor(folder, campaign, program, &clock)?;
     let sampler = planner::sampler(&campaign.planner);
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
     let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
         .map_err(|problem| with_way_on(problem, folder))?;
     match finish {
@@ -100,6 +102,55 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
             Ok(if stop.interrupts() > 0 { 130 } else { 143 })
         }
     }
+}
+
+/// The site of a campaign as the campaign's folder keeps it.
+const SITE_FILE: &str = "site.toml";
+
+/// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
+/// beyond its wall time.
+fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
+    let Some(name) = &campaign.execution.site else { return Ok(None) };
+    let loaded = config::load_site(&base.join(name), &[])?;
+    refuse_many_gpus(&loaded.value, name)?;
+    let margin = campaign.execution.kill_margin_seconds.max(loaded.value.margin_seconds());
+    campaign.execution.kill_margin_seconds = margin;
+    Ok(Some(loaded.text))
+}
+
+fn refuse_many_gpus(site: &Site, name: &str) -> Result<()> {
+    match site.gpus {
+        0 | 1 => Ok(()),
+        n => Err(Problem::usage(format!("gpus = {n}, and an attempt uses one device"))
+            .at(name)
+            .remedy("set gpus = 1 in the site file, or 0 for CPU only")),
+    }
+}
+
+/// What starts the campaign's attempts: processes here, or jobs on its site.
+fn executor<'c>(
+    folder: &Path,
+    campaign: &Campaign,
+    program: PathBuf,
+    clock: &'c SystemClock,
+) -> Result<Box<dyn Executor + 'c>> {
+    let (slots, environment) = (campaign.execution.parallel, thread_environment(campaign.baseline.resources.threads));
+    if campaign.execution.site.is_none() {
+        let mut executor = LocalExecutor::new(program, slots, clock);
+        for (name, value) in environment {
+            executor = executor.with_environment(name, &value);
+        }
+        return Ok(Box::new(executor));
+    }
+    let site = config::load_site(&folder.join(SITE_FILE), &[])?.value;
+    refuse_many_gpus(&site, SITE_FILE)?;
+    let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
+    let program = SlurmExecutor::pin(&program, &folder)?;
+    let mut executor = SlurmExecutor::new(site, slots, clock, program, folder);
+    for (name, value) in environment {
+        executor = executor.with_environment(name, &value);
+    }
+    Ok(Box::new(executor))
 }
 
 /// What stopped the controller did not end the campaign.

@@ -432,11 +432,15 @@ pub struct Execution {
     /// Time between the end of an attempt's wall time and its being killed, in seconds; reserved with it. Default 5.
     #[serde(default = "margin")]
     pub kill_margin_seconds: f64,
+    /// Site file of a SLURM cluster whose jobs the attempts are, relative to this file's folder. Default: none, attempts are
+    /// processes of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
 }
 
 impl Default for Execution {
     fn default() -> Self {
-        Execution { parallel: one(), retries: two(), kill_margin_seconds: margin() }
+        Execution { parallel: one(), retries: two(), kill_margin_seconds: margin(), site: None }
     }
 }
 

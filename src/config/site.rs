@@ -145,6 +145,13 @@ pub struct Container {
 }
 
 impl Site {
+    /// Seconds that an attempt may hold its nodes beyond its wall time: the warning, which comes up to a minute early and not
+    /// before the worker's own limit, and what a job may last beyond its limit.
+    pub fn margin_seconds(&self) -> f64 {
+        const EARLY: f64 = 60.0;
+        f64::from(self.warning_seconds) + EARLY + self.kill_margin_seconds
+    }
+
     /// Dollars a device-hour in a partition on a GPU type (`None`: without GPU). 0 where nothing is said.
     pub fn price(&self, partition: &SitePartition, gpu: Option<&str>) -> f64 {
         let named = |name: &str| self.prices.get(name).copied();

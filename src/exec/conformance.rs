@@ -41,6 +41,18 @@ pub(super) trait Bed {
     fn wait(&self);
     /// How many waits are a reasonable patience.
     fn patience(&self) -> usize;
+    /// The signal that an attempt is known to have ended by where its wall limit ended it.
+    fn signal_of_the_limit(&self) -> Option<i32> {
+        Some(9)
+    }
+    /// Whether only the executor that launched a worker learns its exit code.
+    fn only_parents_learn(&self) -> bool {
+        true
+    }
+    /// Whether an adopted attempt's end is known at the first look.
+    fn knows_at_once(&self) -> bool {
+        true
+    }
 }
 
 /// Polls until the attempt has ended.
@@ -116,7 +128,7 @@ mod suite {
             let launch = Launch { kill_after_seconds: 0.25, ..bed.attempt(behaviour) };
             executor.launch(&launch).unwrap();
             let evidence = end_of(bed, &mut *executor, &launch);
-            assert_eq!((classify(&evidence), evidence.signal), (Class::TimedOut, Some(9)));
+            assert_eq!((classify(&evidence), evidence.signal), (Class::TimedOut, bed.signal_of_the_limit()));
             assert!(evidence.killed_for_time && evidence.seconds >= 0.25, "{evidence:?}");
         }
     }
@@ -160,7 +172,8 @@ mod suite {
         second.stop(launch.id, true).unwrap();
         let evidence = end_of(bed, &mut *second, &launch);
         assert_eq!(classify(&evidence), Class::Checkpointed);
-        assert_eq!((evidence.exit_code, evidence.signal), (None, None), "only a parent sees these");
+        let code = if bed.only_parents_learn() { None } else { Some(75) };
+        assert_eq!((evidence.exit_code, evidence.signal), (code, None));
     }
 
     pub fn an_adopted_attempt_keeps_its_limit(bed: &dyn Bed) {
@@ -178,11 +191,12 @@ mod suite {
     }
 
     pub fn what_ended_unwatched_is_found_out(bed: &dyn Bed) {
+        let learnt = |n: i32| if bed.only_parents_learn() { None } else { Some(n) };
         let table = [
             (Behaviour::Completes, Class::Completed),
             (Behaviour::CompletesThenIsKilled, Class::Completed),
-            (Behaviour::Crashes, Class::Crashed { code: None, signal: None }),
-            (Behaviour::IsKilled, Class::Crashed { code: None, signal: None }),
+            (Behaviour::Crashes, Class::Crashed { code: learnt(3), signal: None }),
+            (Behaviour::IsKilled, Class::Crashed { code: None, signal: learnt(9) }),
         ];
         for (behaviour, class) in table {
             let launch = bed.attempt(behaviour);
@@ -192,7 +206,11 @@ mod suite {
             drop(first);
             let mut second = bed.executor();
             second.adopt(&launch).unwrap();
-            let Status::Ended(evidence) = second.poll(launch.id).unwrap() else { panic!("{behaviour:?} is over") };
+            let evidence = match second.poll(launch.id).unwrap() {
+                Status::Ended(evidence) => evidence,
+                _ if bed.knows_at_once() => panic!("{behaviour:?} is over"),
+                _ => end_of(bed, &mut *second, &launch),
+            };
             assert_eq!(classify(&evidence), class, "{behaviour:?}");
             assert!(!evidence.never_started);
         }
@@ -221,6 +239,23 @@ mod suite {
             assert_eq!(classify(&evidence), Class::NeverStarted);
         }
         assert!(!launch.folder.join("ran").exists());
+    }
+
+    /// Where attempts wait in a queue, one that waits is no reason to give it up.
+    pub fn a_waiting_job_is_adopted_and_runs_once(bed: &dyn Bed) {
+        let launch = bed.attempt(Behaviour::StartsAfter(40.0));
+        let mut first = bed.executor();
+        first.launch(&launch).unwrap();
+        for _ in 0..10 {
+            assert_eq!(first.poll(launch.id).unwrap(), Status::Pending);
+            bed.wait();
+        }
+        drop(first);
+        let mut second = bed.executor();
+        second.adopt(&launch).unwrap();
+        assert_eq!(second.poll(launch.id).unwrap(), Status::Pending);
+        assert_eq!(classify(&end_of(bed, &mut *second, &launch)), Class::Completed);
+        assert_eq!(std::fs::read_to_string(launch.folder.join("ran")).unwrap(), "yes\n");
     }
 
     pub fn attempts_do_not_disturb_each_other(bed: &dyn Bed) {
@@ -379,7 +414,30 @@ macro_rules! conformance {
         mod local {
             $(#[test] fn $name() { super::suite::$name(&super::LocalBed::default()) })*
         }
+        mod slurm {
+            use crate::exec::slurm::tests::SlurmBed;
+            $(#[test] fn $name() { super::suite::$name(&SlurmBed::default()) })*
+        }
     };
+}
+
+mod late {
+    //! A worker that has not begun yet: a process is given up, a job in a queue is waited for.
+    use super::{FakeBed, LocalBed, suite};
+    use crate::exec::slurm::tests::SlurmBed;
+
+    #[test]
+    fn fake() {
+        suite::a_worker_that_comes_late_finds_itself_given_up(&FakeBed::default());
+    }
+    #[test]
+    fn local() {
+        suite::a_worker_that_comes_late_finds_itself_given_up(&LocalBed::default());
+    }
+    #[test]
+    fn slurm() {
+        suite::a_waiting_job_is_adopted_and_runs_once(&SlurmBed::default());
+    }
 }
 
 conformance! {
@@ -394,7 +452,6 @@ conformance! {
     an_adopted_attempt_keeps_its_limit
     what_ended_unwatched_is_found_out
     what_was_never_launched_never_starts
-    a_worker_that_comes_late_finds_itself_given_up
     attempts_do_not_disturb_each_other
     a_stranger_is_a_problem
 }

@@ -66,6 +66,7 @@ pub(super) fn gather(
         signal: exit.and_then(|e| e.signal),
         killed_for_time,
         never_started,
+        scheduler: None,
         seconds,
         log_tail,
     })

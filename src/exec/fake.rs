@@ -139,6 +139,7 @@ impl Worker {
             signal,
             killed_for_time: false,
             never_started: false,
+            scheduler: None,
             seconds,
             log_tail: self.play.log.clone(),
         });

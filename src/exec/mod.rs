@@ -6,7 +6,8 @@
 //! 2. the worker takes the attempt's claim by exclusive creation before anything else, and leaves where it cannot;
 //! 3. a later controller calls [`Executor::adopt`] on every attempt whose end is not in its journal: an outcome means
 //!    ended; a worker's claim means running while that process lives; no claim is taken as abandoned on the spot, so
-//!    that a worker that was just about to start finds the attempt given up.
+//!    that a worker that was just about to start finds the attempt given up. (A job of SLURM that waits in the queue is
+//!    watched on; it is taken as abandoned only when SLURM knows of no such job.)
 //!
 //! Boundary: knows attempts, folders and processes; must not know campaigns, planners, budgets.
 
@@ -16,8 +17,10 @@ pub mod fake;
 mod conformance;
 mod evidence;
 mod local;
+mod slurm;
 
 pub use local::LocalExecutor;
+pub use slurm::SlurmExecutor;
 
 use crate::ids::AttemptId;
 use crate::problem::Result;

@@ -1,7 +1,7 @@
 //! Evidence to class. Two witnesses: the worker's own outcome, then how the process ended. The log is untrusted text and
 //! only ever refines what the second witness already says.
 
-use crate::record::{End, Evidence};
+use crate::record::{End, Evidence, SchedulerEnd};
 use serde::{Deserialize, Serialize};
 
 /// Exit code of a worker that checkpointed on request.
@@ -39,14 +39,17 @@ pub enum Class {
     },
     /// The worker reported an error that is none of the above.
     Failed,
+    /// Somebody ended its job, who was not this program: respected.
+    Cancelled,
 }
 
 /// Classifies an ended attempt. The first rule that applies decides:
 ///
 /// 1. an outcome that the worker wrote is believed, whatever the process did afterwards: it is written last, by atomic
 ///    rename, after everything it speaks of was stored (so Completed with signal 9 is Completed);
-/// 2. never started;
-/// 3. killed by the executor for time: timed out;
+/// 2. a scheduler that says that it was refused, or that somebody ended it;
+/// 3. never started; then killed for time: timed out; then the scheduler's word: memory, preemption (asked to stop), a failed
+///    node (crashed, unseen);
 /// 4. SIGABRT, or an end nobody saw, with Rust's `memory allocation of N bytes failed` as the log's last words: out of memory;
 /// 5. SIGTERM, SIGUSR2 or exit 75: asked to stop, before or while it could write its outcome;
 /// 6. exit 2: refused before an outcome could be written (the command line, `attempt.json`);
@@ -66,11 +69,22 @@ pub fn classify(evidence: &Evidence) -> Class {
             End::Failed { .. } => Class::Failed,
         };
     }
+    match &evidence.scheduler {
+        Some(SchedulerEnd::Cancelled) => return Class::Cancelled,
+        Some(SchedulerEnd::Refused(_)) => return Class::Refused,
+        _ => {}
+    }
     if evidence.never_started {
         return Class::NeverStarted;
     }
     if evidence.killed_for_time {
         return Class::TimedOut;
+    }
+    match &evidence.scheduler {
+        Some(SchedulerEnd::OutOfMemory) => return Class::OutOfMemory,
+        Some(SchedulerEnd::Preempted) => return Class::Checkpointed,
+        Some(SchedulerEnd::NodeFailed) => return Class::Crashed { code: None, signal: None },
+        _ => {}
     }
     let (code, signal) = match (evidence.exit_code, evidence.signal) {
         (Some(wrapped @ 129..=159), None) => (None, Some(wrapped - 128)),
@@ -112,6 +126,14 @@ pub fn describe(evidence: &Evidence) -> String {
             End::Failed { message } => format!("failed at step {}: {message}", outcome.step),
         };
     }
+    match &evidence.scheduler {
+        Some(SchedulerEnd::Refused(why)) => return format!("its job was refused: {why}"),
+        Some(SchedulerEnd::Cancelled) => return "somebody cancelled its job".to_string(),
+        Some(SchedulerEnd::Preempted) => return "preempted before it could say how far it had come".to_string(),
+        Some(SchedulerEnd::NodeFailed) => return "its node failed".to_string(),
+        Some(SchedulerEnd::OutOfMemory) => return "its job was ended for host memory".to_string(),
+        None => {}
+    }
     match classify(evidence) {
         Class::NeverStarted => "no worker ever started".to_string(),
         Class::TimedOut => format!("killed for passing its wall-clock limit, after {:.0} s", evidence.seconds),
@@ -142,6 +164,7 @@ mod tests {
             signal: None,
             killed_for_time: false,
             never_started: false,
+            scheduler: None,
             seconds: 3.0,
             log_tail: String::new(),
         }
@@ -246,6 +269,26 @@ mod tests {
             assert_eq!(classify(&evidence), class, "{evidence:?}");
             assert!(!describe(&evidence).is_empty());
         }
+    }
+
+    #[test]
+    fn the_scheduler_s_word_comes_after_the_worker_s() {
+        let word = |word: SchedulerEnd| Evidence { scheduler: Some(word), ..silent() };
+        let table = [
+            (SchedulerEnd::Preempted, Class::Checkpointed),
+            (SchedulerEnd::NodeFailed, crashed(None, None)),
+            (SchedulerEnd::OutOfMemory, Class::OutOfMemory),
+            (SchedulerEnd::Cancelled, Class::Cancelled),
+            (SchedulerEnd::Refused("why".into()), Class::Refused),
+        ];
+        for (end, class) in table {
+            assert_eq!(classify(&word(end.clone())), class, "{end:?}");
+            assert_eq!(classify(&Evidence { scheduler: Some(end.clone()), ..said(End::Completed) }), Class::Completed);
+            let early = Evidence { never_started: true, ..word(end.clone()) };
+            let kept = matches!(end, SchedulerEnd::Cancelled | SchedulerEnd::Refused(_));
+            assert_eq!(classify(&early), if kept { class } else { Class::NeverStarted }, "{end:?}");
+        }
+        assert!(describe(&word(SchedulerEnd::Refused("no such partition".into()))).contains("no such partition"));
     }
 
     #[test]

@@ -79,6 +79,7 @@ pub enum Recovery {
 /// | failed | resume; after two in a row from the start, in case the checkpoint is the cause | yes |
 /// | never started | again | yes |
 /// | refused | give up: the same would be refused again, and the planner should know | |
+/// | cancelled | give up: a person ended its job, or its deadline did | |
 pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
     let earlier = |wanted: fn(&Class) -> bool| history.iter().filter(|c| wanted(c)).count();
     let (resume, change) = match class {
@@ -86,6 +87,9 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
         Class::Diverged => return Recovery::Result,
         Class::Refused => {
             return Recovery::GiveUp { reason: "its input was refused; the same again would be too".to_string() };
+        }
+        Class::Cancelled => {
+            return Recovery::GiveUp { reason: "somebody ended its job, and that is respected".to_string() };
         }
         Class::Checkpointed => {
             let stops = earlier(|c| *c == Class::Checkpointed);
@@ -124,7 +128,12 @@ pub fn attempts_bound(policy: &Policy) -> usize {
 fn charged(class: &Class) -> bool {
     match class {
         Class::TimedOut | Class::OutOfMemory | Class::NeverStarted | Class::Crashed { .. } | Class::Failed => true,
-        Class::Completed | Class::Paused | Class::Diverged | Class::Checkpointed | Class::Refused => false,
+        Class::Completed
+        | Class::Paused
+        | Class::Diverged
+        | Class::Checkpointed
+        | Class::Refused
+        | Class::Cancelled => false,
     }
 }
 
@@ -139,7 +148,7 @@ mod tests {
 
     const SEGFAULT: Class = Class::Crashed { code: None, signal: Some(11) };
     const KILLED: Class = Class::Crashed { code: None, signal: Some(9) };
-    const ALL: [Class; 11] = [
+    const ALL: [Class; 12] = [
         Class::Completed,
         Class::Diverged,
         Class::Checkpointed,
@@ -151,6 +160,7 @@ mod tests {
         KILLED,
         Class::Crashed { code: None, signal: None },
         Class::Failed,
+        Class::Cancelled,
     ];
 
     fn retry(resume: bool, change: Change) -> Recovery {
@@ -186,7 +196,9 @@ mod tests {
         for (class, history, expected) in table {
             assert_eq!(recover(class, &history, &policy), expected, "{class:?} after {history:?}");
         }
-        assert!(matches!(recover(Class::Refused, &[], &policy), Recovery::GiveUp { .. }));
+        for class in [Class::Refused, Class::Cancelled] {
+            assert!(matches!(recover(class, &[], &policy), Recovery::GiveUp { .. }));
+        }
     }
 
     #[test]

@@ -2,6 +2,21 @@
 
 use super::Outcome;
 
+/// What a scheduler says of a job's end beyond its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchedulerEnd {
+    /// It took the nodes back for somebody else.
+    Preempted,
+    /// A node failed.
+    NodeFailed,
+    /// Host memory ran out.
+    OutOfMemory,
+    /// Somebody ended it, or its deadline did; not this program.
+    Cancelled,
+    /// It was refused, or can never start as it was asked for. Why.
+    Refused(String),
+}
+
 /// What is known about an ended attempt; `failure` classifies it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
@@ -15,6 +30,8 @@ pub struct Evidence {
     pub killed_for_time: bool,
     /// The claim file says that no worker ever started and none can start any more.
     pub never_started: bool,
+    /// The word of the scheduler that ran it, where one did and had one.
+    pub scheduler: Option<SchedulerEnd>,
     /// Wall seconds from launch to end, by the best witness at hand.
     pub seconds: f64,
     /// Last lines of the worker's log, untrusted text.
@@ -29,6 +46,7 @@ impl Evidence {
         signal: None,
         killed_for_time: false,
         never_started: true,
+        scheduler: None,
         seconds: 0.0,
         log_tail: String::new(),
     };

@@ -58,6 +58,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(folder)
 }
 
+/// As [`write_atomic`], of a program: everybody may read and run it, nobody change it.
+pub fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let staged = path.with_extension("new");
+    write_atomic(&staged, bytes)?;
+    let mode = std::fs::Permissions::from_mode(0o555);
+    std::fs::set_permissions(&staged, mode).map_err(|e| Problem::io("make the program executable", &staged, &e))?;
+    rename(&staged, path)
+}
+
 /// Writes a new file and waits until its content is on disk, without any care for readers in between: for files of a
 /// folder that is renamed into place as a whole.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -173,6 +173,88 @@ impl DetachedChild {
     }
 }
 
+/// A command's whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Exit code; none where it was killed, did not end in time or could not be started.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+/// A command under way whose answer is waited for by somebody who does not block.
+#[derive(Debug)]
+pub struct Asked {
+    answer: std::sync::mpsc::Receiver<Answer>,
+}
+
+impl Asked {
+    /// Starts `program` in this process's environment as far as `keep` says, with `set` in addition, and kills it after
+    /// `seconds`. What it had printed by then is in the answer.
+    pub fn start(
+        program: &str,
+        arguments: &[String],
+        keep: fn(&str) -> bool,
+        set: &[(&str, &str)],
+        seconds: f64,
+    ) -> Self {
+        let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(keep));
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().envs(kept).envs(set.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (sender, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // Nobody may be listening any more.
+            let _ = sender.send(answer_of(command, seconds));
+        });
+        Asked { answer }
+    }
+
+    /// The answer, once it is there; then never again.
+    pub fn answer(&mut self) -> Option<Answer> {
+        self.answer.try_recv().ok()
+    }
+}
+
+fn answer_of(mut command: Command, seconds: f64) -> Answer {
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => return Answer { stderr: format!("it cannot be started: {e}"), ..Answer::default() },
+    };
+    let stdout = child.stdout.take().map(read_apart);
+    let stderr = child.stderr.take().map(read_apart);
+    let started = std::time::Instant::now();
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if started.elapsed().as_secs_f64() < seconds => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+        }
+    };
+    let text = |reader: Option<std::thread::JoinHandle<Vec<u8>>>| {
+        let bytes = reader.and_then(|r| r.join().ok()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Answer { code: status.and_then(|s| s.code()), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Reads to the end in a thread of its own, so that a full pipe stops nobody.
+fn read_apart(mut from: impl io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
 /// Ends this process at once with an exit code, without unwinding; for a watchdog that found a limit passed.
 pub fn exit_now(code: i32) -> ! {
     std::process::exit(code)

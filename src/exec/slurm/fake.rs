@@ -1,0 +1,344 @@
+//! A SLURM that is not there: it takes the real arguments, answers in the real forms, keeps virtual time, plays the workers,
+//! and fails as it is told to.
+#![allow(clippy::disallowed_methods)]
+
+use super::commands::{Commands, Pending};
+use crate::exec::conformance::Behaviour;
+use crate::exec::fake::outcome;
+use crate::record::{Claim, End};
+use crate::slurm::parse_duration;
+use crate::sys::clock::{Clock, FakeClock, rfc3339};
+use crate::sys::process::{Answer, ProcessId};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What is wrong with one command.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fault {
+    None,
+    /// Refused for now, nothing done.
+    Fails,
+    /// Done, but the answer says that the socket timed out.
+    Lost,
+    /// Done only so many seconds later; the answer says at once that the socket timed out.
+    Frozen(f64),
+    /// No answer for so long, then it is killed; done or not.
+    Hangs(f64, bool),
+    /// The answer ends early.
+    Cut,
+}
+
+/// Seconds for which the queue shows an ended job.
+const MIN_JOB_AGE: f64 = 60.0;
+/// Seconds from SIGTERM to SIGKILL.
+const KILL_WAIT: f64 = 5.0;
+
+pub(super) struct FakeJob {
+    id: u64,
+    pub name: String,
+    pub folder: PathBuf,
+    submitted: f64,
+    limit: f64,
+    behaviour: Behaviour,
+    reason: &'static str,
+    /// When a worker claimed the attempt.
+    pub began: Option<f64>,
+    /// A worker found the attempt claimed.
+    pub refused: bool,
+    usr2: Option<f64>,
+    cancelled: Option<f64>,
+    /// When, state, exit code of the job, and of its batch step.
+    ended: Option<(f64, &'static str, &'static str, &'static str)>,
+}
+
+pub(super) struct FakeSlurm {
+    clock: &'static FakeClock,
+    pub jobs: Vec<FakeJob>,
+    pub behaviours: BTreeMap<PathBuf, Behaviour>,
+    pub faults: BTreeMap<&'static str, VecDeque<Fault>>,
+    /// How often each command was run.
+    pub counts: BTreeMap<String, usize>,
+    /// Seconds by which accounting is late; none: there is none.
+    pub accounting: Option<f64>,
+    /// Why new jobs never start.
+    pub never: Option<&'static str>,
+    next_id: u64,
+    /// Submissions that a frozen controller takes up later.
+    frozen: Vec<(f64, PathBuf)>,
+}
+
+impl FakeSlurm {
+    pub fn new(clock: &'static FakeClock) -> Self {
+        FakeSlurm {
+            clock,
+            jobs: Vec::new(),
+            behaviours: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            accounting: Some(1.0),
+            never: None,
+            next_id: 100,
+            frozen: Vec::new(),
+        }
+    }
+
+    /// Jobs that are not over.
+    pub fn live(&mut self) -> usize {
+        self.advance();
+        self.jobs.iter().filter(|j| j.ended.is_none()).count() + self.frozen.len()
+    }
+
+    fn submit(&mut self, script: &Path, at: f64) -> u64 {
+        let text = std::fs::read_to_string(script).unwrap();
+        let option = |name: &str| {
+            let start = format!("#SBATCH --{name}=");
+            text.lines().find_map(|l| l.strip_prefix(&start)).unwrap_or_else(|| panic!("no --{name}")).to_string()
+        };
+        assert!(text.contains("#SBATCH --no-requeue\n") && text.lines().last().unwrap().starts_with("exec "));
+        let folder = script.parent().unwrap().to_path_buf();
+        let limit = parse_duration(&option("time")).unwrap() as f64;
+        self.next_id += 1;
+        self.jobs.push(FakeJob {
+            id: self.next_id,
+            name: option("job-name"),
+            behaviour: self.behaviours[&folder],
+            folder,
+            submitted: at,
+            limit: (limit / 60.0).ceil() * 60.0,
+            reason: self.never.unwrap_or("None"),
+            began: None,
+            refused: false,
+            usr2: None,
+            cancelled: None,
+            ended: None,
+        });
+        self.next_id
+    }
+
+    fn advance(&mut self) {
+        let now = self.clock.monotonic();
+        let due: Vec<(f64, PathBuf)> = self.frozen.iter().filter(|(at, _)| *at <= now).cloned().collect();
+        self.frozen.retain(|(at, _)| *at > now);
+        due.iter().for_each(|(at, script)| {
+            self.submit(script, *at);
+        });
+        self.jobs.iter_mut().for_each(|job| job.advance(now));
+    }
+
+    fn run(&mut self, program: &str, arguments: &[String]) -> (f64, Answer) {
+        *self.counts.entry(program.to_string()).or_default() += 1;
+        self.advance();
+        let now = self.clock.monotonic();
+        let fault = self.faults.get_mut(program).and_then(VecDeque::pop_front).unwrap_or(Fault::None);
+        let timed_out = Answer {
+            code: Some(1),
+            stderr: format!("{program}: error: Socket timed out on send/recv operation\n"),
+            ..Answer::default()
+        };
+        match fault {
+            Fault::Fails => (now, timed_out),
+            Fault::Frozen(seconds) if program == "sbatch" => {
+                self.frozen.push((now + seconds, PathBuf::from(arguments.last().unwrap())));
+                (now, timed_out)
+            }
+            Fault::Hangs(seconds, done) => {
+                if done {
+                    self.answer(program, arguments, now);
+                }
+                (now + seconds, Answer::default())
+            }
+            Fault::Lost => {
+                self.answer(program, arguments, now);
+                (now, timed_out)
+            }
+            Fault::Cut => {
+                let mut answer = self.answer(program, arguments, now);
+                answer.stdout.truncate(answer.stdout.len() / 2);
+                if answer.stdout.ends_with('\n') {
+                    answer.stdout.push('1');
+                }
+                (now, answer)
+            }
+            Fault::None | Fault::Frozen(_) => (now, self.answer(program, arguments, now)),
+        }
+    }
+
+    fn answer(&mut self, program: &str, arguments: &[String], now: f64) -> Answer {
+        let said = |stdout: String| Answer { code: Some(0), stdout, ..Answer::default() };
+        match program {
+            "sbatch" => {
+                let id = self.submit(Path::new(arguments.last().unwrap()), now);
+                said(format!("{id}\n"))
+            }
+            "squeue" => {
+                let shown = |j: &&FakeJob| j.ended.is_none_or(|(at, ..)| now - at < MIN_JOB_AGE);
+                said(self.jobs.iter().filter(shown).map(|j| j.queue_line()).collect())
+            }
+            "sacct" => {
+                let Some(lag) = self.accounting else {
+                    return Answer {
+                        code: Some(1),
+                        stderr: "sacct: error: Problem talking to the database\n".into(),
+                        ..Answer::default()
+                    };
+                };
+                let names = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
+                let names: Vec<&str> = names.split(',').collect();
+                let known = |j: &&FakeJob| names.contains(&j.name.as_str()) && j.submitted + lag <= now;
+                said(self.jobs.iter().filter(known).map(|j| j.account_lines(now - lag)).collect())
+            }
+            "scancel" => {
+                let name = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
+                let id = arguments.last().and_then(|a| a.parse::<u64>().ok());
+                let batch = arguments.iter().any(|a| a == "--signal=USR2");
+                let fits = |j: &&mut FakeJob| j.name == name && id.is_none_or(|id| id == j.id) && j.ended.is_none();
+                let mut code = 0;
+                for job in self.jobs.iter_mut().filter(fits) {
+                    match batch {
+                        true if job.began.is_none() => code = 228,
+                        true => job.usr2 = job.usr2.or(Some(now)),
+                        false => job.cancelled = job.cancelled.or(Some(now)),
+                    }
+                }
+                self.advance();
+                Answer { code: Some(code), ..Answer::default() }
+            }
+            other => panic!("{other} is not asked for"),
+        }
+    }
+}
+
+fn time(seconds: f64) -> String {
+    rfc3339(1.7e9 + seconds)[..19].to_string()
+}
+
+impl FakeJob {
+    fn starts(&self) -> f64 {
+        self.submitted + 1.0
+    }
+
+    fn advance(&mut self, now: f64) {
+        if self.ended.is_some() {
+            return;
+        }
+        let wait = if let Behaviour::StartsAfter(seconds) = self.behaviour { seconds } else { 0.0 };
+        let at = self.starts() + wait;
+        let startable = self.reason == "None" && now >= at;
+        if let Some(cancelled) = self.cancelled.filter(|c| self.began.is_none() && (!startable || *c < at)) {
+            self.ended = Some((cancelled, "CANCELLED by 1000", "0:0", "0:0"));
+            return;
+        }
+        if !startable {
+            return;
+        }
+        if self.began.is_none() {
+            if !Claim::Worker(ProcessId { pid: 1, start: 1 }).take(&self.folder).unwrap() {
+                self.refused = true;
+                self.ended = Some((at, "FAILED", "1:0", "1:0"));
+                return;
+            }
+            self.began = Some(at);
+            let path = self.folder.join("ran");
+            let ran = std::fs::read_to_string(&path).unwrap_or_default();
+            std::fs::write(path, ran + "yes\n").unwrap();
+        }
+        let leave = |end: End| {
+            let json = serde_json::to_vec(&outcome(end, 2.0)).unwrap();
+            std::fs::write(self.folder.join("outcome.json"), json).unwrap();
+        };
+        let done = now >= at + 2.0;
+        self.ended = match self.behaviour {
+            Behaviour::Hangs if self.usr2.is_some() => {
+                leave(End::Checkpointed);
+                self.usr2.map(|t| (t, "FAILED", "75:0", "75:0"))
+            }
+            Behaviour::Hangs if self.cancelled.is_some() => {
+                leave(End::Checkpointed);
+                self.cancelled.map(|t| (t, "CANCELLED by 1000", "0:0", "75:0"))
+            }
+            Behaviour::Deaf if self.cancelled.is_some_and(|c| now >= c + KILL_WAIT) => {
+                self.cancelled.map(|c| (c + KILL_WAIT, "CANCELLED by 1000", "0:0", "0:9"))
+            }
+            Behaviour::Hangs | Behaviour::Deaf if now >= at + self.limit => {
+                Some((at + self.limit, "TIMEOUT", "0:0", "0:15"))
+            }
+            Behaviour::Hangs | Behaviour::Deaf => None,
+            _ if !done => None,
+            Behaviour::Completes | Behaviour::StartsAfter(_) => {
+                leave(End::Completed);
+                Some((at + 2.0, "COMPLETED", "0:0", "0:0"))
+            }
+            Behaviour::Crashes => {
+                std::fs::write(self.folder.join("worker.log"), "its last words\n").unwrap();
+                Some((at + 2.0, "FAILED", "3:0", "3:0"))
+            }
+            Behaviour::IsKilled => Some((at + 2.0, "FAILED", "0:9", "0:9")),
+            Behaviour::CompletesThenIsKilled => {
+                leave(End::Completed);
+                Some((at + 2.0, "FAILED", "0:9", "0:9"))
+            }
+        };
+    }
+
+    fn state(&self) -> &'static str {
+        match (self.ended, self.began) {
+            (Some((_, state, ..)), _) => state.split(' ').next().unwrap(),
+            (None, Some(_)) => "RUNNING",
+            (None, None) => "PENDING",
+        }
+    }
+
+    fn queue_line(&self) -> String {
+        let start = self.began.map_or("N/A".to_string(), time);
+        let end = self.ended.map_or("N/A".to_string(), |(at, ..)| time(at));
+        let submitted = time(self.submitted);
+        format!("{}|{}|{submitted}|{start}|{end}|gpu|n1|{}|{}\n", self.id, self.state(), self.reason, self.name)
+    }
+
+    /// As of `now`: a later end is not known yet.
+    fn account_lines(&self, now: f64) -> String {
+        let (submitted, start) = (time(self.submitted), self.began.map_or("Unknown".to_string(), time));
+        let given = "billing=1,cpu=1,mem=200M,node=1";
+        let Some((at, state, exit, batch)) = self.ended.filter(|(at, ..)| *at <= now) else {
+            let state = if self.began.is_some() { "RUNNING" } else { "PENDING" };
+            return format!("{}|{state}|0:0|0:0|{submitted}|{start}|Unknown|0|{given}|n1|{}\n", self.id, self.name);
+        };
+        let elapsed = self.began.map_or(0.0, |b| at - b).round() as u64;
+        let end = time(at);
+        let job =
+            format!("{}|{state}|{exit}|0:0|{submitted}|{start}|{end}|{elapsed}|{given}|n1|{}\n", self.id, self.name);
+        match self.began {
+            None => job,
+            Some(_) => format!(
+                "{job}{}.batch|{}|{batch}||{start}|{start}|{end}|{elapsed}|cpu=1,mem=200M,node=1|n1|batch\n",
+                self.id,
+                state.split(' ').next().unwrap()
+            ),
+        }
+    }
+}
+
+/// A controller's way to the fake.
+pub(super) struct FakeCommands(pub Rc<RefCell<FakeSlurm>>);
+
+struct Later {
+    at: f64,
+    clock: &'static FakeClock,
+    answer: Option<Answer>,
+}
+
+impl Pending for Later {
+    fn answer(&mut self) -> Option<Answer> {
+        if self.clock.monotonic() >= self.at { self.answer.take() } else { None }
+    }
+}
+
+impl Commands for FakeCommands {
+    fn start(&mut self, program: &str, arguments: &[String]) -> Box<dyn Pending> {
+        let mut world = self.0.borrow_mut();
+        let (at, answer) = world.run(program, arguments);
+        Box::new(Later { at, clock: world.clock, answer: Some(answer) })
+    }
+}

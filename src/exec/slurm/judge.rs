@@ -1,0 +1,127 @@
+//! What the witnesses of a job that has left the queue mean. Pure.
+//!
+//! | the worker's outcome | accounting | then |
+//! |---|---|---|
+//! | there or not | ended, with a code | ended as it says; the outcome, where there is one, counts more (`failure`) |
+//! | missing, worker began | ended | the file may be on its way through a network filesystem: wait [`Case::settle`] |
+//! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long |
+//! | there or not | waiting, running or unknown | late: keep watching; after [`RUNAWAY`] nobody will say any more |
+//! | there | nothing, or no answer | ended by the outcome alone, after `settle` |
+//! | missing | no record, the answer was whole | after [`LOST`] there is and was no such job |
+//! | missing | no answer | after [`OUTAGE`] ended unseen, by what the queue said last |
+//!
+//! Never a success without the outcome: an end unseen is a crash, or an attempt that never started.
+
+use crate::record::SchedulerEnd;
+use crate::slurm::sacct::Account;
+use crate::slurm::squeue::Row;
+use crate::slurm::{ExitStatus, Phase, State};
+use crate::sys::process::Exit;
+
+/// Seconds for which a submission without a known job is looked for: longer than `sbatch` itself goes on trying.
+pub(super) const LOST: f64 = 240.0;
+/// Seconds without an answer of accounting after which one does without: there may be no such thing on this cluster.
+pub(super) const OUTAGE: f64 = 600.0;
+/// Seconds for which accounting may call a job live that the queue no longer knows.
+pub(super) const RUNAWAY: f64 = 3600.0;
+
+/// A job that the queue shows as ended, or a name that it does not show.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    /// The queue's last word, if it still has one.
+    pub row: Option<&'a Row>,
+    /// Accounting's records of the name, oldest first.
+    pub accounts: &'a [Account],
+    /// Whether accounting answered, and wholly.
+    pub accounted: bool,
+    /// Whether the worker left its outcome.
+    pub outcome: bool,
+    /// Whether a worker claimed the attempt.
+    pub claimed: bool,
+    /// Whether the job was ever seen.
+    pub known: bool,
+    /// Seconds since the queue first showed it ended or not at all.
+    pub over: f64,
+    /// Seconds since it was handed to `sbatch`.
+    pub sent: f64,
+    /// Seconds that files and records may take to arrive.
+    pub settle: f64,
+    /// Whether this program asked SLURM to end it.
+    pub ended_by_us: bool,
+    /// The log's last lines.
+    pub log: &'a str,
+}
+
+/// What follows.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Nothing is certain yet.
+    Watch,
+    /// It has ended.
+    Ended(Words),
+}
+
+/// What SLURM says of an end; all empty where it said nothing.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Words {
+    pub exit: Option<Exit>,
+    pub killed_for_time: bool,
+    pub scheduler: Option<SchedulerEnd>,
+    /// Seconds that all executions held their nodes.
+    pub seconds: Option<f64>,
+}
+
+pub(super) fn judge(case: &Case) -> Verdict {
+    let patient = |seconds: f64| case.over >= seconds;
+    let ended = case.accounts.last().filter(|a| a.job.state.phase() == Phase::Ended);
+    let by_queue = || Verdict::Ended(case.row.map_or_else(Words::default, |row| queue_words(row, case)));
+    match (ended, case.accounts.last()) {
+        (Some(account), _) => {
+            let coming = account.is_settling() || (!case.outcome && case.claimed);
+            if coming && !patient(case.settle) {
+                return Verdict::Watch;
+            }
+            let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
+            let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
+            words.seconds = Some(seconds as f64);
+            Verdict::Ended(words)
+        }
+        (None, Some(_)) if patient(RUNAWAY) => by_queue(),
+        (None, Some(_)) => Verdict::Watch,
+        (None, None) if case.outcome && patient(case.settle) => by_queue(),
+        (None, None) if !case.known => match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
+            true => by_queue(),
+            false => Verdict::Watch,
+        },
+        (None, None) if patient(if case.accounted { LOST } else { OUTAGE }) => by_queue(),
+        (None, None) => Verdict::Watch,
+    }
+}
+
+fn queue_words(row: &Row, case: &Case) -> Words {
+    let seconds = row.start.zip(row.end).map(|(start, end)| (end - start).max(0) as f64);
+    Words { seconds, ..words(&row.state, None, false, case) }
+}
+
+fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Case) -> Words {
+    // Only these say with their code how the script ended.
+    let telling = matches!(state, State::Completed | State::Failed | State::Cancelled { .. } | State::OutOfMemory);
+    let exit = exit.filter(|e| telling && (e.code != 0 || e.signal != 0 || *state == State::Completed));
+    // Beyond 64 are no signals but SLURM's own numbers, and 53 is a job that could not begin.
+    let exit = exit.filter(|e| e.signal <= 64 && !e.is_launch_failure()).map(|e| match e.signal {
+        0 => Exit { code: i32::try_from(e.code).ok(), signal: None },
+        signal => Exit { code: None, signal: i32::try_from(signal).ok() },
+    });
+    let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL));
+    let said = ["exceeded memory limit", "oom-kill", "oom_kill"].iter().any(|w| case.log.contains(w));
+    let scheduler = match state {
+        State::OutOfMemory => Some(SchedulerEnd::OutOfMemory),
+        _ if out_of_memory || (killed && said && !case.ended_by_us) => Some(SchedulerEnd::OutOfMemory),
+        State::Preempted => Some(SchedulerEnd::Preempted),
+        State::NodeFail | State::BootFail => Some(SchedulerEnd::NodeFailed),
+        State::Deadline => Some(SchedulerEnd::Cancelled),
+        State::Cancelled { .. } if !case.ended_by_us => Some(SchedulerEnd::Cancelled),
+        _ => None,
+    };
+    Words { exit, killed_for_time: *state == State::Timeout, scheduler, seconds: None }
+}

@@ -1,0 +1,124 @@
+//! From an attempt to a job: the script, `sbatch`, and what its answer means.
+
+use super::judge::Words;
+use super::{LOG_FILE, SlurmExecutor, Stage};
+use crate::exec::Launch;
+use crate::problem::Result;
+use crate::record::AttemptSpec;
+use crate::slurm::sbatch::{self, Submission};
+use crate::slurm::{Job, Request, job_name, render};
+use crate::sys::fs;
+use crate::sys::process::{ProcessId, host_id};
+use std::path::{Path, PathBuf};
+
+/// The script's name in the attempt's folder.
+const SCRIPT_FILE: &str = "job.sbatch";
+/// Time limit of an attempt that has none, in seconds.
+const DAY: f64 = 86400.0;
+/// The shortest limit that is asked for: SLURM counts in minutes.
+const MINUTE: f64 = 60.0;
+/// How often a submission may be put off before it counts as refused; the wait doubles up to [`LONGEST_WAIT`].
+const PUT_OFF_BOUND: u32 = 60;
+const FIRST_WAIT: f64 = 15.0;
+const LONGEST_WAIT: f64 = 900.0;
+
+fn script(folder: &Path) -> PathBuf {
+    folder.join(SCRIPT_FILE)
+}
+
+impl SlurmExecutor<'_> {
+    /// A name that no other job has: made of the place, the time and this process.
+    pub(super) fn name(&self, launch: &Launch) -> String {
+        let ProcessId { pid, start } = ProcessId::current();
+        let source = format!("{}|{}|{pid}|{start}|{}", launch.folder.display(), self.clock.unix(), host_id());
+        job_name(launch.id, &blake3::hash(source.as_bytes()).to_hex()[..12])
+    }
+
+    /// Writes the attempt's script into its folder.
+    pub(super) fn write_script(&self, launch: &Launch, name: &str) -> Result<()> {
+        let spec = AttemptSpec::read(&launch.folder)?;
+        let seconds = match launch.kill_after_seconds {
+            limit if limit > 0.0 => (limit - self.site.kill_margin_seconds).max(MINUTE),
+            _ => DAY,
+        };
+        let threads = u32::try_from(spec.experiment.resources.threads).unwrap_or(1);
+        let request = Request::on(&self.site, seconds, threads.max(1), spec.memory.0.div_ceil(1 << 20))?;
+        let text = render(&Job {
+            site: &self.site,
+            request: &request,
+            id: launch.id,
+            name,
+            program: &self.program,
+            campaign: &self.campaign,
+            folder: &launch.folder,
+            log: &launch.folder.join(LOG_FILE),
+            environment: &self.environment,
+        })?;
+        fs::write_atomic(&script(&launch.folder), text.as_bytes())
+    }
+
+    /// Hands the next attempt to `sbatch`, one at a time and not faster than the site wishes. That it is done is written
+    /// down first.
+    pub(super) fn submit_next(&mut self) -> Result<()> {
+        let now = self.clock.monotonic();
+        if self.submitting.is_some() || now < self.next_submit {
+            return Ok(());
+        }
+        let Some(id) = self.ready.pop_front() else { return Ok(()) };
+        let unix = self.clock.unix();
+        let Some(watched) = self.watched.get_mut(&id).filter(|w| matches!(w.stage, Stage::Ready)) else {
+            return Ok(());
+        };
+        watched.note.sent = Some(unix);
+        watched.note.write(&watched.launch.folder)?;
+        watched.stage = Stage::Sent;
+        let arguments = sbatch::arguments(&script(&watched.launch.folder));
+        self.next_submit = now + 60.0 / f64::from(self.site.submits_per_minute);
+        self.submitting = Some((id, self.commands.start("sbatch", &arguments)));
+        Ok(())
+    }
+
+    /// Reads `sbatch`'s answer, if it is there.
+    pub(super) fn take_submission(&mut self) -> Result<()> {
+        let Some((id, pending)) = &mut self.submitting else { return Ok(()) };
+        let (id, Some(answer)) = (*id, pending.answer()) else { return Ok(()) };
+        self.submitting = None;
+        let now = self.clock.monotonic();
+        let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
+        let folder = watched.launch.folder.clone();
+        match sbatch::parse(answer.code, &answer.stdout, &answer.stderr) {
+            Submission::Accepted(job) => {
+                watched.note.job = Some(job);
+                watched.note.write(&folder)
+            }
+            Submission::Refused(why) => {
+                watched.note.refused = Some(why);
+                watched.note.write(&folder)?;
+                self.end(id, Words::default())
+            }
+            Submission::Later(why) if watched.put_off >= PUT_OFF_BOUND => {
+                watched.note.refused = Some(format!("put off {PUT_OFF_BOUND} times: {why}"));
+                watched.note.write(&folder)?;
+                self.end(id, Words::default())
+            }
+            Submission::Later(why) => {
+                let wait = FIRST_WAIT * 2f64.powi(watched.put_off.min(16) as i32);
+                watched.put_off += 1;
+                (watched.note.sent, watched.note.state) = (None, why);
+                watched.note.write(&folder)?;
+                watched.stage = Stage::Ready;
+                self.next_submit = self.next_submit.max(now + wait.min(LONGEST_WAIT));
+                // Somebody may have asked for its end meanwhile.
+                if self.stops.remove(&id).is_some() {
+                    return self.end(id, Words::default());
+                }
+                self.ready.push_front(id);
+                Ok(())
+            }
+            Submission::Lost(why) => {
+                watched.note.state = format!("looked for by its name: {why}");
+                watched.note.write(&folder)
+            }
+        }
+    }
+}

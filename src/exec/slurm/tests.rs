@@ -1,0 +1,355 @@
+//! The executor on a fake SLURM: the shared suite's bed, faults one by one, and random schedules of them.
+#![allow(clippy::disallowed_methods)]
+
+use super::fake::{FakeCommands, FakeSlurm, Fault};
+use super::*;
+use crate::config::{parse_experiment, parse_site};
+use crate::exec::conformance::{Bed, Behaviour, end_of};
+use crate::failure::{Class, classify};
+use crate::ids::{AttemptId, RunId, RunKey};
+use crate::record::{AttemptSpec, FORMAT};
+use crate::rng::{Sequence, Stream};
+use crate::sys::clock::FakeClock;
+use crate::units::Bytes;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+const SITE: &str = "name = \"fake\"\ngpus = 0\npoll_seconds = 5.0\nkill_margin_seconds = 0.0\nsubmits_per_minute = 6000\n\
+                    [[partitions]]\nname = \"gpu\"\n";
+
+pub struct SlurmBed {
+    clock: &'static FakeClock,
+    world: Rc<RefCell<FakeSlurm>>,
+    folder: tempfile::TempDir,
+    made: Cell<u32>,
+}
+
+impl Default for SlurmBed {
+    fn default() -> Self {
+        let clock: &'static FakeClock = Box::leak(Box::default());
+        SlurmBed { clock, world: Rc::new(RefCell::new(FakeSlurm::new(clock))), folder: in_memory(), made: Cell::new(0) }
+    }
+}
+
+/// Thousands of files that are synced: in memory, where there is such a place.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+impl SlurmBed {
+    fn slurm(&self) -> SlurmExecutor<'static> {
+        let site = parse_site(SITE, "fake", &[]).unwrap();
+        let commands = Box::new(FakeCommands(Rc::clone(&self.world)));
+        let folder = self.folder.path().to_path_buf();
+        SlurmExecutor::with_commands(site, 1000, self.clock, folder.join("program"), folder, commands)
+    }
+
+    fn faults(&self, program: &'static str, faults: &[Fault]) {
+        self.world.borrow_mut().faults.entry(program).or_default().extend(faults);
+    }
+
+    fn jobs_of(&self, launch: &Launch) -> usize {
+        self.world.borrow().jobs.iter().filter(|j| j.folder == launch.folder).count()
+    }
+
+    fn ran(&self, launch: &Launch) -> usize {
+        std::fs::read_to_string(launch.folder.join("ran")).map_or(0, |t| t.lines().count())
+    }
+
+    fn count(&self, program: &str) -> usize {
+        self.world.borrow().counts.get(program).copied().unwrap_or(0)
+    }
+}
+
+impl Bed for SlurmBed {
+    fn executor(&self) -> Box<dyn Executor + '_> {
+        Box::new(self.slurm())
+    }
+    fn attempt(&self, behaviour: Behaviour) -> Launch {
+        self.made.set(self.made.get() + 1);
+        let id = AttemptId { run: RunId(1), number: self.made.get() };
+        let folder = self.folder.path().join(format!("{:02}", id.number));
+        std::fs::create_dir(&folder).unwrap();
+        let text = "data = { kind = \"digits\" }\nmodel.preset = \"mlp-small\"\noptimizer.kind = \"adamw\"";
+        let preset = crate::config::presets().iter().map(|(name, _)| *name).find(|n| n.starts_with("mlp")).unwrap();
+        let spec = AttemptSpec {
+            format: FORMAT,
+            id,
+            experiment: parse_experiment(&text.replace("mlp-small", preset), "t", &[]).unwrap(),
+            base: PathBuf::from("."),
+            key: RunKey("k".into()),
+            resume_from: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+            predicted_seconds: None,
+            stop_at: None,
+        };
+        spec.write(&folder).unwrap();
+        self.world.borrow_mut().behaviours.insert(folder.clone(), behaviour);
+        Launch { id, folder, kill_after_seconds: 0.0 }
+    }
+    fn wait(&self) {
+        self.clock.advance(0.5);
+    }
+    fn patience(&self) -> usize {
+        20_000
+    }
+    /// SLURM says that it was the limit, and not how.
+    fn signal_of_the_limit(&self) -> Option<i32> {
+        None
+    }
+    fn only_parents_learn(&self) -> bool {
+        false
+    }
+    fn knows_at_once(&self) -> bool {
+        false
+    }
+}
+
+/// `sbatch` says that it timed out, and there is a job: it is found by its name, and no second one is made.
+#[test]
+fn a_lost_answer_is_settled_by_name() {
+    for fault in [Fault::Lost, Fault::Hangs(150.0, true), Fault::Frozen(60.0), Fault::Cut] {
+        let bed = SlurmBed::default();
+        bed.faults("sbatch", &[fault]);
+        let mut executor = bed.slurm();
+        let launch = bed.attempt(Behaviour::Completes);
+        executor.launch(&launch).unwrap();
+        assert_eq!(classify(&end_of(&bed, &mut executor, &launch)), Class::Completed, "{fault:?}");
+        assert_eq!((bed.jobs_of(&launch), bed.ran(&launch)), (1, 1), "{fault:?}");
+    }
+}
+
+/// It says so, and there is none: after a while the attempt is given up, for good.
+#[test]
+fn a_submission_that_left_no_job_is_given_up() {
+    for fault in [Fault::Fails, Fault::Hangs(150.0, false)] {
+        let bed = SlurmBed::default();
+        bed.faults("sbatch", &[fault]);
+        let mut executor = bed.slurm();
+        let launch = bed.attempt(Behaviour::Completes);
+        executor.launch(&launch).unwrap();
+        let before = bed.clock.monotonic();
+        assert_eq!(classify(&end_of(&bed, &mut executor, &launch)), Class::NeverStarted, "{fault:?}");
+        assert!(bed.clock.monotonic() - before >= judge::LOST);
+        assert_eq!((bed.jobs_of(&launch), bed.count("sbatch")), (0, 1));
+    }
+}
+
+/// A controller frozen for very long takes the submission up after it was given up: the worker leaves at once.
+#[test]
+fn a_job_that_appears_after_it_was_given_up_does_nothing() {
+    let bed = SlurmBed::default();
+    bed.faults("sbatch", &[Fault::Frozen(judge::LOST + 60.0)]);
+    let mut executor = bed.slurm();
+    let launch = bed.attempt(Behaviour::Completes);
+    executor.launch(&launch).unwrap();
+    assert_eq!(classify(&end_of(&bed, &mut executor, &launch)), Class::NeverStarted);
+    bed.clock.advance(200.0);
+    assert_eq!(bed.world.borrow_mut().live(), 0);
+    assert_eq!((bed.jobs_of(&launch), bed.ran(&launch)), (1, 0));
+    assert!(bed.world.borrow().jobs[0].refused);
+}
+
+/// The controller died after `sbatch` and before it knew the id.
+#[test]
+fn a_job_without_a_recorded_id_is_found() {
+    let bed = SlurmBed::default();
+    let mut first = bed.slurm();
+    let launch = bed.attempt(Behaviour::StartsAfter(30.0));
+    first.launch(&launch).unwrap();
+    first.submit_next().unwrap();
+    drop(first);
+    assert_eq!(Note::read(&launch.folder).unwrap().unwrap().job, None);
+    let mut second = bed.slurm();
+    second.adopt(&launch).unwrap();
+    assert_eq!(classify(&end_of(&bed, &mut second, &launch)), Class::Completed);
+    assert_eq!((bed.jobs_of(&launch), bed.count("sbatch")), (1, 1));
+}
+
+#[test]
+fn refusals_and_jobs_that_never_start_end_with_the_reason() {
+    let bed = SlurmBed::default();
+    bed.world.borrow_mut().never = Some("PartitionTimeLimit");
+    let mut executor = bed.slurm();
+    let launch = bed.attempt(Behaviour::Completes);
+    executor.launch(&launch).unwrap();
+    let evidence = end_of(&bed, &mut executor, &launch);
+    assert_eq!(classify(&evidence), Class::Refused);
+    assert!(crate::failure::describe(&evidence).contains("PartitionTimeLimit"));
+    assert_eq!(bed.world.borrow_mut().live(), 0);
+}
+
+#[test]
+fn somebody_else_s_cancellation_is_told_from_one_s_own() {
+    let bed = SlurmBed::default();
+    let mut executor = bed.slurm();
+    let [theirs, ours] = [bed.attempt(Behaviour::Deaf), bed.attempt(Behaviour::Deaf)];
+    for launch in [&theirs, &ours] {
+        executor.launch(launch).unwrap();
+    }
+    for _ in 0..20 {
+        executor.poll(ours.id).unwrap();
+        bed.wait();
+    }
+    let name = Note::read(&theirs.folder).unwrap().unwrap().name;
+    FakeCommands(Rc::clone(&bed.world)).start("scancel", &[format!("--name={name}")]);
+    executor.stop(ours.id, false).unwrap();
+    assert_eq!(classify(&end_of(&bed, &mut executor, &theirs)), Class::Cancelled);
+    let evidence = end_of(&bed, &mut executor, &ours);
+    assert_eq!(classify(&evidence), Class::Crashed { code: None, signal: Some(9) });
+}
+
+/// Without accounting the outcome is believed, and silence is a crash.
+#[test]
+fn accounting_may_be_absent() {
+    let bed = SlurmBed::default();
+    bed.world.borrow_mut().accounting = None;
+    let mut executor = bed.slurm();
+    let [good, bad] = [bed.attempt(Behaviour::Completes), bed.attempt(Behaviour::Crashes)];
+    for launch in [&good, &bad] {
+        executor.launch(launch).unwrap();
+    }
+    assert_eq!(classify(&end_of(&bed, &mut executor, &good)), Class::Completed);
+    assert_eq!(classify(&end_of(&bed, &mut executor, &bad)), Class::Crashed { code: None, signal: None });
+}
+
+/// While the queue does not answer wholly, a job that it does not list is not gone.
+#[test]
+fn an_outage_of_the_queue_ends_nothing() {
+    let bed = SlurmBed::default();
+    let mut executor = bed.slurm();
+    let launch = bed.attempt(Behaviour::Hangs);
+    executor.launch(&launch).unwrap();
+    for _ in 0..40 {
+        executor.poll(launch.id).unwrap();
+        bed.wait();
+    }
+    bed.faults("squeue", &[Fault::Cut, Fault::Fails, Fault::Hangs(100.0, false), Fault::Cut, Fault::Fails]);
+    for _ in 0..2000 {
+        assert_eq!(executor.poll(launch.id).unwrap(), Status::Running);
+        bed.wait();
+    }
+    assert!(bed.world.borrow().faults["squeue"].is_empty());
+    executor.stop(launch.id, true).unwrap();
+    assert_eq!(classify(&end_of(&bed, &mut executor, &launch)), Class::Checkpointed);
+}
+
+/// Whatever the number of jobs: one squeue an interval, and at most one sacct.
+#[test]
+fn a_thousand_jobs_cost_one_look_an_interval() {
+    let bed = SlurmBed::default();
+    let mut executor = bed.slurm();
+    let launches: Vec<Launch> = (0..1000).map(|_| bed.attempt(Behaviour::Hangs)).collect();
+    launches.iter().for_each(|launch| executor.launch(launch).unwrap());
+    for _ in 0..1040 {
+        executor.poll(launches[0].id).unwrap();
+        bed.wait();
+    }
+    assert_eq!(bed.world.borrow_mut().live(), 1000);
+    let before = bed.count("squeue");
+    for _ in 0..100 {
+        for launch in &launches {
+            assert_eq!(executor.poll(launch.id).unwrap(), Status::Running);
+        }
+        bed.wait();
+    }
+    let looks = bed.count("squeue") - before;
+    assert!((9..=10).contains(&looks), "{looks} looks in 50 s at one in 5 s");
+    assert_eq!(bed.count("sacct"), 0, "nothing has left the queue");
+}
+
+/// Random faults in every command and controllers that die at any moment: each attempt ends, as what it was; none has two
+/// jobs, none runs twice, none that was given up ever ran, and no job is left.
+#[test]
+fn random_faults_lose_and_double_nothing() {
+    const KINDS: [Behaviour; 6] = [
+        Behaviour::Completes,
+        Behaviour::StartsAfter(90.0),
+        Behaviour::Crashes,
+        Behaviour::IsKilled,
+        Behaviour::CompletesThenIsKilled,
+        Behaviour::Deaf,
+    ];
+    let (mut given_up, mut completed) = (0, 0);
+    for schedule in 0..SCHEDULES {
+        let bed = SlurmBed::default();
+        let mut random = Sequence::new(schedule, Stream::Data, 0, 0);
+        let mut draw = |n: usize| ((random.uniform() * n as f64) as usize).min(n - 1);
+        for program in ["sbatch", "squeue", "sacct", "scancel"] {
+            let faults: Vec<Fault> = (0..24)
+                .map(|_| match draw(10) {
+                    0 => Fault::Fails,
+                    1 => Fault::Lost,
+                    2 => Fault::Frozen(draw(400) as f64),
+                    3 => Fault::Hangs(draw(200) as f64, draw(2) == 0),
+                    4 => Fault::Cut,
+                    _ => Fault::None,
+                })
+                .collect();
+            bed.faults(program, &faults);
+        }
+        bed.world.borrow_mut().accounting = [None, Some(0.0), Some(8.0), Some(90.0)][draw(4)];
+        let kinds: Vec<Behaviour> = (0..5).map(|_| KINDS[draw(KINDS.len())]).collect();
+        let launches: Vec<Launch> =
+            kinds.iter().map(|k| Launch { kill_after_seconds: 60.0, ..bed.attempt(*k) }).collect();
+        let mut ended: Vec<Option<Evidence>> = vec![None; launches.len()];
+        let mut launched = 0;
+        let mut executor = bed.slurm();
+        for round in 0..200_000 {
+            if launched < launches.len() && draw(4) == 0 {
+                executor.launch(&launches[launched]).unwrap();
+                launched += 1;
+            }
+            for (at, launch) in launches.iter().enumerate().take(launched) {
+                if ended[at].is_none()
+                    && let Status::Ended(evidence) = executor.poll(launch.id).unwrap()
+                {
+                    ended[at] = Some(evidence);
+                }
+            }
+            if launched == launches.len() && ended.iter().all(Option::is_some) {
+                break;
+            }
+            if draw(100) == 0 {
+                executor = bed.slurm();
+                for (at, launch) in launches.iter().enumerate().take(launched) {
+                    if ended[at].is_none() {
+                        executor.adopt(launch).unwrap();
+                    }
+                }
+            }
+            bed.clock.advance(1.0 + draw(6) as f64);
+            assert!(round < 199_999, "schedule {schedule} never ends: {kinds:?} {ended:?}");
+        }
+        bed.clock.advance(1000.0);
+        assert_eq!(bed.world.borrow_mut().live(), 0, "schedule {schedule} left a job");
+        for ((launch, kind), evidence) in launches.iter().zip(&kinds).zip(ended) {
+            let class = classify(&evidence.unwrap());
+            let (jobs, ran) = (bed.jobs_of(launch), bed.ran(launch));
+            let at = format!("schedule {schedule}, {kind:?}: {class:?}, {jobs} jobs, ran {ran}");
+            assert!(jobs <= 1 && ran <= 1, "{at}");
+            if class == Class::NeverStarted {
+                given_up += 1;
+                assert_eq!(ran, 0, "{at}");
+                continue;
+            }
+            assert_eq!(ran, 1, "{at}");
+            let unseen = Class::Crashed { code: None, signal: None };
+            let fits = match kind {
+                Behaviour::Completes | Behaviour::StartsAfter(_) | Behaviour::CompletesThenIsKilled => {
+                    completed += 1;
+                    class == Class::Completed
+                }
+                Behaviour::Crashes => class == Class::Crashed { code: Some(3), signal: None } || class == unseen,
+                Behaviour::IsKilled => class == Class::Crashed { code: None, signal: Some(9) } || class == unseen,
+                _ => class == Class::TimedOut || class == unseen,
+            };
+            assert!(fits, "{at}");
+        }
+    }
+    // Both happen, or the test has lost its subject.
+    assert!(given_up > 10 && completed > 100, "{given_up} given up, {completed} completed");
+}
+
+const SCHEDULES: u64 = 500;
