@@ -1,5 +1,5 @@
-//! Matrix products of one tile, by faer (its x86 micro-kernels are the fastest of the crates that were measured on the
-//! shapes that matter; see docs/benchmarks/gemm.md), and how products are cut into tiles.
+//! Matrix products of one tile, by faer (its x86 micro-kernels were the fastest of the crates that were tried on the
+//! shapes that matter), and how products are cut into tiles.
 
 use faer::{Accum, MatMut, MatRef, Par};
 
