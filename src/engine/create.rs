@@ -2,7 +2,7 @@
 
 use super::cpu::CpuEngine;
 use super::reference::{Precision, ReferenceEngine};
-use super::{Engine, EngineError, limit_threads};
+use super::{Engine, EngineError, limit_threads, thread_count};
 use crate::config::EngineKind;
 use crate::graph::StepPrograms;
 use crate::units::Bytes;
@@ -13,21 +13,16 @@ pub fn create(kind: EngineKind, programs: StepPrograms, threads: usize) -> Resul
     limit_threads(threads);
     check_memory(footprint(kind, &programs, threads)?, crate::sys::process::available_memory().map(Bytes))?;
     match kind {
-        EngineKind::Compiled => Ok(Box::new(CpuEngine::new(programs, count(threads))?)),
+        EngineKind::Compiled => Ok(Box::new(CpuEngine::new(programs, thread_count(threads))?)),
         EngineKind::Reference => Ok(Box::new(ReferenceEngine::new(programs, Precision::F32)?)),
     }
-}
-
-/// `threads`, or all cores for 0.
-fn count(threads: usize) -> usize {
-    if threads == 0 { crate::sys::env::cores() } else { threads }
 }
 
 /// Peak memory that an engine of this kind would need for the programs on so many threads (0: all cores), without
 /// allocating any of it.
 pub fn footprint(kind: EngineKind, programs: &StepPrograms, threads: usize) -> Result<Bytes, EngineError> {
     match kind {
-        EngineKind::Compiled => CpuEngine::predict(programs, count(threads)),
+        EngineKind::Compiled => CpuEngine::predict(programs, thread_count(threads)),
         EngineKind::Reference => ReferenceEngine::predict(programs, Precision::F32),
     }
 }

@@ -12,7 +12,7 @@ mod threads;
 
 pub use cpu::CpuEngine;
 pub use create::{create, footprint};
-pub use threads::{limit_threads, thread_environment};
+pub use threads::{limit_threads, thread_count, thread_environment};
 
 use crate::data::Batch;
 use crate::problem::Problem;

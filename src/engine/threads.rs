@@ -6,9 +6,14 @@
 //! variable when it is first used. There is no other switch without depending on rayon itself, so the variable has to be
 //! set before the first product, in a process that is still single-threaded: at the start of a worker.
 
+/// The number of threads that is meant: `wanted`, or all cores for 0.
+pub fn thread_count(wanted: usize) -> usize {
+    if wanted == 0 { crate::sys::env::cores() } else { wanted }
+}
+
 /// The environment that limits a process's engine to `threads` threads (0: all cores), for whoever spawns it.
 pub fn thread_environment(threads: usize) -> [(&'static str, String); 2] {
-    let threads = if threads == 0 { crate::sys::env::cores() } else { threads };
+    let threads = thread_count(threads);
     // The second variable sizes candle's own barrier pool, which CPU matrix products do not use but others might.
     [("RAYON_NUM_THREADS", threads.to_string()), ("CANDLE_NUM_THREADS", threads.to_string())]
 }

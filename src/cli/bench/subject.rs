@@ -4,7 +4,7 @@ use crate::bench;
 use crate::cli::data::download_bar;
 use crate::config::{self, DataShape, Experiment, load_experiment, parse_experiment};
 use crate::data::Dataset;
-use crate::engine::limit_threads;
+use crate::engine::{limit_threads, thread_count};
 use crate::problem::{Problem, Result};
 use crate::sys::{env, http::Network};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub fn engine(name: &str) -> Result<config::EngineKind> {
 /// The number of threads that is meant (0: all cores), with the engine's libraries limited to it. To be called first.
 pub fn threads(wanted: usize) -> usize {
     limit_threads(wanted);
-    if wanted == 0 { env::cores() } else { wanted }
+    thread_count(wanted)
 }
 
 #[cfg(test)]

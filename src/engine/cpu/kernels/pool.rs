@@ -12,25 +12,29 @@ fn window([_, width, channels]: Size, y: usize, x: usize) -> [usize; 4] {
     [first, first + channels, first + width * channels, first + (width + 1) * channels]
 }
 
+/// Each window of an image: where its channels are in the smaller image, and its four elements.
+#[inline(always)]
+fn windows(size: Size) -> impl Iterator<Item = (usize, [usize; 4])> {
+    let [height, width, channels] = size;
+    let (rows, columns) = (height / 2, width / 2);
+    (0..rows).flat_map(move |y| (0..columns).map(move |x| ((y * columns + x) * channels, window(size, y, x))))
+}
+
 kernel! {
     /// Largest of each window and which it is; the first of several largest wins.
     pub(in crate::engine::cpu) fn max_pool(image: &[f32], size: Size, out: &mut [f32], index: &mut [u32]) {
-        let [height, width, channels] = size;
-        let (rows, columns) = (height / 2, width / 2);
-        for y in 0..rows {
-            for x in 0..columns {
-                let to = (y * columns + x) * channels;
-                let [a, b, c, d] = window(size, y, x).map(|at| &image[at..at + channels]);
-                let (out, index) = (&mut out[to..to + channels], &mut index[to..to + channels]);
-                for i in 0..channels {
-                    let (mut best, mut which) = (a[i], 0);
-                    for (k, other) in [b, c, d].into_iter().enumerate() {
-                        let larger = other[i] > best;
-                        best = if larger { other[i] } else { best };
-                        which = if larger { k as u32 + 1 } else { which };
-                    }
-                    (out[i], index[i]) = (best, which);
+        let channels = size[2];
+        for (to, window) in windows(size) {
+            let [a, b, c, d] = window.map(|at| &image[at..at + channels]);
+            let (out, index) = (&mut out[to..to + channels], &mut index[to..to + channels]);
+            for i in 0..channels {
+                let (mut best, mut which) = (a[i], 0);
+                for (k, other) in [b, c, d].into_iter().enumerate() {
+                    let larger = other[i] > best;
+                    best = if larger { other[i] } else { best };
+                    which = if larger { k as u32 + 1 } else { which };
                 }
+                (out[i], index[i]) = (best, which);
             }
         }
     }
@@ -39,17 +43,13 @@ kernel! {
 kernel! {
     /// Gradients go to the largest of each window.
     pub(in crate::engine::cpu) fn max_pool_grad(index: &[u32], dy: &[f32], size: Size, dx: &mut [f32]) {
-        let [height, width, channels] = size;
-        let (rows, columns) = (height / 2, width / 2);
+        let channels = size[2];
         dx.fill(0.0);
-        for y in 0..rows {
-            for x in 0..columns {
-                let from = (y * columns + x) * channels;
-                for (k, at) in window(size, y, x).into_iter().enumerate() {
-                    let dx = &mut dx[at..at + channels];
-                    let pairs = index[from..from + channels].iter().zip(&dy[from..from + channels]);
-                    dx.iter_mut().zip(pairs).for_each(|(dx, (&i, &d))| *dx = if i == k as u32 { d } else { 0.0 });
-                }
+        for (from, window) in windows(size) {
+            for (k, at) in window.into_iter().enumerate() {
+                let dx = &mut dx[at..at + channels];
+                let pairs = index[from..from + channels].iter().zip(&dy[from..from + channels]);
+                dx.iter_mut().zip(pairs).for_each(|(dx, (&i, &d))| *dx = if i == k as u32 { d } else { 0.0 });
             }
         }
     }
@@ -58,16 +58,12 @@ kernel! {
 kernel! {
     /// Mean of each window.
     pub(in crate::engine::cpu) fn mean_pool(image: &[f32], size: Size, out: &mut [f32]) {
-        let [height, width, channels] = size;
-        let (rows, columns) = (height / 2, width / 2);
-        for y in 0..rows {
-            for x in 0..columns {
-                let to = (y * columns + x) * channels;
-                let [a, b, c, d] = window(size, y, x).map(|at| &image[at..at + channels]);
-                let out = &mut out[to..to + channels];
-                for i in 0..channels {
-                    out[i] = 0.25 * (a[i] + b[i] + c[i] + d[i]);
-                }
+        let channels = size[2];
+        for (to, window) in windows(size) {
+            let [a, b, c, d] = window.map(|at| &image[at..at + channels]);
+            let out = &mut out[to..to + channels];
+            for i in 0..channels {
+                out[i] = 0.25 * (a[i] + b[i] + c[i] + d[i]);
             }
         }
     }
@@ -76,16 +72,12 @@ kernel! {
 kernel! {
     /// A quarter of the gradient to each of the window.
     pub(in crate::engine::cpu) fn mean_pool_grad(dy: &[f32], size: Size, dx: &mut [f32]) {
-        let [height, width, channels] = size;
-        let (rows, columns) = (height / 2, width / 2);
+        let channels = size[2];
         dx.fill(0.0);
-        for y in 0..rows {
-            for x in 0..columns {
-                let from = (y * columns + x) * channels;
-                for at in window(size, y, x) {
-                    let pairs = dx[at..at + channels].iter_mut().zip(&dy[from..from + channels]);
-                    pairs.for_each(|(dx, &d)| *dx = 0.25 * d);
-                }
+        for (from, window) in windows(size) {
+            for at in window {
+                let pairs = dx[at..at + channels].iter_mut().zip(&dy[from..from + channels]);
+                pairs.for_each(|(dx, &d)| *dx = 0.25 * d);
             }
         }
     }
