@@ -7,6 +7,7 @@
 //!   claim             created exclusively, once: by the worker when it starts, or by a controller that gives it up
 //!   manifest.json     written by the worker before the first step: Manifest
 //!   metrics.jsonl     one Metrics line a record
+//!   utilization.jsonl one Utilization line about a second: device, power, processor, memory
 //!   outcome.json      written once, by atomic rename, when it ended: Outcome
 //!   worker.log        stderr of the worker
 //!   checkpoints/step-00001000/{state.safetensors,checkpoint.json}
@@ -24,6 +25,7 @@ mod format;
 mod manifest;
 mod metrics;
 mod outcome;
+mod utilization;
 mod weights;
 
 pub use attempt::*;
@@ -34,6 +36,7 @@ pub use format::FORMAT;
 pub use manifest::*;
 pub use metrics::*;
 pub use outcome::*;
+pub use utilization::*;
 pub use weights::*;
 
 #[cfg(test)]
