@@ -20,6 +20,11 @@ impl DeviceTime {
         DeviceTime { ms: (f64::from(devices) * seconds.max(0.0) * 1e3).ceil() as u64 }
     }
 
+    /// An equal share of one device among `sharers`, held for `seconds` of wall time; rounded up as well.
+    pub fn share(sharers: usize, seconds: f64) -> Self {
+        DeviceTime { ms: (seconds.max(0.0) * 1e3 / sharers.max(1) as f64).ceil() as u64 }
+    }
+
     /// From device-hours, rounded down (a budget must never be exceeded).
     pub fn from_hours(hours: f64) -> Self {
         DeviceTime { ms: (hours.max(0.0) * 3.6e6) as u64 }

@@ -43,6 +43,7 @@ impl State {
                         known: Vec::new(),
                         baseline: None,
                         search_ended: None,
+                        quarantined: Default::default(),
                         halt: None,
                         conclusion: None,
                         decisions: Vec::new(),
@@ -197,6 +198,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             wall_seconds,
             memory,
             micro_batch,
+            device_memory,
             resume_from,
             stop_at,
         } => {
@@ -204,7 +206,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             if run.live().is_some() || run.result.is_some() || id.number as usize != run.attempts.len() + 1 {
                 return Err(inconsistent(&format!("attempt {id} does not follow from its run's attempts")));
             }
-            let limits = Limits { wall_seconds: *wall_seconds, memory: *memory, micro_batch: *micro_batch };
+            let (memory, micro_batch, device_memory) = (*memory, *micro_batch, *device_memory);
+            let limits = Limits { wall_seconds: *wall_seconds, memory, micro_batch, device_memory };
             let reserved = Amount { time: *device_time, dollars: *dollars };
             run.next = None;
             run.attempts.push(Attempt {
@@ -247,11 +250,17 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                     "a recovery from attempt {id}, which is not the last to have ended"
                 )));
             }
-            if let NextStep::Retry { wall_seconds, memory, micro_batch, .. } = next {
-                run.limits = Limits { wall_seconds: *wall_seconds, memory: *memory, micro_batch: *micro_batch };
+            if let NextStep::Retry { wall_seconds, memory, micro_batch, device_memory, .. } = *next {
+                run.limits = Limits { wall_seconds, memory, micro_batch, device_memory };
             }
             run.next = Some(next.clone());
             state.decided(Some(id.run), None, format!("attempt {id}: {why}"));
+        }
+        Event::NodeQuarantined { node, why } => {
+            if !state.quarantined.insert(node.clone()) {
+                return Err(inconsistent(&format!("node {node} is quarantined twice")));
+            }
+            state.decided(None, None, format!("node {node} is left alone from now on: {why}"));
         }
         Event::RungReached { id, rung, step, value } => {
             let run = state.run_mut(*id)?;
@@ -278,8 +287,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             run.paused = false;
             run.stop_at = *stop_at;
             run.limits.wall_seconds = *wall_seconds;
-            let Limits { wall_seconds, memory, micro_batch } = run.limits;
-            run.next = Some(NextStep::Retry { resume: true, charged: false, wall_seconds, memory, micro_batch });
+            run.next = Some(run.limits.retry(true, false, None));
             let to = stop_at.map_or_else(|| "its end".to_string(), |step| format!("step {step}"));
             state.decided(Some(*id), None, format!("run {id} goes on to {to}: {why}"));
         }

@@ -16,8 +16,9 @@ pub fn changes(old: &Campaign, new: &Campaign) -> Result<Vec<String>> {
     for change in config::differences(old, new) {
         let key = &change.key;
         let free = FREE.iter().any(|f| key == f || key.strip_prefix(f).is_some_and(|rest| rest.starts_with('.')));
-        // Where attempts run is not a matter of taste once some do: another executor could not watch them.
-        if !free || key == "execution.site" {
+        // Where attempts run is not a matter of taste once some do: another executor could not watch them. And what a
+        // device-hour stands for must not change between a reservation and its settlement.
+        if !free || key == "execution.site" || key == "execution.attempts_per_device" {
             return Err(Problem::usage(format!(
                 "changing {change} would make the results so far incomparable with the next ones"
             ))

@@ -19,7 +19,7 @@
 use super::Pricer;
 use super::conclude;
 use super::downscale::{self, Plan};
-use super::events::{Downscaled, Event, Price, Purpose, Reason, RunResult};
+use super::events::{Downscaled, Event, NextStep, Price, Purpose, Reason, RunResult};
 use super::recovery;
 use super::room::{self, Need};
 use super::state::{Halt, Limits, Run, Scope, Standing, State};
@@ -38,6 +38,8 @@ pub struct Advice<'a> {
     pub sampler: &'a dyn Sampler,
     /// How many attempts the executor can have at once.
     pub slots: usize,
+    /// The time (Unix seconds): attempts that wait for something to pass begin when it comes.
+    pub now: f64,
 }
 
 /// The next decisions, to be recorded in this order; none when there is nothing to do but wait (or all is done).
@@ -66,6 +68,9 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
 
 /// What follows from an ended attempt, or a run's result.
 fn consequences(state: &State) -> Option<Event> {
+    if let Some(event) = recovery::quarantine(state) {
+        return Some(event);
+    }
     for run in state.runs.iter().filter(|r| r.result.is_none()) {
         if let Some(attempt) = run.attempts.last()
             && let Some(end) = &attempt.ended
@@ -132,8 +137,15 @@ impl Mind<'_> {
     }
 
     /// Attempts of runs that are planned or wait for a retry. They come before anything new, so that they do not starve.
+    /// Where all of them wait for a device that is busy, nothing new is begun on it either.
     fn owed(&self) -> Option<Vec<Event>> {
-        let waiting = self.state.runs.iter().find(|r| r.result.is_none() && r.live().is_none() && !r.paused)?;
+        let owed = || self.state.runs.iter().filter(|r| r.result.is_none() && r.live().is_none() && !r.paused);
+        owed().next()?;
+        let due = |run: &&Run| match run.next {
+            Some(NextStep::Retry { not_before: Some(time), .. }) => time <= self.advice.now,
+            _ => true,
+        };
+        let Some(waiting) = owed().find(due) else { return Some(Vec::new()) };
         if !self.slot_free() {
             return Some(Vec::new());
         }
@@ -156,7 +168,7 @@ impl Mind<'_> {
     fn reservation(&self, run: &Run) -> Event {
         let limits = run.limits;
         let amount = limits.reservation(&self.state.campaign);
-        let resume = !matches!(run.next, Some(super::events::NextStep::Retry { resume: false, .. }));
+        let resume = !matches!(run.next, Some(NextStep::Retry { resume: false, .. }));
         let newest = run.attempts.iter().filter_map(|a| a.ended.as_ref()?.checkpoint.as_ref());
         Event::AttemptReserved {
             id: AttemptId { run: run.id, number: run.attempts.len() as u32 + 1 },
@@ -165,6 +177,7 @@ impl Mind<'_> {
             wall_seconds: limits.wall_seconds,
             memory: limits.memory,
             micro_batch: limits.micro_batch,
+            device_memory: limits.device_memory,
             // Names of checkpoint folders carry the step with leading zeros, so the newest is the last by name.
             resume_from: newest.max_by_key(|p| p.file_name().map(|n| n.to_os_string())).filter(|_| resume).cloned(),
             stop_at: run.stop_at,
@@ -199,6 +212,7 @@ impl Mind<'_> {
             wall_seconds: limits.wall_seconds,
             memory: limits.memory,
             micro_batch: limits.micro_batch,
+            device_memory: limits.device_memory,
             resume_from: None,
             stop_at,
         };

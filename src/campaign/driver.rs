@@ -223,7 +223,8 @@ impl Controller<'_, '_, '_> {
         self.poll()?;
         loop {
             let slots = self.world.executor.slots();
-            let advice = Advice { pricer: self.world.pricer, sampler: self.world.sampler, slots };
+            let now = seconds(&self.journal.now())?;
+            let advice = Advice { pricer: self.world.pricer, sampler: self.world.sampler, slots, now };
             let decisions = decide(&self.state, &advice)?;
             if decisions.is_empty() {
                 break;
@@ -276,7 +277,8 @@ impl Controller<'_, '_, '_> {
     fn ended(&mut self, id: AttemptId, evidence: &Evidence) -> Result<()> {
         let Some(reserved) = self.state.ledger.reservation(id) else { return Ok(()) };
         let seconds = if evidence.never_started { 0.0 } else { evidence.seconds };
-        let held = DeviceTime::of(1, if seconds.is_finite() { seconds } else { 0.0 });
+        let sharers = self.state.campaign.execution.attempts_per_device;
+        let held = DeviceTime::share(sharers, if seconds.is_finite() { seconds } else { 0.0 });
         let rate = self.state.campaign.budget.dollars_per_device_hour;
         // The price may have been edited since it was reserved: what is settled stays within what was set aside.
         let used = Amount::priced(held, rate).min(reserved);
@@ -335,7 +337,9 @@ impl Controller<'_, '_, '_> {
         Ok(Launch {
             id,
             folder: self.folder.join(placement::attempt_path(id)),
-            kill_after_seconds: attempt.reserved.time.seconds(),
+            // What was reserved is its share of the device's time.
+            kill_after_seconds: attempt.reserved.time.seconds() * self.state.campaign.execution.attempts_per_device as f64,
+            place: placement::place(&self.state, run, attempt),
         })
     }
 
@@ -365,6 +369,10 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         summary.training_seconds = finite(outcome.training_seconds);
         summary.peak_memory = Bytes(outcome.peak_memory.0);
         summary.weights = outcome.weights.clone();
+        summary.node = outcome.node.clone();
+        if let End::OutOfMemory { wanted, limit, .. } = outcome.end {
+            summary.shortage = Some((wanted, limit));
+        }
     }
     summary
 }
@@ -377,6 +385,7 @@ fn end_name(end: &End) -> &'static str {
         End::Paused => "paused",
         End::TimedOut { .. } => "timed-out",
         End::OutOfMemory { .. } => "out-of-memory",
+        End::DeviceFailed { .. } => "device-failed",
         End::Refused { .. } => "refused",
         End::Failed { .. } => "failed",
     }

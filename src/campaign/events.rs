@@ -5,6 +5,7 @@
 //! controller killed between two lines leaves a journal from which the next one can go on.
 //! Boundary: data only; what events carry is in [`super::facts`], what they mean in [`super::apply`].
 
+use super::facts::is_nothing;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Experiment};
 use crate::failure;
@@ -144,6 +145,9 @@ pub enum Event {
         memory: Bytes,
         /// Micro-batch; 0 for the whole batch.
         micro_batch: usize,
+        /// Memory that its GPU must have; 0 for any.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        device_memory: Bytes,
         /// Checkpoint of an earlier attempt, relative to the campaign folder.
         resume_from: Option<PathBuf>,
         /// Step at which it is to stop although the run goes further.
@@ -181,6 +185,13 @@ pub enum Event {
         /// What follows.
         next: NextStep,
         /// In words.
+        why: String,
+    },
+    /// A node of the cluster is left alone from now on.
+    NodeQuarantined {
+        /// Its name.
+        node: String,
+        /// What happened there, in words.
         why: String,
     },
     /// A run waits at a rung of successive halving.
@@ -312,9 +323,12 @@ mod tests {
                     wall_seconds: 1.5,
                     memory: Bytes(0),
                     micro_batch: 8,
+                    device_memory: Bytes(0),
+                    not_before: Some(12.5),
                 },
                 why: "it was killed".into(),
             },
+            Event::NodeQuarantined { node: "n3".into(), why: "twice".into() },
             Event::RunReused { index: 4, run: RunId(1), seed: 9 },
         ];
         for event in all {

@@ -17,6 +17,9 @@ pub struct Price {
     pub high_seconds: f64,
     /// Expected peak resident memory.
     pub memory: Bytes,
+    /// Expected peak memory of its GPU; none for a run on a CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory: Option<Bytes>,
     /// Optimiser steps of the run.
     pub steps: u64,
     /// Hash of the dataset's content; part of the run's identity.
@@ -138,6 +141,12 @@ pub struct EvidenceSummary {
     pub training_seconds: f64,
     /// Largest resident memory.
     pub peak_memory: Bytes,
+    /// Memory that was wanted and memory that there was, of an attempt that ended for memory; 0 where one is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<(Bytes, Bytes)>,
+    /// The cluster's name of its node, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// BLAKE3 of the final weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
@@ -168,6 +177,12 @@ pub enum NextStep {
         memory: Bytes,
         /// Micro-batch of the next attempt; 0 for the whole batch.
         micro_batch: usize,
+        /// Memory that the GPU of the next attempt must have; 0 for any.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        device_memory: Bytes,
+        /// It does not begin before this time (Unix seconds).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_before: Option<f64>,
     },
     /// It waits at a rung of successive halving until it is promoted.
     Pause,
@@ -176,6 +191,11 @@ pub enum NextStep {
         /// What happened, and why there is no further attempt.
         reason: String,
     },
+}
+
+/// For fields that are left out where they say nothing.
+pub(super) fn is_nothing(bytes: &Bytes) -> bool {
+    bytes.0 == 0
 }
 
 /// How a run ended.

@@ -8,12 +8,15 @@
 //! `events.jsonl` is the truth. The rest at this level is derived and may be deleted; requests in `control/` are
 //! journaled and then removed. Boundary: paths and files; decides nothing.
 
-use super::state::{Attempt, Run, State};
+use super::state::{Attempt, AttemptEnd, Run, State};
 use crate::config;
+use crate::exec::Place;
+use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT};
+use crate::record::{AttemptSpec, Blame, FORMAT};
 use crate::sys::fs;
+use crate::units::Bytes;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -116,6 +119,22 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;
     fs::write_atomic(&path.join("config.toml"), config.as_bytes())?;
     fs::write_atomic(&file, &json)
+}
+
+/// Where an attempt may run: not on quarantined nodes, and not where an earlier attempt of its run found the device failed or
+/// something missing. Its GPU is to hold what was predicted, where one does and nothing was halved since.
+pub fn place(state: &State, run: &Run, attempt: &Attempt) -> Place {
+    let left = |end: &AttemptEnd| match end.class {
+        Class::DeviceFailed { fault } => !matches!(fault.blame(), Blame::Others | Blame::Unknown),
+        _ => false,
+    };
+    let earlier = run.attempts.iter().filter(|a| a.id.number < attempt.id.number).filter_map(|a| a.ended.as_ref());
+    let mut exclude = state.quarantined.clone();
+    exclude.extend(earlier.filter(|e| left(e)).filter_map(|e| e.evidence.node.clone()));
+    let largest = Bytes(state.campaign.execution.device_memory_mib << 20);
+    let whole = attempt.limits.micro_batch == run.experiment.resources.micro_batch;
+    let predicted = run.price.device_memory.filter(|m| whole && *m <= largest).unwrap_or(Bytes(0));
+    Place { exclude: exclude.into_iter().collect(), device_memory: attempt.limits.device_memory.max(predicted) }
 }
 
 /// What the cost model expects of an attempt: its share of the run's steps.

@@ -3,7 +3,9 @@
 use super::events::{Event, NextStep, RunResult};
 use super::state::{Attempt, AttemptEnd, Limits, Run, State};
 use crate::failure::{self, Change, Class, Policy, Recovery};
+use crate::record::Blame;
 use crate::units::Bytes;
+use std::collections::BTreeMap;
 
 /// Whether the attempt says nothing about the run: it was killed for a person, or a controller died before its worker
 /// could claim it, and the next one gave it up. Both are bounded by how often people and controllers do that, and cost
@@ -17,9 +19,7 @@ fn excused(attempt: &Attempt, end: &AttemptEnd) -> bool {
 /// Decides what follows the run's last attempt, which has ended.
 pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> Event {
     let again = |why: &str| {
-        let Limits { wall_seconds, memory, micro_batch } = attempt.limits;
-        let next = NextStep::Retry { resume: true, charged: false, wall_seconds, memory, micro_batch };
-        Event::RecoveryDecided { id: attempt.id, next, why: why.to_string() }
+        Event::RecoveryDecided { id: attempt.id, next: attempt.limits.retry(true, false, None), why: why.to_string() }
     };
     if excused(attempt, end) {
         return again(match end.cancelled {
@@ -33,7 +33,8 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
         .take(run.attempts.len() - 1)
         .filter_map(|a| a.ended.as_ref().filter(|e| !excused(a, e)).map(|e| e.class))
         .collect();
-    let policy = Policy { retries: state.campaign.execution.retries };
+    let execution = &state.campaign.execution;
+    let policy = Policy { retries: execution.retries, elsewhere: execution.site.is_some() };
     let detail = &end.evidence.detail;
     let give_up = |why: &str| NextStep::GiveUp { reason: format!("{detail}; {why}") };
     let (next, why) = match failure::recover(end.class, &history, &policy) {
@@ -41,15 +42,20 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
         Recovery::Done => (NextStep::Finish, detail.clone()),
         Recovery::Result => (NextStep::Accept { reason: detail.clone() }, detail.clone()),
         Recovery::GiveUp { reason } => (give_up(&reason), format!("{detail}; given up: {reason}")),
-        Recovery::Retry { resume, change, charged } => match changed(run, attempt.limits, change) {
+        Recovery::Retry { resume, change, charged } => match changed(state, run, attempt.limits, end, change) {
             Some((limits, words)) => {
-                let Limits { wall_seconds, memory, micro_batch } = limits;
                 let from = if resume { "from its last checkpoint" } else { "from the start" };
-                let next = NextStep::Retry { resume, charged, wall_seconds, memory, micro_batch };
-                (next, format!("{detail}; again, {from}{words}"))
+                let not_before = match change {
+                    Change::Wait { seconds } => Some(end.at + seconds),
+                    _ => None,
+                };
+                (limits.retry(resume, charged, not_before), format!("{detail}; again, {from}{words}"))
             }
             None => {
-                let reason = "neither a smaller micro-batch nor a higher memory limit is possible";
+                let reason = match end.class {
+                    Class::DeviceOutOfMemory => "neither a smaller micro-batch nor a bigger GPU is possible",
+                    _ => "neither a smaller micro-batch nor a higher memory limit is possible",
+                };
                 (give_up(reason), format!("{detail}; given up: {reason}"))
             }
         },
@@ -58,9 +64,16 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
 }
 
 /// The limits of the next attempt, and the change in words; none where the change is not possible.
-fn changed(run: &Run, limits: Limits, change: Change) -> Option<(Limits, String)> {
+fn changed(state: &State, run: &Run, limits: Limits, end: &AttemptEnd, change: Change) -> Option<(Limits, String)> {
     match change {
         Change::None => Some((limits, String::new())),
+        Change::BiggerDevice => bigger_device(state, limits, end),
+        // Which nodes are left out follows from the run's attempts when the next one is launched.
+        Change::Elsewhere => {
+            let node = end.evidence.node.as_ref();
+            Some((limits, node.map_or_else(String::new, |node| format!(", on another node than {node}"))))
+        }
+        Change::Wait { seconds } => Some((limits, format!(", in {seconds:.0} s"))),
         Change::MoreWall { factor } => {
             let wall_seconds = limits.wall_seconds * factor;
             Some((Limits { wall_seconds, ..limits }, format!(", with {wall_seconds:.0} s of wall time")))
@@ -74,10 +87,40 @@ fn changed(run: &Run, limits: Limits, change: Change) -> Option<(Limits, String)
                 Some(micro_batch) => {
                     Some((Limits { micro_batch, ..limits }, format!(", {micro_batch} samples at once")))
                 }
+                None if end.class == Class::DeviceOutOfMemory => bigger_device(state, limits, end),
                 None => more_memory(limits, 1.5),
             }
         }
     }
+}
+
+/// Asks for a GPU that holds what was wanted, where the cluster is known to have one, larger than the one that did not.
+fn bigger_device(state: &State, limits: Limits, end: &AttemptEnd) -> Option<(Limits, String)> {
+    let execution = &state.campaign.execution;
+    let largest = Bytes(execution.device_memory_mib << 20);
+    let (wanted, there) = end.evidence.shortage?;
+    // A little more than was free there, so that one of the same kind does not do.
+    let needed = wanted.max(Bytes(there.0.saturating_add(there.0 / 20)));
+    let possible = execution.site.is_some() && needed.0 > 0 && needed <= largest && needed > limits.device_memory;
+    possible.then(|| (Limits { device_memory: needed, ..limits }, format!(", on a GPU with {needed} of memory")))
+}
+
+/// How many failures of the hardware make a node one to leave alone.
+const QUARANTINE_AFTER: usize = 2;
+
+/// The next node to leave alone: its devices failed twice. A fault that may be the program's own counts for nothing here, and
+/// neither does what a node merely lacks: that is likely to be so on all of them.
+pub fn quarantine(state: &State) -> Option<Event> {
+    let mut faults: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for attempt in state.runs.iter().flat_map(|run| &run.attempts) {
+        let Some(AttemptEnd { class: Class::DeviceFailed { fault }, evidence, .. }) = &attempt.ended else { continue };
+        if let Some(node) = evidence.node.as_deref().filter(|_| fault.blame() == Blame::Hardware) {
+            faults.entry(node).or_default().push(format!("{fault} in attempt {}", attempt.id));
+        }
+    }
+    let (node, seen) =
+        faults.into_iter().find(|(node, f)| f.len() >= QUARANTINE_AFTER && !state.quarantined.contains(*node))?;
+    Some(Event::NodeQuarantined { node: node.to_string(), why: format!("its devices failed: {}", seen.join(", ")) })
 }
 
 fn more_memory(limits: Limits, factor: f64) -> Option<(Limits, String)> {

@@ -220,11 +220,21 @@ pub fn propose(
     };
     // The limit is the machine's, so a candidate cannot move it; 0 is none.
     let limit = if spec.memory_filter { scope.baseline.resources.memory_mib.saturating_mul(1 << 20) } else { 0 };
-    let fits = |a: &Assignment| limit == 0 || price(a).is_none_or(|p| p.memory.0 <= limit);
+    let execution = &state.campaign.execution;
+    let device = if spec.memory_filter && scope.baseline.resources.device.is_gpu() {
+        execution.device_memory_mib.saturating_mul(1 << 20)
+    } else {
+        0
+    };
+    let within = |p: &Price| {
+        (limit == 0 || p.memory.0 <= limit) && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
+    };
+    let fits = |a: &Assignment| (limit == 0 && device == 0) || price(a).is_none_or(|p| within(&p));
     let accept = |a: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, a) && fits(a);
     let observations = state.observations(index, observed, seen);
     let alpha = gain::alpha(state);
-    let cost = |a: &Assignment| price(a).map(|p| alpha * p.seconds);
+    let sharers = execution.attempts_per_device.max(1) as f64;
+    let cost = |a: &Assignment| price(a).map(|p| alpha * p.seconds / sharers);
     let (known, calibration) = (gain::baseline(state), gain::calibration(state));
     let left = gain::left(state, scope.confirm);
     let share_left = left / state.ledger.budget().seconds().max(1e-9);

@@ -14,7 +14,7 @@ use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// A campaign as its events tell it. Times are seconds since the Unix epoch, as the journal's writer saw them.
@@ -44,6 +44,9 @@ pub struct State {
     pub baseline: Option<Baseline>,
     /// Why no further candidates are proposed.
     pub search_ended: Option<(Reason, String)>,
+    /// Nodes of the cluster that are left alone.
+    #[serde(default)]
+    pub quarantined: BTreeSet<String>,
     /// What a person asked for.
     pub halt: Option<Halt>,
     /// What came of it.
@@ -160,6 +163,9 @@ pub struct Limits {
     pub memory: Bytes,
     /// Samples processed at once; 0 for the whole batch.
     pub micro_batch: usize,
+    /// Memory that its GPU must have; 0 for any.
+    #[serde(default)]
+    pub device_memory: Bytes,
 }
 
 impl Limits {
@@ -172,6 +178,7 @@ impl Limits {
             wall_seconds: if wall > 0.0 { wall } else { 2.0 * price.high_seconds + 5.0 },
             memory: Bytes(resources.memory_mib.saturating_mul(1 << 20)),
             micro_batch: resources.micro_batch,
+            device_memory: Bytes(0),
         }
     }
 
@@ -187,10 +194,17 @@ impl Limits {
         Limits { wall_seconds: 2.0 * share * price.high_seconds + 5.0, ..whole }
     }
 
-    /// What must be reserved for an attempt: one device for the wall limit and the kill margin.
+    /// What must be reserved for an attempt: its share of one device for the wall limit and the kill margin.
     pub fn reservation(&self, campaign: &Campaign) -> Amount {
         let held = self.wall_seconds + campaign.execution.kill_margin_seconds;
-        Amount::priced(DeviceTime::of(1, held), campaign.budget.dollars_per_device_hour)
+        let time = DeviceTime::share(campaign.execution.attempts_per_device, held);
+        Amount::priced(time, campaign.budget.dollars_per_device_hour)
+    }
+
+    /// The next step that gives another attempt under these limits.
+    pub fn retry(self, resume: bool, charged: bool, not_before: Option<f64>) -> NextStep {
+        let Limits { wall_seconds, memory, micro_batch, device_memory } = self;
+        NextStep::Retry { resume, charged, wall_seconds, memory, micro_batch, device_memory, not_before }
     }
 }
 

@@ -3,10 +3,10 @@
 
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
-use crate::config::{self, EngineKind, Experiment};
+use crate::config::{self, DeviceSpec, EngineKind, Experiment};
 use crate::engine::{self, plan::Plan};
 use crate::ids::{AttemptId, RunId};
-use crate::problem::{Class, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::slurm;
 use crate::sys::fs;
 use clap::Args;
@@ -21,6 +21,9 @@ pub struct CheckArgs {
     /// Settings that replace the file's: key=value
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Price it on this device instead of the file's: cpu, cuda, or cuda:N (the same as resources.device=...)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceSpec>,
     /// Print what runs: the compiled plan, a fused step a line; with engine = "reference" the step programs, an op a line
     #[arg(long)]
     plan: bool,
@@ -33,10 +36,16 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<()> {
     let text = fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?;
     if is_site(&text) {
+        if args.device.is_some() {
+            return Err(Problem::usage("a site has no device of its own")
+                .at("command line: --device")
+                .remedy("leave --device out, or check an experiment or a campaign"));
+        }
         return check_site(args);
     }
     if is_campaign(&text) {
-        let loaded = config::load_campaign(&args.file, &args.overrides)?;
+        let overrides = with_device(&args.overrides, "baseline.resources.device", args.device);
+        let loaded = config::load_campaign(&args.file, &overrides)?;
         let pricer = MachinePricer::new(&loaded.base);
         let assessment = pricer.assess(&loaded.value.baseline).map_err(|p| loaded.places.locate(p))?;
         if args.format == Format::Table {
@@ -44,11 +53,17 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         }
         show(args, &loaded.value.baseline, &assessment)
     } else {
-        let loaded = config::load_experiment(&args.file, &args.overrides)?;
+        let overrides = with_device(&args.overrides, "resources.device", args.device);
+        let loaded = config::load_experiment(&args.file, &overrides)?;
         let assess = MachinePricer::new(&loaded.base).assess(&loaded.value);
         let assessment = assess.map_err(|p| loaded.places.locate(p))?;
         show(args, &loaded.value, &assessment)
     }
+}
+
+/// The settings of the command line with the device of `--device` at `path`, which is given more plainly and comes last.
+pub(super) fn with_device(overrides: &[String], path: &str, device: Option<DeviceSpec>) -> Vec<String> {
+    overrides.iter().cloned().chain(device.map(|device| format!("{path}=\"{device}\""))).collect()
 }
 
 /// Campaigns are told from experiments by the sections that only they have.
@@ -67,7 +82,8 @@ fn is_site(text: &str) -> bool {
 fn check_site(args: &CheckArgs) -> Result<()> {
     const HOUR: f64 = 3600.0;
     let site = config::load_site(&args.file, &args.overrides)?.value;
-    let request = slurm::Request::on(&site, HOUR, 1, 0)?;
+    let need = slurm::Need { seconds: HOUR, cpus: 1, gpu: site.gpus > 0, ..slurm::Need::default() };
+    let request = slurm::Request::on(&site, &need)?;
     let id = AttemptId { run: RunId(1), number: 1 };
     let folder = Path::new("/path/to/campaign/runs/0001/attempts/01");
     let script = slurm::render(&slurm::Job {
@@ -102,6 +118,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
             "step_flops": a.programs.step_flops().0,
             "step_bytes": step_bytes,
             "memory_bytes": a.cost.memory.0,
+            "device_memory_bytes": a.cost.device_memory.map(|m| m.0),
             "step_seconds": a.prediction.step_seconds,
             "run_seconds": a.cost.wall,
             "device_hours": a.cost.device_time.hours(),
@@ -121,6 +138,9 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("work a step", a.programs.step_flops().to_string(), String::new());
     row("traffic a step", crate::units::Bytes(step_bytes).to_string(), String::new());
     row("memory", a.cost.memory.to_string(), String::new());
+    if let Some(memory) = a.cost.device_memory {
+        row("GPU memory", memory.to_string(), String::new());
+    }
     row("time a step", duration(step.seconds), format!("{} to {}", duration(step.low), duration(step.high)));
     row("time a run", duration(wall.seconds), format!("{} to {}", duration(wall.low), duration(wall.high)));
     row("device time a run", a.cost.device_time.to_string(), String::new());

@@ -65,6 +65,7 @@ impl Observer for Narrator {
             Event::RecoveryDecided { id, next: NextStep::Retry { .. } | NextStep::GiveUp { .. }, why } => {
                 self.line(&format!("attempt {id}: {why}"));
             }
+            Event::NodeQuarantined { node, why } => self.line(&format!("node {node} is left alone from now on: {why}")),
             Event::RunFinished { id, result } => {
                 if let Some(run) = state.run(*id) {
                     let value = match result {

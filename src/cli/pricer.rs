@@ -74,10 +74,14 @@ impl MachinePricer {
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
         let prediction = predict(&programs, &profile);
-        let mut cost = run_cost(experiment, &programs, &prediction, samples);
-        // The engine knows its own temporaries; the process itself comes on top.
-        let engine = engine::footprint(Placement::of(experiment), &programs)?;
-        cost.memory.0 = cost.memory.0.max(engine.0 + profile.machine.process_memory.0);
+        let placement = Placement::of(experiment);
+        let engine = engine::footprint(placement, &programs)?;
+        let process = profile.machine.process_memory;
+        let cost = run_cost(experiment, &programs, &prediction, samples);
+        let cost = match placement.device.is_gpu() {
+            true => cost.on_gpu(engine, process, programs.state.bytes()),
+            false => cost.on_cpu(engine, process),
+        };
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }
 }
@@ -89,6 +93,7 @@ impl Pricer for MachinePricer {
             seconds: assessment.cost.wall.seconds,
             high_seconds: assessment.cost.wall.high,
             memory: assessment.cost.memory,
+            device_memory: assessment.cost.device_memory,
             steps: assessment.cost.steps,
             data_hash: assessment.data_hash,
         })

@@ -7,12 +7,13 @@ use super::{smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
-use crate::exec::{Executor, LocalExecutor, SlurmExecutor};
+use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
+use crate::gpu::{GpuError, Inventory};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
 use crate::report::Summary;
 use crate::sys::clock::{Clock, SystemClock};
-use crate::sys::fs;
+use crate::sys::{env, fs};
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
 use crate::units::DeviceTime;
@@ -112,14 +113,23 @@ const SITE_FILE: &str = "site.toml";
 fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
     let Some(name) = &campaign.execution.site else { return Ok(None) };
     let loaded = config::load_site(&base.join(name), &[])?;
-    refuse_many_gpus(&loaded.value, name)?;
+    refuse_other_gpus(&loaded.value, campaign, name)?;
+    let execution = &mut campaign.execution;
+    if execution.device_memory_mib == 0 {
+        execution.device_memory_mib = loaded.value.largest_device_memory().unwrap_or(0);
+    }
     let margin = campaign.execution.kill_margin_seconds.max(loaded.value.margin_seconds());
     campaign.execution.kill_margin_seconds = margin;
     Ok(Some(loaded.text))
 }
 
-fn refuse_many_gpus(site: &Site, name: &str) -> Result<()> {
+fn refuse_other_gpus(site: &Site, campaign: &Campaign, name: &str) -> Result<()> {
     match site.gpus {
+        0 if campaign.baseline.resources.device.is_gpu() => {
+            Err(Problem::usage("gpus = 0, and the campaign's attempts compute on a GPU")
+                .at(name)
+                .remedy("set gpus = 1 in the site file, or baseline.resources.device = \"cpu\""))
+        }
         0 | 1 => Ok(()),
         n => Err(Problem::usage(format!("gpus = {n}, and an attempt uses one device"))
             .at(name)
@@ -136,14 +146,19 @@ fn executor<'c>(
 ) -> Result<Box<dyn Executor + 'c>> {
     let (slots, environment) = (campaign.execution.parallel, thread_environment(campaign.baseline.resources.threads));
     if campaign.execution.site.is_none() {
+        let cards = cards(campaign)?;
+        let slots = cards.as_ref().map_or(slots, |cards| slots.min(cards.places()));
         let mut executor = LocalExecutor::new(program, slots, clock);
+        if let Some(cards) = cards {
+            executor = executor.with_cards(cards);
+        }
         for (name, value) in environment {
             executor = executor.with_environment(name, &value);
         }
         return Ok(Box::new(executor));
     }
     let site = config::load_site(&folder.join(SITE_FILE), &[])?.value;
-    refuse_many_gpus(&site, SITE_FILE)?;
+    refuse_other_gpus(&site, campaign, SITE_FILE)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
     let mut executor = SlurmExecutor::new(site, slots, clock, program, folder);
@@ -151,6 +166,24 @@ fn executor<'c>(
         executor = executor.with_environment(name, &value);
     }
     Ok(Box::new(executor))
+}
+
+/// The GPUs of this machine that the campaign's attempts share; none where they compute on CPUs.
+fn cards(campaign: &Campaign) -> Result<Option<Cards>> {
+    let execution = &campaign.execution;
+    if !campaign.baseline.resources.device.is_gpu() {
+        return Ok(None);
+    }
+    let setting = env::var_even_empty("CUDA_VISIBLE_DEVICES");
+    let number = match execution.devices {
+        0 => Inventory::take()?.visible(setting.as_deref()).len(),
+        number => number,
+    };
+    let cards = Cards::new(setting.as_deref(), number, execution.attempts_per_device);
+    match cards.places() {
+        0 => Err(GpuError::NoDevice.into()),
+        _ => Ok(Some(cards)),
+    }
 }
 
 /// What stopped the controller did not end the campaign.
@@ -242,8 +275,10 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     if !worst.time.le(&budget) {
         output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
     }
-    let expected = price.seconds * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
-    let room = ((budget.seconds() - expected) / price.seconds.max(1e-9)).max(0.0) as u64;
+    // What one run is charged: its share of a device.
+    let charged = price.seconds / campaign.execution.attempts_per_device.max(1) as f64;
+    let expected = charged * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
+    let room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
     output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));
     let sampler = planner::sampler(&campaign.planner);

@@ -1,9 +1,10 @@
 //! `nanoresearch train FILE --out DIR`: one experiment, here and now.
 
+use super::check::with_device;
 use super::output::{self, say};
-use crate::config::load_experiment;
+use crate::config::{DeviceSpec, load_experiment};
 use crate::problem::{Problem, Result};
-use crate::record::{End, Outcome};
+use crate::record::{End, MemoryKind, Outcome, shortage};
 use crate::sys::env;
 use crate::sys::signal::StopFlag;
 use crate::train::{Event, Observer, Stepped};
@@ -21,6 +22,9 @@ pub struct Args {
     /// Settings that replace the file's, as key=value (training.seed=3)
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Train on this device instead of the file's: cpu, cuda, or cuda:N (the same as resources.device=...)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceSpec>,
     /// Folder for metrics, checkpoints and the model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -31,7 +35,7 @@ pub struct Args {
 
 /// Trains, shows progress on a terminal, and prints the result; 75 means checkpointed and to be resumed.
 pub fn run(args: &Args) -> Result<u8> {
-    let loaded = load_experiment(&args.file, &args.overrides)?;
+    let loaded = load_experiment(&args.file, &with_device(&args.overrides, "resources.device", args.device))?;
     let stop = StopFlag::for_terminal().map_err(|e| {
         Problem::failed(format!("signals cannot be caught: {e}")).remedy("see the system's message above")
     })?;
@@ -54,13 +58,19 @@ pub fn run(args: &Args) -> Result<u8> {
              repeat the command with --resume",
             outcome.step
         )),
-        End::OutOfMemory { wanted, limit } => say(&format!(
-            "error: out of memory at step {}: {wanted} wanted where there were {limit}\n  choose a smaller \
-             resources.micro_batch, which changes no result, or raise resources.memory_mib",
-            outcome.step
+        End::OutOfMemory { wanted, limit, of } => say(&format!(
+            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch, which changes no result, or {}",
+            of.prefix(),
+            outcome.step,
+            shortage(*wanted, *limit),
+            match of {
+                MemoryKind::Host => "raise resources.memory_mib",
+                MemoryKind::Device => "a GPU with more free memory",
+            }
         )),
+        End::DeviceFailed { fault, message } if fault.is_unavailable() => say(&format!("error: {message}")),
         End::Refused { message } => say(&format!("error: {message}")),
-        End::Failed { message } => say(&format!(
+        End::DeviceFailed { message, .. } | End::Failed { message } => say(&format!(
             "error: {message}\n  go on with `nanoresearch train {} --out {} --resume`",
             args.file.display(),
             args.out.display()

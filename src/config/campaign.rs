@@ -239,7 +239,8 @@ pub enum Relation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// Devices held times wall time, in hours; on CPU one attempt slot counts as one device.
+    /// Devices held times wall time, in hours; on CPU one attempt slot counts as one device. Attempts that share a GPU
+    /// (`execution.attempts_per_device`) are charged their share of it.
     pub device_hours: f64,
     /// Runs at most, baseline and confirmations included; 0 for no limit. Default 0.
     #[serde(default)]
@@ -326,7 +327,8 @@ pub struct PlannerSpec {
     /// Choose among several proposals by their expected gain for their cost. Default: the planner's own proposal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weighing: Option<Weighing>,
-    /// Never propose what is predicted to need more than `resources.memory_mib`. Default true.
+    /// Never propose what is predicted to need more host memory than `resources.memory_mib`, or on a GPU more device memory
+    /// than `execution.device_memory_mib`. Default true.
     #[serde(default = "yes")]
     pub memory_filter: bool,
 }
@@ -423,7 +425,8 @@ pub enum PlannerKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Execution {
-    /// Attempts at once; each is a process and counts as one device. Default 1.
+    /// Attempts at once; each is a process and counts as one device, or as its share of one. On GPUs never more than there
+    /// are places on them. Default 1.
     #[serde(default = "one")]
     pub parallel: usize,
     /// Further attempts a run may have after failures. Default 2.
@@ -432,6 +435,17 @@ pub struct Execution {
     /// Time between the end of an attempt's wall time and its being killed, in seconds; reserved with it. Default 5.
     #[serde(default = "margin")]
     pub kill_margin_seconds: f64,
+    /// Attempts that share one GPU of this machine; each then holds, and is charged, that share of it. Only for GPUs and
+    /// without a site. Default 1.
+    #[serde(default = "one")]
+    pub attempts_per_device: usize,
+    /// GPUs of this machine that attempts may use; 0 for all that the controller sees. Default 0.
+    #[serde(default)]
+    pub devices: usize,
+    /// Memory of the largest GPU that an attempt can get, in MiB, for the planner's memory filter and for runs that need a
+    /// bigger GPU; 0 where it is not known. Default 0, or what the site file says.
+    #[serde(default)]
+    pub device_memory_mib: u64,
     /// Site file of a SLURM cluster whose jobs the attempts are, relative to this file's folder. Default: none, attempts are
     /// processes of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -440,7 +454,15 @@ pub struct Execution {
 
 impl Default for Execution {
     fn default() -> Self {
-        Execution { parallel: one(), retries: two(), kill_margin_seconds: margin(), site: None }
+        Execution {
+            parallel: one(),
+            retries: two(),
+            kill_margin_seconds: margin(),
+            attempts_per_device: one(),
+            devices: 0,
+            device_memory_mib: 0,
+            site: None,
+        }
     }
 }
 

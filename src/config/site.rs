@@ -27,9 +27,14 @@ pub struct Site {
     /// Whether the request names the GPU type (`gpu:h100:1`) or only their number (`gpu:1`). Default true.
     #[serde(default = "yes")]
     pub typed_gpus: bool,
-    /// GPUs of an attempt; 0 for CPU only. Default 1.
+    /// GPUs of an attempt whose `resources.device` is a GPU; 0 where there are none to be had. Attempts on CPUs ask for
+    /// none. Default 1.
     #[serde(default = "one")]
     pub gpus: u32,
+    /// Memory of a GPU in MiB by GPU type; `default` for the others. Runs that need more than one type has are given
+    /// another. Default: not known, and then every type is taken to be large enough.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub device_memory_mib: BTreeMap<String, u64>,
     /// CPUs of an attempt (`--cpus-per-task`); the experiment's threads where those are more. Default 1.
     #[serde(default = "one")]
     pub cpus: u32,
@@ -160,6 +165,22 @@ impl Site {
             None => named("cpu").or_else(|| named("default")),
         };
         partition.price.or(listed).unwrap_or(0.0)
+    }
+
+    /// Memory of a GPU of this type in MiB (`None`: of no type); none where nothing is said.
+    pub fn device_memory(&self, gpu: Option<&str>) -> Option<u64> {
+        gpu.and_then(|gpu| self.device_memory_mib.get(gpu)).or_else(|| self.device_memory_mib.get("default")).copied()
+    }
+
+    /// Memory of the largest GPU of its partitions in MiB; none where one is not known: it might be larger.
+    pub fn largest_device_memory(&self) -> Option<u64> {
+        let of = |p: &SitePartition| -> Option<u64> {
+            match p.gpu_types.is_empty() {
+                true => self.device_memory(None),
+                false => p.gpu_types.iter().map(|t| self.device_memory(Some(t))).try_fold(0, |m, x| Some(m.max(x?))),
+            }
+        };
+        self.partitions.iter().map(of).try_fold(0, |most, memory| Some(most.max(memory?))).filter(|most| *most > 0)
     }
 
     /// The partition of this name.

@@ -4,7 +4,7 @@ use super::document::split_path;
 use super::space;
 use super::types;
 use super::validate::Issue;
-use super::{Campaign, PlannerKind, TrainingBudget};
+use super::{Campaign, DeviceSpec, PlannerKind, TrainingBudget};
 use crate::problem::{Problem, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -82,6 +82,9 @@ impl Campaign {
         need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
+        need((1..=64).contains(&execution.attempts_per_device), "execution.attempts_per_device", "in 1 to 64");
+        need(execution.devices <= 1024, "execution.devices", "in 0 to 1024");
+        need(execution.device_memory_mib <= 1 << 24, "execution.device_memory_mib", "in 0 to 16777216");
         need(execution.retries <= 100, "execution.retries", "in 0 to 100");
         need((0.0..=3600.0).contains(&execution.kill_margin_seconds), "execution.kill_margin_seconds", "in 0 to 3600");
         if let Some(llm) = &self.llm {
@@ -121,6 +124,22 @@ impl Campaign {
             "planner.halving needs rungs in training steps, and baseline.training.budget is in device-seconds"
                 .to_string(),
             "give the training budget in steps, epochs or tokens",
+        );
+        let sharing = self.execution.attempts_per_device > 1;
+        relate(
+            !sharing || (self.baseline.resources.device.is_gpu() && self.execution.site.is_none()),
+            "execution.attempts_per_device",
+            format!(
+                "execution.attempts_per_device = {} is for GPUs of this machine",
+                self.execution.attempts_per_device
+            ),
+            "set baseline.resources.device = \"cuda\" and no execution.site, or leave attempts_per_device out",
+        );
+        relate(
+            self.execution.site.is_none() || !matches!(self.baseline.resources.device, DeviceSpec::Cuda(1..)),
+            "baseline.resources.device",
+            format!("baseline.resources.device = \"{}\" names a GPU by its number, and a job has one, number 0", self.baseline.resources.device),
+            "write device = \"cuda\": SLURM chooses the GPU",
         );
         relate(
             seeds.confirm <= seeds.baseline,

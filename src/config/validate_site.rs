@@ -133,6 +133,9 @@ impl Site {
             (s.starts_with('/') || s.starts_with('$')) && s.chars().all(plain)
         };
         need(self.scratch.as_deref().is_none_or(scratch), "scratch", "an absolute path of plain characters");
+        for (kind, memory) in &self.device_memory_mib {
+            need((1..=1 << 24).contains(memory), &format!("device_memory_mib.{kind:?}"), "in 1 to 16777216");
+        }
         for (kind, price) in &self.prices {
             need(is_price(*price), &format!("prices.{kind:?}"), "in 0 to 1e6");
         }
@@ -219,6 +222,16 @@ mod tests {
         let prices =
             [site.price(a, Some("h100")), site.price(b, Some("h100")), site.price(b, Some("a")), site.price(b, None)];
         assert_eq!(prices, [9.0, 2.0, 1.0, 0.1]);
+    }
+
+    #[test]
+    fn the_largest_gpu_is_known_where_all_are() {
+        let site = |lines: &str| parse_site(&format!("{SITE}[[partitions]]\nname = \"b\"\ngpu_types = [\"a\"]\n{lines}"), "x.toml", &[]).unwrap();
+        let largest = |lines: &str| site(lines).largest_device_memory();
+        assert_eq!(largest(""), None);
+        assert_eq!(largest("[device_memory_mib]\nh100 = 81559\n"), None, "an `a` might be larger");
+        assert_eq!(largest("[device_memory_mib]\nh100 = 81559\ndefault = 40960\n"), Some(81559));
+        assert_eq!(site("[device_memory_mib]\nh100 = 81559\ndefault = 40960\n").device_memory(Some("a")), Some(40960));
     }
 
     #[test]

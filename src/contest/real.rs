@@ -59,7 +59,7 @@ pub fn trace(state: &State, arm: &str, seed: u64) -> Trace {
 /// What a run without a value died of, by its last attempt.
 fn kind(run: &Run) -> &'static str {
     match run.attempts.last().and_then(|a| a.ended.as_ref()).map(|e| e.class) {
-        Some(Class::OutOfMemory) => "memory",
+        Some(Class::OutOfMemory | Class::DeviceOutOfMemory) => "memory",
         Some(Class::Diverged) => "diverged",
         Some(Class::TimedOut) => "time",
         Some(_) => "other",

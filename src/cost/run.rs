@@ -26,8 +26,11 @@ pub struct RunCost {
     pub wall: Estimate,
     /// Devices times wall time.
     pub device_time: DeviceTime,
-    /// Peak memory.
+    /// Peak memory of the process on its host.
     pub memory: Bytes,
+    /// Peak memory of its GPU; none for a run on a CPU.
+    #[serde(default)]
+    pub device_memory: Option<Bytes>,
 }
 
 impl RunCost {
@@ -36,6 +39,18 @@ impl RunCost {
         let Estimate { seconds, low, high } = self.wall;
         let wall = Estimate { seconds: factor * seconds, low: factor * low, high: factor * high };
         RunCost { wall, device_time: DeviceTime::of(DEVICES, wall.seconds), ..self }
+    }
+
+    /// With the memory that an engine knows it needs (`engine`) on a CPU beside the process itself: the engine knows its own
+    /// temporaries.
+    pub fn on_cpu(self, engine: Bytes, process: Bytes) -> Self {
+        RunCost { memory: self.memory.max(Bytes(engine.0 + process.0)), device_memory: None, ..self }
+    }
+
+    /// The same where the engine's memory is a GPU's. The host then holds the process and two copies of the `state`: the
+    /// initial values, and what is being written to a checkpoint.
+    pub fn on_gpu(self, engine: Bytes, process: Bytes, state: Bytes) -> Self {
+        RunCost { memory: Bytes(process.0 + 2 * state.0), device_memory: Some(engine), ..self }
     }
 }
 
@@ -76,6 +91,7 @@ pub fn run_cost(
         wall: Estimate::new(seconds, prediction.log_spread),
         device_time: DeviceTime::of(DEVICES, seconds),
         memory: prediction.memory,
+        device_memory: None,
     }
 }
 

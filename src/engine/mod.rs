@@ -17,7 +17,9 @@ pub use create::{Placement, create, footprint};
 pub use threads::{limit_threads, thread_count, thread_environment};
 
 use crate::data::Batch;
+use crate::gpu::GpuError;
 use crate::problem::Problem;
+use crate::record::Fault;
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 
@@ -78,9 +80,12 @@ pub enum EngineError {
     /// A program and its inputs do not fit together: a bug, with the operands named.
     #[error("{0}")]
     Shape(String),
-    /// The device, or what is needed to use it, is not there.
+    /// This program has no support for the device.
     #[error("{0}")]
     Unavailable(Box<Problem>),
+    /// The GPU is not to be had, or failed.
+    #[error("{0}")]
+    Gpu(GpuError),
     /// The library beneath failed.
     #[error("{0}")]
     Backend(String),
@@ -90,8 +95,36 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Unavailable(problem) => *problem,
+            EngineError::Gpu(error) => error.into(),
             error => Problem::failed(error.to_string()),
         }
+    }
+}
+
+impl EngineError {
+    /// What is wrong with the device, where that is what failed and its memory was not.
+    pub fn fault(&self) -> Option<Fault> {
+        Some(match self {
+            EngineError::Unavailable(_) => Fault::NoSupport,
+            EngineError::Gpu(error) => match error {
+                // A driver whose services do not run is as good as none.
+                GpuError::NoDriver | GpuError::NotReady => Fault::NoDriver,
+                GpuError::NoDevice => Fault::NoDevice,
+                GpuError::DriverTooOld { .. } | GpuError::DriverMismatch => Fault::DriverTooOld,
+                GpuError::WrongChip => Fault::WrongChip,
+                GpuError::LibraryMissing { .. }
+                | GpuError::LibraryBroken { .. }
+                | GpuError::SymbolMissing { .. } => Fault::LibraryMissing,
+                GpuError::Busy => Fault::Busy,
+                GpuError::OutOfMemory { .. } => return None,
+                GpuError::IllegalAccess => Fault::IllegalAccess,
+                GpuError::Ecc => Fault::Ecc,
+                GpuError::Xid(_) => Fault::Xid,
+                GpuError::DeviceLost => Fault::DeviceLost,
+                GpuError::Other { .. } => Fault::Other,
+            },
+            EngineError::OutOfMemory { .. } | EngineError::Shape(_) | EngineError::Backend(_) => return None,
+        })
     }
 }
 

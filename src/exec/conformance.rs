@@ -2,11 +2,12 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::fake::{FakeExecutor, FakeMachine, Play, outcome};
-use super::{Executor, Launch, LocalExecutor, Status};
+use super::{Executor, Launch, LocalExecutor, Place, Status};
 use crate::failure::{Class, classify};
-use crate::ids::{AttemptId, RunId};
-use crate::record::{End, Evidence};
+use crate::ids::{AttemptId, RunId, RunKey};
+use crate::record::{AttemptSpec, End, Evidence, FORMAT};
 use crate::sys::clock::{Clock, FakeClock, SystemClock};
+use crate::units::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub(super) fn end_of(bed: &dyn Bed, executor: &mut dyn Executor, launch: &Launch
 }
 
 /// Polls until the worker has claimed the attempt.
-fn running(bed: &dyn Bed, executor: &mut dyn Executor, launch: &Launch) {
+pub(super) fn running(bed: &dyn Bed, executor: &mut dyn Executor, launch: &Launch) {
     for _ in 0..bed.patience() {
         match executor.poll(launch.id).unwrap() {
             Status::Running => return,
@@ -312,7 +313,7 @@ impl Bed for FakeBed {
         let number = self.plays.borrow().len() as u32 + 1;
         let id = AttemptId { run: RunId(1), number };
         self.plays.borrow_mut().insert(id, play);
-        Launch { id, folder: PathBuf::from("nowhere"), kill_after_seconds: 0.0 }
+        Launch { id, folder: PathBuf::from("nowhere"), kill_after_seconds: 0.0, place: Place::default() }
     }
     fn wait(&self) {
         self.clock.advance(0.01);
@@ -334,6 +335,7 @@ const WORKER: &str = r#"#!/bin/sh
 folder=$3
 read -r behaviour wait < "$folder/behaviour"
 echo "A=$SHOWN_A B=$SHOWN_B HOME=$HOME" >&2
+echo "CARD=$CUDA_VISIBLE_DEVICES" >&2
 outcome() {
     cp "$folder/$1" "$folder/.outcome" && mv "$folder/.outcome" "$folder/outcome.json"
 }
@@ -374,6 +376,27 @@ impl Default for LocalBed {
 }
 
 impl LocalBed {
+    /// Gives an attempt a specification, on a device.
+    pub fn specify(&self, launch: &Launch, device: &str) {
+        let text = format!(
+            "data.kind = \"digits\"\nmodel = {{ kind = \"mlp\", widths = [8] }}\noptimizer.kind = \"adamw\"\n\
+             resources.device = \"{device}\""
+        );
+        let spec = AttemptSpec {
+            format: FORMAT,
+            id: launch.id,
+            experiment: crate::config::parse_experiment(&text, "t", &[]).unwrap(),
+            base: PathBuf::from("."),
+            key: RunKey("k".into()),
+            resume_from: None,
+            stop_at: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+            predicted_seconds: None,
+        };
+        spec.write(&launch.folder).unwrap();
+    }
+
     pub fn local(&self) -> LocalExecutor<'_> {
         LocalExecutor::new(self.folder.path().join("worker.sh"), 4, &self.clock)
     }
@@ -396,7 +419,7 @@ impl Bed for LocalBed {
         for (name, end) in [("completed", End::Completed), ("checkpointed", End::Checkpointed)] {
             std::fs::write(folder.join(name), serde_json::to_vec(&outcome(end, 0.01)).unwrap()).unwrap();
         }
-        Launch { id, folder, kill_after_seconds: 0.0 }
+        Launch { id, folder, kill_after_seconds: 0.0, place: Place::default() }
     }
     fn wait(&self) {
         self.clock.sleep(0.005);

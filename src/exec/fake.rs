@@ -52,7 +52,8 @@ impl Play {
             End::Completed | End::Paused | End::Diverged { .. } => 0,
             End::Checkpointed => 75,
             End::Refused { .. } => 2,
-            End::TimedOut { .. } | End::OutOfMemory { .. } | End::Failed { .. } => 1,
+            End::DeviceFailed { fault, .. } if fault.is_unavailable() => 4,
+            End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
         };
         Play { seconds: Some(seconds), outcome: Some(outcome(end, seconds)), code: Some(code), ..Self::base() }
     }
@@ -105,6 +106,7 @@ pub fn outcome(end: End, seconds: f64) -> Outcome {
         peak_memory: Bytes(1 << 20),
         weights: None,
         checkpoint: None,
+        node: None,
     }
 }
 
@@ -300,11 +302,12 @@ impl Executor for FakeExecutor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::Place;
     use crate::ids::RunId;
     use crate::sys::clock::FakeClock;
 
     fn launch(number: u32) -> Launch {
-        Launch { id: AttemptId { run: RunId(1), number }, folder: "attempt".into(), kill_after_seconds: 0.0 }
+        Launch { id: AttemptId { run: RunId(1), number }, folder: "attempt".into(), kill_after_seconds: 0.0, place: Place::default() }
     }
 
     #[test]

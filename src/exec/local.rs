@@ -3,11 +3,13 @@
 //! Boundary: knows how to start, watch and signal a worker; knows nothing of what it does. See the parent module for the
 //! protocol that keeps an attempt from being lost or run twice.
 
+use super::cards::{CardNote, Cards, Load, VISIBLE};
 use super::evidence::{LOG_FILE, gather, has_outcome};
 use super::{Executor, Launch, Status};
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::{Claim, Evidence};
+use crate::config::DeviceSpec;
+use crate::record::{AttemptSpec, Blame, Claim, End, Evidence};
 use crate::sys::clock::Clock;
 use crate::sys::process::{DetachedChild, ProcessId};
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ pub struct LocalExecutor<'c> {
     slots: usize,
     clock: &'c dyn Clock,
     environment: Vec<(String, Option<String>)>,
+    /// None: workers on GPUs see what the controller sees.
+    cards: Option<Cards>,
     watched: BTreeMap<AttemptId, Watched>,
 }
 
@@ -35,6 +39,8 @@ struct Watched {
     started: f64,
     process: Process,
     killed_for_time: bool,
+    /// The GPU that it computes on, where that was chosen here.
+    card: Option<String>,
 }
 
 enum Process {
@@ -50,7 +56,7 @@ impl<'c> LocalExecutor<'c> {
     /// An executor of up to `slots` live attempts of `program`.
     pub fn new(program: PathBuf, slots: usize, clock: &'c dyn Clock) -> Self {
         let environment = SECRETS.iter().map(|name| (name.to_string(), None)).collect();
-        LocalExecutor { program, slots, clock, environment, watched: BTreeMap::new() }
+        LocalExecutor { program, slots, clock, environment, cards: None, watched: BTreeMap::new() }
     }
 
     /// Sets a variable in the environment of workers launched from now on, a number of threads for instance.
@@ -59,8 +65,42 @@ impl<'c> LocalExecutor<'c> {
         self
     }
 
-    fn watch(&mut self, launch: &Launch, started: f64, process: Process) {
-        let watched = Watched { launch: launch.clone(), started, process, killed_for_time: false };
+    /// Gives attempts whose device is a GPU one of these each, the least loaded first. One that names a GPU by a number
+    /// above 0 keeps it.
+    pub fn with_cards(mut self, cards: Cards) -> Self {
+        self.cards = Some(cards);
+        self
+    }
+
+    /// What is on a card, as far as attempts that this executor watches tell.
+    fn load(&self, card: &str) -> Load {
+        let mut load = Load::default();
+        for watched in self.watched.values().filter(|w| w.card.as_deref() == Some(card)) {
+            match &watched.process {
+                Process::Ended(evidence) => load.faults += usize::from(is_hardware(evidence)),
+                _ => load.live += 1,
+            }
+        }
+        load
+    }
+
+    /// The card for an attempt, written into its folder, and the variable that shows it to the worker.
+    fn place(&self, launch: &Launch) -> Result<(Option<String>, Option<(String, Option<String>)>)> {
+        let Some(cards) = &self.cards else { return Ok((None, None)) };
+        let (card, shown) = match AttemptSpec::read(&launch.folder)?.experiment.resources.device {
+            DeviceSpec::Cpu => return Ok((None, None)),
+            DeviceSpec::Cuda(0) => (cards.choose(|name| self.load(name)), true),
+            DeviceSpec::Cuda(number) => (cards.name(number as usize), false),
+        };
+        // Without a card it starts all the same, and says in its own words what is missing.
+        let Some(card) = card.map(str::to_string) else { return Ok((None, None)) };
+        CardNote::new(&card).write(&launch.folder)?;
+        let variable = shown.then(|| (VISIBLE.to_string(), Some(card.clone())));
+        Ok((Some(card), variable))
+    }
+
+    fn watch(&mut self, launch: &Launch, started: f64, process: Process, card: Option<String>) {
+        let watched = Watched { launch: launch.clone(), started, process, killed_for_time: false, card };
         self.watched.insert(launch.id, watched);
     }
 
@@ -69,6 +109,12 @@ impl<'c> LocalExecutor<'c> {
             .get_mut(&id)
             .ok_or_else(|| Problem::failed(format!("attempt {id} was neither launched nor adopted")))
     }
+}
+
+/// Whether the device's hardware failed.
+fn is_hardware(evidence: &Evidence) -> bool {
+    let end = evidence.outcome.as_ref().map(|outcome| &outcome.end);
+    matches!(end, Some(End::DeviceFailed { fault, .. }) if fault.blame() == Blame::Hardware)
 }
 
 impl Watched {
@@ -130,13 +176,15 @@ impl Executor for LocalExecutor<'_> {
         }
         let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), launch.folder.as_os_str()];
         let log = launch.folder.join(LOG_FILE);
+        let (card, variable) = self.place(launch)?;
+        let environment: Vec<_> = self.environment.iter().cloned().chain(variable).collect();
         let started = self.clock.monotonic();
-        let child = DetachedChild::spawn_with(&self.program, &arguments, &log, &self.environment).map_err(|e| {
+        let child = DetachedChild::spawn_with(&self.program, &arguments, &log, &environment).map_err(|e| {
             Problem::unavailable(format!("cannot start the worker {}: {e}", self.program.display()))
                 .at(launch.folder.display().to_string())
                 .remedy("check that the program is still there and that the user's process limit is not reached")
         })?;
-        self.watch(launch, started, Process::Child(child));
+        self.watch(launch, started, Process::Child(child), card);
         Ok(())
     }
 
@@ -151,14 +199,15 @@ impl Executor for LocalExecutor<'_> {
             some => some,
         };
         let now = self.clock.monotonic();
+        let card = CardNote::read(&launch.folder).map(|note| note.card);
         match claim {
             Some(Claim::Worker(process)) if process.alive() => {
                 let age = process.age_seconds().unwrap_or(0.0);
-                self.watch(launch, now - age, Process::Adopted(process));
+                self.watch(launch, now - age, Process::Adopted(process), card);
             }
             _ => {
                 let evidence = gather(&launch.folder, None, false, None)?;
-                self.watch(launch, now, Process::Ended(Box::new(evidence)));
+                self.watch(launch, now, Process::Ended(Box::new(evidence)), card);
             }
         }
         Ok(())
@@ -178,7 +227,7 @@ impl Executor for LocalExecutor<'_> {
 #[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
-    use crate::exec::conformance::{Bed, Behaviour, LocalBed, end_of};
+    use crate::exec::conformance::{Bed, Behaviour, LocalBed, end_of, running};
     use crate::failure::{Class, classify};
     use crate::rng::{Sequence, Stream};
     use crate::sys::clock::SystemClock;
@@ -222,6 +271,74 @@ mod tests {
         executor.launch(&launch).unwrap();
         let log = end_of(&bed, &mut executor, &launch).log_tail;
         assert!(log.contains("A=1 thread B= HOME=\n"), "{log}");
+    }
+
+    /// Workers on GPUs are shown one each, the next controller knows which, and workers on CPUs are shown what they were.
+    #[test]
+    fn attempts_on_gpus_are_spread_over_the_cards_and_stay_there_when_adopted() {
+        let bed = LocalBed::default();
+        let cards = || Cards::new(Some("4,7"), 2, 2);
+        let on = |device: &str, behaviour| {
+            let launch = bed.attempt(behaviour);
+            bed.specify(&launch, device);
+            launch
+        };
+        let mut first = bed.local().with_cards(cards());
+        let card = |executor: &LocalExecutor, launch: &Launch| executor.watched[&launch.id].card.clone();
+        let hanging: Vec<Launch> = (0..3).map(|_| on("cuda", Behaviour::Hangs)).collect();
+        hanging.iter().for_each(|launch| first.launch(launch).unwrap());
+        let found: Vec<_> = hanging.iter().map(|l| card(&first, l).unwrap()).collect();
+        assert_eq!(found, ["4", "7", "4"]);
+        let pinned = on("cuda:1", Behaviour::Hangs);
+        first.launch(&pinned).unwrap();
+        assert_eq!(card(&first, &pinned).as_deref(), Some("7"));
+        for launch in hanging.iter().chain([&pinned]) {
+            running(&bed, &mut first, launch);
+        }
+        let log = |launch: &Launch| std::fs::read_to_string(launch.folder.join(LOG_FILE)).unwrap();
+        assert!(log(&hanging[1]).contains("CARD=7\n"), "{}", log(&hanging[1]));
+        assert!(!log(&pinned).contains("CARD=7"), "it counts for itself: {}", log(&pinned));
+        drop(first);
+        let mut second = bed.local().with_cards(cards());
+        hanging.iter().chain([&pinned]).for_each(|launch| second.adopt(launch).unwrap());
+        assert_eq!((second.load("4").live, second.load("7").live), (2, 2));
+        second.stop(hanging[1].id, false).unwrap();
+        end_of(&bed, &mut second, &hanging[1]);
+        let next = on("cuda", Behaviour::Completes);
+        second.launch(&next).unwrap();
+        assert_eq!(card(&second, &next).as_deref(), Some("7"), "where a place came free");
+        let cpu = on("cpu", Behaviour::Completes);
+        second.launch(&cpu).unwrap();
+        assert_eq!(card(&second, &cpu), None);
+        end_of(&bed, &mut second, &cpu);
+        assert!(!log(&cpu).contains("CARD=4") && !log(&cpu).contains("CARD=7"), "{}", log(&cpu));
+        for launch in [&hanging[0], &hanging[2], &pinned] {
+            second.stop(launch.id, false).unwrap();
+            end_of(&bed, &mut second, launch);
+        }
+    }
+
+    /// A card whose hardware failed is the last to be used again.
+    #[test]
+    fn a_card_that_failed_comes_last() {
+        let bed = LocalBed::default();
+        let mut executor = bed.local().with_cards(Cards::new(None, 2, 1));
+        let launch = |end: End| {
+            let launch = bed.attempt(Behaviour::Completes);
+            bed.specify(&launch, "cuda");
+            std::fs::write(launch.folder.join("completed"), serde_json::to_vec(&crate::exec::fake::outcome(end, 0.01)).unwrap())
+                .unwrap();
+            launch
+        };
+        let failing = launch(End::DeviceFailed { fault: crate::record::Fault::Ecc, message: "broken".into() });
+        executor.launch(&failing).unwrap();
+        let class = classify(&end_of(&bed, &mut executor, &failing));
+        assert_eq!(class, Class::DeviceFailed { fault: crate::record::Fault::Ecc });
+        assert_eq!((executor.load("0").faults, executor.load("0").live), (1, 0));
+        let next = launch(End::Completed);
+        executor.launch(&next).unwrap();
+        assert_eq!(executor.watched[&next.id].card.as_deref(), Some("1"));
+        end_of(&bed, &mut executor, &next);
     }
 
     #[test]

@@ -13,18 +13,21 @@
 
 pub mod fake;
 
+mod cards;
 #[cfg(test)]
 mod conformance;
 mod evidence;
 mod local;
 mod slurm;
 
+pub use cards::Cards;
 pub use local::LocalExecutor;
 pub use slurm::SlurmExecutor;
 
 use crate::ids::AttemptId;
 use crate::problem::Result;
 use crate::record::Evidence;
+use crate::units::Bytes;
 use std::path::PathBuf;
 
 /// Everything an executor needs to start an attempt; its folder and `attempt.json` already exist.
@@ -36,6 +39,17 @@ pub struct Launch {
     pub folder: PathBuf,
     /// When to kill it from outside, in wall seconds (the worker's own limit plus the kill margin); 0 for never.
     pub kill_after_seconds: f64,
+    /// Where it may run.
+    pub place: Place,
+}
+
+/// Where an attempt may run, as far as its campaign knows something about that. On one machine there is nothing to choose.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Place {
+    /// Nodes to stay away from.
+    pub exclude: Vec<String>,
+    /// Memory that its GPU must have at least; 0 for any.
+    pub device_memory: Bytes,
 }
 
 /// What is known of an attempt right now.

@@ -1,7 +1,7 @@
 //! Evidence to class. Two witnesses: the worker's own outcome, then how the process ended. The log is untrusted text and
 //! only ever refines what the second witness already says.
 
-use crate::record::{End, Evidence, SchedulerEnd};
+use crate::record::{End, Evidence, Fault, MemoryKind, SchedulerEnd, shortage};
 use serde::{Deserialize, Serialize};
 
 /// Exit code of a worker that checkpointed on request.
@@ -26,6 +26,13 @@ pub enum Class {
     TimedOut,
     /// Beyond its memory, by its own word or by a failed allocation.
     OutOfMemory,
+    /// The GPU's memory ran out, or was predicted to before the first step.
+    DeviceOutOfMemory,
+    /// The device was not to be had, or failed.
+    DeviceFailed {
+        /// What was wrong with it.
+        fault: Fault,
+    },
     /// The config, data or checkpoint was refused: the same again would be refused again.
     Refused,
     /// No worker ever started, and none can.
@@ -64,7 +71,9 @@ pub fn classify(evidence: &Evidence) -> Class {
             End::Checkpointed => Class::Checkpointed,
             End::Paused => Class::Paused,
             End::TimedOut { .. } => Class::TimedOut,
-            End::OutOfMemory { .. } => Class::OutOfMemory,
+            End::OutOfMemory { of: MemoryKind::Host, .. } => Class::OutOfMemory,
+            End::OutOfMemory { of: MemoryKind::Device, .. } => Class::DeviceOutOfMemory,
+            End::DeviceFailed { fault, .. } => Class::DeviceFailed { fault: *fault },
             End::Refused { .. } => Class::Refused,
             End::Failed { .. } => Class::Failed,
         };
@@ -119,8 +128,12 @@ pub fn describe(evidence: &Evidence) -> String {
             End::TimedOut { limit_seconds } => {
                 format!("passed its limit of {limit_seconds:.0} s at step {}", outcome.step)
             }
-            End::OutOfMemory { wanted, limit } => {
-                format!("out of memory at step {}: wanted {wanted} of {limit}", outcome.step)
+            End::OutOfMemory { wanted, limit, of } => {
+                format!("out of {}memory at step {}{}", of.prefix(), outcome.step, shortage(*wanted, *limit))
+            }
+            End::DeviceFailed { fault, message } => {
+                let node = outcome.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
+                format!("the device failed{node} at step {} ({fault}): {message}", outcome.step)
             }
             End::Refused { message } => format!("refused: {message}"),
             End::Failed { message } => format!("failed at step {}: {message}", outcome.step),
@@ -182,6 +195,7 @@ mod tests {
             peak_memory: Bytes(1),
             weights: None,
             checkpoint: None,
+            node: None,
         };
         Evidence { outcome: Some(outcome), ..silent() }
     }
@@ -199,11 +213,13 @@ mod tests {
             (End::Checkpointed, Class::Checkpointed),
             (End::Paused, Class::Paused),
             (End::TimedOut { limit_seconds: 60.0 }, Class::TimedOut),
-            (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }, Class::OutOfMemory),
+            (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }, Class::OutOfMemory),
+            (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Device }, Class::DeviceOutOfMemory),
             (End::Refused { message: text() }, Class::Refused),
             (End::Failed { message: text() }, Class::Failed),
         ];
-        for (end, class) in table {
+        let faults = Fault::ALL.map(|fault| (End::DeviceFailed { fault, message: text() }, Class::DeviceFailed { fault }));
+        for (end, class) in table.into_iter().chain(faults) {
             let plain = said(end);
             assert_eq!(classify(&plain), class);
             // Every contradiction by the second witness, alone and together, changes nothing.
@@ -294,13 +310,20 @@ mod tests {
     #[test]
     fn descriptions_carry_the_worker_s_message() {
         assert_eq!(describe(&said(End::Refused { message: "no such dataset".into() })), "refused: no such dataset");
+        let mut lost = said(End::DeviceFailed { fault: Fault::DeviceLost, message: "it is gone".into() });
+        assert_eq!(describe(&lost), "the device failed at step 7 (device-lost): it is gone");
+        lost.outcome.as_mut().unwrap().node = Some("n3".into());
+        assert_eq!(describe(&lost), "the device failed on node n3 at step 7 (device-lost): it is gone");
+        let short = End::OutOfMemory { wanted: Bytes(3 << 30), limit: Bytes(1 << 30), of: MemoryKind::Device };
+        assert_eq!(describe(&said(short)), "out of GPU memory at step 7: 3.0 GiB wanted where there were 1.0 GiB");
         assert!(describe(&Evidence { signal: Some(9), ..silent() }).contains("memory"));
         assert!(describe(&Evidence { exit_code: Some(3), ..silent() }).contains("exit code 3"));
     }
 
     #[test]
     fn classes_survive_the_journal() {
-        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted] {
+        let lost = Class::DeviceFailed { fault: Fault::DeviceLost };
+        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted, lost] {
             let json = serde_json::to_string(&class).unwrap();
             assert_eq!(serde_json::from_str::<Class>(&json).unwrap(), class, "{json}");
         }

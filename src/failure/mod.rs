@@ -10,4 +10,4 @@ mod classify;
 mod recover;
 
 pub use classify::{Class, classify, describe};
-pub use recover::{CHECKPOINT_BOUND, Change, Policy, Recovery, attempts_bound, recover};
+pub use recover::{BUSY_BOUND, CHECKPOINT_BOUND, DEVICE_MEMORY_BOUND, Change, Policy, Recovery, attempts_bound, recover};

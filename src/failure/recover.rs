@@ -1,6 +1,7 @@
 //! Class and history to what happens next. Every chain of recoveries is bounded by [`attempts_bound`].
 
 use super::Class;
+use crate::record::{Blame, Fault};
 use serde::{Deserialize, Serialize};
 
 /// How often a run may be stopped on request and go on without a retry being charged.
@@ -12,12 +13,22 @@ const WALL_FACTOR: f64 = 2.0;
 const MEMORY_FACTOR: f64 = 1.5;
 /// After how many recoveries for memory halving is given up for more memory.
 const HALVINGS: usize = 2;
+/// How often the micro-batch is halved for the GPU's memory before a bigger GPU is asked for: a sixty-fourth is left.
+const DEVICE_HALVINGS: usize = 6;
+/// How often a run may go on after the GPU's memory ran out: the halvings, and one bigger GPU.
+pub const DEVICE_MEMORY_BOUND: usize = DEVICE_HALVINGS + 1;
+/// How often a run may wait for a busy device.
+pub const BUSY_BOUND: usize = 5;
+/// Seconds of the first such wait; each is twice as long as the one before.
+const FIRST_WAIT: f64 = 30.0;
 
 /// What a campaign allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// Charged retries a run may have.
     pub retries: usize,
+    /// Whether there are other machines than the one on which an attempt ended: the nodes of a cluster.
+    pub elsewhere: bool,
 }
 
 /// What is different in the next attempt. None of these changes a run's identity.
@@ -29,6 +40,15 @@ pub enum Change {
     /// Half the micro-batch under the same effective batch, so the same results. Where it is 1 already, the caller can only
     /// give more memory, or give up.
     HalveMicroBatch,
+    /// A GPU with more memory. Where there is none, the caller can only give up.
+    BiggerDevice,
+    /// On another machine than the one on which it ended.
+    Elsewhere,
+    /// The same again after a while.
+    Wait {
+        /// How long, in seconds.
+        seconds: f64,
+    },
     /// A longer wall-clock limit.
     MoreWall {
         /// New limit over the old one.
@@ -77,11 +97,20 @@ pub enum Recovery {
 /// | out of memory | resume with half the micro-batch; from the third time with more memory | yes |
 /// | crashed | resume; a second SIGKILL that nobody sent counts as the kernel's, for memory: half the micro-batch | yes |
 /// | failed | resume; after two in a row from the start, in case the checkpoint is the cause | yes |
+/// | out of GPU memory | resume with half the micro-batch, [`DEVICE_HALVINGS`] times; then on a bigger GPU, once | no |
+/// | device: ecc, xid, device-lost | resume, on another machine where there are some | yes |
+/// | device: illegal-access | the same, once: it may be this program's fault | yes |
+/// | device: no-driver, no-device, driver-too-old, wrong-chip, library-missing | once on another machine, else give up | yes |
+/// | device: busy | resume after a wait, [`BUSY_BOUND`] times, each twice as long | no |
+/// | device: no-support | give up: this program is the same everywhere | |
+/// | device: other | as failed | yes |
 /// | never started | again | yes |
 /// | refused | give up: the same would be refused again, and the planner should know | |
 /// | cancelled | give up: a person ended its job, or its deadline did | |
 pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
     let earlier = |wanted: fn(&Class) -> bool| history.iter().filter(|c| wanted(c)).count();
+    let give_up = |reason: String| Recovery::GiveUp { reason };
+    let away = if policy.elsewhere { Change::Elsewhere } else { Change::None };
     let (resume, change) = match class {
         Class::Completed | Class::Paused => return Recovery::Done,
         Class::Diverged => return Recovery::Result,
@@ -100,6 +129,41 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
             }
             return Recovery::Retry { resume: true, change: Change::None, charged: false };
         }
+        Class::DeviceOutOfMemory => {
+            let change = match earlier(|c| *c == Class::DeviceOutOfMemory) {
+                ..DEVICE_HALVINGS => Change::HalveMicroBatch,
+                DEVICE_HALVINGS => Change::BiggerDevice,
+                n => return give_up(format!("the GPU's memory ran out {} times", n + 1)),
+            };
+            return Recovery::Retry { resume: true, change, charged: false };
+        }
+        Class::DeviceFailed { fault: Fault::Busy } => {
+            let waits = earlier(|c| *c == Class::DeviceFailed { fault: Fault::Busy });
+            if waits >= BUSY_BOUND {
+                return give_up(format!("the device was still busy after {waits} waits"));
+            }
+            let seconds = FIRST_WAIT * 2f64.powi(waits as i32);
+            return Recovery::Retry { resume: true, change: Change::Wait { seconds }, charged: false };
+        }
+        Class::DeviceFailed { fault: Fault::NoSupport } => {
+            return give_up("this program cannot use the device, here or elsewhere".to_string());
+        }
+        Class::DeviceFailed { fault: Fault::IllegalAccess } => {
+            if earlier(|c| *c == Class::DeviceFailed { fault: Fault::IllegalAccess }) > 0 {
+                return give_up("the same fault a second time: most likely it is this program's".to_string());
+            }
+            (true, away)
+        }
+        Class::DeviceFailed { fault } => match fault.blame() {
+            Blame::Installation if !policy.elsewhere => {
+                return give_up("this machine will not have it the next time either".to_string());
+            }
+            Blame::Installation if earlier(lacks_something) > 0 => {
+                return give_up("a second machine could not run it either".to_string());
+            }
+            Blame::Installation | Blame::Hardware => (true, away),
+            _ => (history.last() != Some(&class), Change::None),
+        },
         Class::TimedOut => (true, Change::MoreWall { factor: WALL_FACTOR }),
         Class::OutOfMemory if earlier(|c| *c == Class::OutOfMemory) < HALVINGS => (true, Change::HalveMicroBatch),
         Class::OutOfMemory => (true, Change::MoreMemory { factor: MEMORY_FACTOR }),
@@ -121,20 +185,27 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
 
 /// The most attempts a run can have under a policy.
 pub fn attempts_bound(policy: &Policy) -> usize {
-    1 + policy.retries + CHECKPOINT_BOUND
+    1 + policy.retries + CHECKPOINT_BOUND + DEVICE_MEMORY_BOUND + BUSY_BOUND
 }
 
 /// Whether recovering from this class uses up a retry.
 fn charged(class: &Class) -> bool {
     match class {
         Class::TimedOut | Class::OutOfMemory | Class::NeverStarted | Class::Crashed { .. } | Class::Failed => true,
+        Class::DeviceFailed { fault } => *fault != Fault::Busy,
         Class::Completed
+        | Class::DeviceOutOfMemory
         | Class::Paused
         | Class::Diverged
         | Class::Checkpointed
         | Class::Refused
         | Class::Cancelled => false,
     }
+}
+
+/// Whether it ended for something that its machine's installation lacks.
+fn lacks_something(class: &Class) -> bool {
+    matches!(class, Class::DeviceFailed { fault } if fault.blame() == Blame::Installation)
 }
 
 fn killed(class: &Class) -> bool {
@@ -148,7 +219,8 @@ mod tests {
 
     const SEGFAULT: Class = Class::Crashed { code: None, signal: Some(11) };
     const KILLED: Class = Class::Crashed { code: None, signal: Some(9) };
-    const ALL: [Class; 12] = [
+    const LOST: Class = Class::DeviceFailed { fault: Fault::DeviceLost };
+    const ALL: [Class; 15] = [
         Class::Completed,
         Class::Diverged,
         Class::Checkpointed,
@@ -161,6 +233,9 @@ mod tests {
         Class::Crashed { code: None, signal: None },
         Class::Failed,
         Class::Cancelled,
+        LOST,
+        Class::DeviceOutOfMemory,
+        Class::DeviceFailed { fault: Fault::Busy },
     ];
 
     fn retry(resume: bool, change: Change) -> Recovery {
@@ -170,7 +245,7 @@ mod tests {
     #[test]
     fn every_row_of_the_table() {
         use Change::*;
-        let policy = Policy { retries: 9 };
+        let policy = Policy { retries: 9, elsewhere: false };
         let oom = Class::OutOfMemory;
         let table: Vec<(Class, Vec<Class>, Recovery)> = vec![
             (Class::Completed, vec![], Recovery::Done),
@@ -201,9 +276,72 @@ mod tests {
         }
     }
 
+    /// What follows from the first fault, and from the same once more, on one machine and on a cluster.
+    #[test]
+    fn every_row_of_the_table_of_devices() {
+        use Change::{Elsewhere, None as Same, Wait};
+        let device = |fault| Class::DeviceFailed { fault };
+        let ask = |class, history: &[Class], elsewhere| recover(class, history, &Policy { retries: 9, elsewhere });
+        let rows: Vec<(Fault, [Option<Recovery>; 4])> = vec![
+            // First here, again here; first on a cluster, again there. None: given up.
+            (Fault::NoSupport, [None, None, None, None]),
+            (Fault::NoDriver, [None, None, Some(retry(true, Elsewhere)), None]),
+            (Fault::NoDevice, [None, None, Some(retry(true, Elsewhere)), None]),
+            (Fault::DriverTooOld, [None, None, Some(retry(true, Elsewhere)), None]),
+            (Fault::WrongChip, [None, None, Some(retry(true, Elsewhere)), None]),
+            (Fault::LibraryMissing, [None, None, Some(retry(true, Elsewhere)), None]),
+            (Fault::Busy, {
+                let wait = |seconds| Some(Recovery::Retry { resume: true, change: Wait { seconds }, charged: false });
+                [wait(30.0), wait(60.0), wait(30.0), wait(60.0)]
+            }),
+            (Fault::IllegalAccess, [Some(retry(true, Same)), None, Some(retry(true, Elsewhere)), None]),
+            (Fault::Ecc, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
+            (Fault::Xid, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
+            (Fault::DeviceLost, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
+            (Fault::Other, [Some(retry(true, Same)), Some(retry(false, Same)), Some(retry(true, Same)), Some(retry(false, Same))]),
+        ];
+        assert_eq!(rows.len(), Fault::ALL.len());
+        for (fault, expected) in rows {
+            let class = device(fault);
+            let found = [
+                ask(class, &[], false),
+                ask(class, &[class], false),
+                ask(class, &[], true),
+                ask(class, &[class], true),
+            ];
+            for (found, expected) in found.into_iter().zip(expected) {
+                match expected {
+                    Some(expected) => assert_eq!(found, expected, "{fault}"),
+                    None => assert!(matches!(found, Recovery::GiveUp { .. }), "{fault}: {found:?}"),
+                }
+            }
+        }
+        // What one machine lacks and what the next one lacks need not be the same.
+        let lacking = ask(device(Fault::NoDriver), &[device(Fault::LibraryMissing)], true);
+        assert!(matches!(lacking, Recovery::GiveUp { .. }), "{lacking:?}");
+        // Waits are bounded.
+        let busy = device(Fault::Busy);
+        assert!(matches!(ask(busy, &[busy; BUSY_BOUND - 1], false), Recovery::Retry { change: Wait { seconds: 480.0 }, .. }));
+        assert!(matches!(ask(busy, &[busy; BUSY_BOUND], false), Recovery::GiveUp { .. }));
+    }
+
+    #[test]
+    fn the_gpu_s_memory_has_halvings_then_a_bigger_gpu_then_nothing() {
+        let oom = Class::DeviceOutOfMemory;
+        let ask = |history: &[Class]| recover(oom, history, &Policy { retries: 0, elsewhere: true });
+        let uncharged = |change| Recovery::Retry { resume: true, change, charged: false };
+        assert_eq!(ask(&[]), uncharged(Change::HalveMicroBatch));
+        assert_eq!(ask(&[LOST, oom]), uncharged(Change::HalveMicroBatch));
+        assert_eq!(ask(&[oom; DEVICE_HALVINGS - 1]), uncharged(Change::HalveMicroBatch));
+        assert_eq!(ask(&[oom; DEVICE_HALVINGS]), uncharged(Change::BiggerDevice));
+        assert!(matches!(ask(&[oom; DEVICE_MEMORY_BOUND]), Recovery::GiveUp { .. }));
+        // The host's memory is another matter.
+        assert_eq!(recover(oom, &[Class::OutOfMemory; 9], &Policy { retries: 0, elsewhere: false }), ask(&[]));
+    }
+
     #[test]
     fn charged_classes_share_one_bound_and_stops_have_their_own() {
-        let policy = Policy { retries: 2 };
+        let policy = Policy { retries: 2, elsewhere: false };
         let gives_up = |class, history: &[Class]| matches!(recover(class, history, &policy), Recovery::GiveUp { .. });
         for class in ALL.into_iter().filter(charged) {
             assert!(!gives_up(class, &[SEGFAULT]), "{class:?}");
@@ -214,14 +352,14 @@ mod tests {
         assert!(!gives_up(Class::Checkpointed, &[SEGFAULT; 2]));
         assert!(!gives_up(Class::Checkpointed, &[Class::Checkpointed; CHECKPOINT_BOUND - 1]));
         assert!(gives_up(Class::Checkpointed, &[Class::Checkpointed; CHECKPOINT_BOUND]));
-        assert!(matches!(recover(SEGFAULT, &[], &Policy { retries: 0 }), Recovery::GiveUp { .. }));
+        assert!(matches!(recover(SEGFAULT, &[], &Policy { retries: 0, elsewhere: false }), Recovery::GiveUp { .. }));
     }
 
     proptest! {
         /// Whatever the machine does, a run has at most `attempts_bound` attempts.
         #[test]
         fn never_more_attempts_than_the_bound(ends in prop::collection::vec(0..ALL.len(), 80), retries in 0usize..6) {
-            let policy = Policy { retries };
+            let policy = Policy { retries, elsewhere: false };
             let mut history = Vec::new();
             for end in ends {
                 let next = recover(ALL[end], &history, &policy);
@@ -236,7 +374,7 @@ mod tests {
         /// The same where every end asks for another attempt, which is the worst case for the bound.
         #[test]
         fn the_bound_is_reached_and_held(ends in prop::collection::vec(2usize..5, 80), retries in 0usize..6) {
-            let policy = Policy { retries };
+            let policy = Policy { retries, elsewhere: true };
             let mut history = Vec::new();
             loop {
                 let class = ALL[ends[history.len()]];

@@ -1,6 +1,6 @@
 //! `outcome.json`: a worker's own word on how its attempt ended.
 
-use super::format;
+use super::{Fault, format};
 use crate::problem::Result;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,8 @@ pub struct Outcome {
     pub seconds: f64,
     /// Seconds of this attempt inside optimiser steps.
     pub training_seconds: f64,
-    /// What this attempt held.
+    /// One device for `seconds`. Where attempts share a device (`execution.attempts_per_device`) the campaign's ledger
+    /// charges the attempt's share.
     pub device_time: DeviceTime,
     /// Largest resident memory seen.
     pub peak_memory: Bytes,
@@ -36,6 +37,20 @@ pub struct Outcome {
     /// Newest checkpoint of the attempt, relative to its folder.
     #[serde(default)]
     pub checkpoint: Option<PathBuf>,
+    /// The cluster's name of the node that it ran on, where SLURM says so; never the name of another host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// Which memory ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemoryKind {
+    /// The machine's.
+    #[default]
+    Host,
+    /// The GPU's.
+    Device,
 }
 
 /// The end of an attempt, as its worker saw it.
@@ -60,10 +75,20 @@ pub enum End {
     },
     /// Memory beyond the limit, or an allocation that failed.
     OutOfMemory {
-        /// What was used or wanted.
+        /// What was used or wanted; 0 where nobody knows.
         wanted: Bytes,
-        /// The limit or what was free.
+        /// The limit or what was free; 0 where nobody knows.
         limit: Bytes,
+        /// Which memory.
+        #[serde(default)]
+        of: MemoryKind,
+    },
+    /// The device was not to be had, or failed.
+    DeviceFailed {
+        /// What was wrong with it.
+        fault: Fault,
+        /// The problem's paragraph.
+        message: String,
     },
     /// The config, data or checkpoint was refused.
     Refused {
@@ -77,6 +102,26 @@ pub enum End {
     },
 }
 
+impl MemoryKind {
+    /// What stands before the word `memory` in a message.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            MemoryKind::Host => "",
+            MemoryKind::Device => "GPU ",
+        }
+    }
+}
+
+/// Sizes in words, with the colon before them; empty where they are not known.
+pub fn shortage(wanted: Bytes, limit: Bytes) -> String {
+    match (wanted.0, limit.0) {
+        (0, 0) => String::new(),
+        (_, 0) => format!(": {wanted} wanted"),
+        (0, _) => format!(": there were {limit}"),
+        _ => format!(": {wanted} wanted where there were {limit}"),
+    }
+}
+
 impl fmt::Display for End {
     /// In words, for logs and people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +131,10 @@ impl fmt::Display for End {
             End::Checkpointed => f.write_str("checkpointed on request"),
             End::Paused => f.write_str("stopped where it was told to, with a checkpoint"),
             End::TimedOut { limit_seconds } => write!(f, "out of time: the limit of {limit_seconds} s passed"),
-            End::OutOfMemory { wanted, limit } => write!(f, "out of memory: {wanted} wanted where there were {limit}"),
+            End::OutOfMemory { wanted, limit, of } => {
+                write!(f, "out of {}memory{}", of.prefix(), shortage(*wanted, *limit))
+            }
+            End::DeviceFailed { fault, message } => write!(f, "the device failed ({fault}): {message}"),
             End::Refused { message } => write!(f, "refused: {message}"),
             End::Failed { message } => write!(f, "failed: {message}"),
         }

@@ -63,6 +63,7 @@ fn outcome(end: End) -> Outcome {
         peak_memory: Bytes(7),
         weights: Some("w".into()),
         checkpoint: Some(PathBuf::from("checkpoints/step-00000010")),
+        node: None,
     }
 }
 
@@ -109,7 +110,9 @@ fn what_is_written_is_read_back() {
         End::Diverged { reason: "the training loss became NaN at step 3".into() },
         End::Checkpointed,
         End::TimedOut { limit_seconds: 0.3 },
-        End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) },
+        End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host },
+        End::OutOfMemory { wanted: Bytes(2), limit: Bytes(0), of: MemoryKind::Device },
+        End::DeviceFailed { fault: Fault::DeviceLost, message: "gone\n  look at it".into() },
         End::Refused { message: "a\n  b".into() },
         End::Failed { message: "c".into() },
     ];
@@ -119,6 +122,23 @@ fn what_is_written_is_read_back() {
     }
     write_model(path, &tensors(), &experiment()).unwrap();
     assert_eq!(read_model(path).unwrap(), tensors());
+}
+
+/// Files of before there were devices: what they do not say was the host's memory, and no node.
+#[test]
+fn an_outcome_of_before_is_read_as_it_was_meant() {
+    let folder = folder();
+    let mut old = serde_json::to_value(outcome(End::Completed)).unwrap();
+    old["end"] = serde_json::json!({ "kind": "out-of-memory", "wanted": 7, "limit": 3 });
+    assert!(old.get("node").is_none(), "nothing is written where nothing is known");
+    std::fs::write(folder.path().join(OUTCOME_FILE), old.to_string()).unwrap();
+    let read = Outcome::read(folder.path()).unwrap().unwrap();
+    assert_eq!(read.end, End::OutOfMemory { wanted: Bytes(7), limit: Bytes(3), of: MemoryKind::Host });
+    assert_eq!(read.node, None);
+    let lost = Outcome { node: Some("n7".into()), ..outcome(End::DeviceFailed { fault: Fault::Xid, message: "x".into() }) };
+    let json = serde_json::to_value(&lost).unwrap();
+    assert_eq!(json["end"], serde_json::json!({ "kind": "device-failed", "fault": "xid", "message": "x" }));
+    assert_eq!(json["node"], "n7");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub use environment::{ENVIRONMENT, is_inherited};
 pub use listing::Listing;
 pub use nodes::{compress_nodes, expand_nodes};
 pub use reason::{Reason, Waiting};
-pub use request::Request;
+pub use request::{Need, Request};
 pub use script::{Job, job_name, render};
 pub use state::{Phase, State};
 pub use time::{Limit, parse_duration, parse_time};

@@ -26,12 +26,51 @@ pub struct Request {
     pub exclude: Vec<String>,
 }
 
+/// What an attempt needs of a site.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Need {
+    /// Time limit in seconds.
+    pub seconds: f64,
+    /// CPUs at least.
+    pub cpus: u32,
+    /// Host memory in MiB at least; 0 for what the site gives.
+    pub memory_mib: u64,
+    /// Whether it computes on a GPU.
+    pub gpu: bool,
+    /// Memory of that GPU in MiB at least; 0 for any.
+    pub device_memory_mib: u64,
+    /// Nodes to stay away from.
+    pub exclude: Vec<String>,
+}
+
 impl Request {
-    /// The request for `seconds` on a site: the first of its partitions that allows so long, with the first GPU type there.
-    /// At least `cpus` and `memory_mib`, and what the site gives every attempt.
-    pub fn on(site: &Site, seconds: f64, cpus: u32, memory_mib: u64) -> Result<Request> {
+    /// The request on a site: the first of its partitions that allows so long and has a GPU as large as is needed, with the
+    /// first such GPU type there. At least the CPUs and the memory needed, and what the site gives every attempt.
+    pub fn on(site: &Site, need: &Need) -> Result<Request> {
+        let Need { seconds, cpus, memory_mib, gpu, device_memory_mib, ref exclude } = *need;
+        if gpu && site.gpus == 0 {
+            return Err(Problem::usage(format!("the attempt computes on a GPU, and site {} gives none", site.name))
+                .at("resources.device")
+                .remedy("set gpus = 1 in the site file, or resources.device = \"cpu\""));
+        }
+        // A GPU of which nothing is said is taken to be large enough.
+        let large = |kind: Option<&str>| site.device_memory(kind).is_none_or(|mib| mib >= device_memory_mib);
+        let fitting = |p: &SitePartition| match p.gpu_types.is_empty() {
+            true => large(None).then_some(None),
+            false => p.gpu_types.iter().find(|kind| large(Some(kind))).map(|kind| Some(kind.clone())),
+        };
+        // Without types the scheduler chooses among all of a partition's.
+        let every = |p: &SitePartition| p.gpu_types.iter().all(|kind| large(Some(kind)));
+        let fits = |p: &&SitePartition| !gpu || (fitting(p).is_some() && (site.typed_gpus || every(p)));
         let allows = |p: &&SitePartition| p.max_hours == 0.0 || p.max_hours * 3600.0 >= seconds;
-        let Some(partition) = site.partitions.iter().find(allows) else {
+        if !site.partitions.iter().any(|p| fits(&p)) {
+            return Err(Problem::usage(format!(
+                "no partition of site {} has a GPU of {device_memory_mib} MiB to offer",
+                site.name
+            ))
+            .remedy("make the model or resources.micro_batch smaller, or add a partition with larger GPUs"));
+        }
+        let Some(partition) = site.partitions.iter().filter(fits).find(allows) else {
             let longest = site.partitions.iter().map(|p| p.max_hours).fold(0.0, f64::max);
             return Err(Problem::usage(format!(
                 "an attempt of {} (warning and margins included) is longer than any partition of site {} allows, at most {longest} h",
@@ -43,12 +82,12 @@ impl Request {
         Ok(Request {
             partition: partition.name.clone(),
             qos: partition.qos.clone().or_else(|| site.qos.clone()),
-            gpu_type: partition.gpu_types.first().filter(|_| site.typed_gpus && site.gpus > 0).cloned(),
-            gpus: site.gpus,
+            gpu_type: fitting(partition).flatten().filter(|_| site.typed_gpus && gpu),
+            gpus: if gpu { site.gpus } else { 0 },
             cpus: site.cpus.max(cpus),
             memory_mib: site.memory_mib.max(memory_mib),
             seconds,
-            exclude: Vec::new(),
+            exclude: exclude.clone(),
         })
     }
 

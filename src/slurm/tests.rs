@@ -166,10 +166,15 @@ fn partitions_and_settings_are_read() {
     assert_eq!(config["AccountingStorageType"], "accounting_storage/slurmdbd");
 }
 
+/// On a GPU where the site has some.
+fn need(site: &Site, seconds: f64, cpus: u32, memory_mib: u64) -> Need {
+    Need { seconds, cpus, memory_mib, gpu: site.gpus > 0, ..Need::default() }
+}
+
 /// Every option of every script is as it was reviewed. Written anew where UPDATE_GOLDEN is set.
 fn golden(name: &str, site: &str, request: impl Fn(&mut Request), environment: &[(String, String)]) -> String {
     let site: Site = parse_site(site, name, &[]).unwrap();
-    let mut job_request = Request::on(&site, 3700.0, 2, 1500).unwrap();
+    let mut job_request = Request::on(&site, &need(&site, 3700.0, 2, 1500)).unwrap();
     request(&mut job_request);
     let id = AttemptId { run: RunId(7), number: 2 };
     let job = Job {
@@ -268,10 +273,10 @@ fn every_script_keeps_the_protocol() {
 #[test]
 fn the_first_partition_that_allows_the_time_is_asked() {
     let site = parse_site(RICH, "x", &[]).unwrap();
-    assert_eq!(Request::on(&site, 3600.0, 1, 0).unwrap().partition, "quick");
-    assert_eq!(Request::on(&site, 3601.0, 1, 0).unwrap().partition, "gpu");
+    assert_eq!(Request::on(&site, &need(&site, 3600.0, 1, 0)).unwrap().partition, "quick");
+    assert_eq!(Request::on(&site, &need(&site, 3601.0, 1, 0)).unwrap().partition, "gpu");
     let short = parse_site(&format!("{PLAIN}max_hours = 0.5\n"), "x", &[]).unwrap();
-    let problem = Request::on(&short, 3600.0, 1, 0).unwrap_err();
+    let problem = Request::on(&short, &need(&short, 3600.0, 1, 0)).unwrap_err();
     assert!(problem.what.contains("0.5 h") && problem.remedy.is_some(), "{problem}");
 }
 

@@ -3,10 +3,11 @@
 
 use super::toy::{self, Failure, ToyEngine, ToySource};
 use super::*;
-use crate::config::{Experiment, TrainingBudget};
+use crate::config::{DeviceSpec, Experiment, TrainingBudget};
 use crate::engine::HostState;
 use crate::ids::RunKey;
 use crate::record::{
+    MemoryKind,
     CHECKPOINTS_FOLDER, End, METRICS_FILE, Metrics, list_checkpoints, read_checkpoint, read_metrics, read_model,
     weights_hash,
 };
@@ -314,7 +315,7 @@ fn last_eval(folder: &Path) -> std::collections::BTreeMap<String, f64> {
 fn running_out_of_memory_is_told_apart() {
     let folder = folder();
     let done = Bench::new(10, 0).train(folder.path(), ToyEngine::failing(3, Failure::OutOfMemory));
-    assert_eq!(done.ended.end, End::OutOfMemory { wanted: Bytes(10), limit: Bytes(3) });
+    assert_eq!(done.ended.end, End::OutOfMemory { wanted: Bytes(10), limit: Bytes(3), of: MemoryKind::Host });
     assert_eq!(done.ended.step, 3);
 }
 
@@ -384,7 +385,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     bench.train(folder.path(), ToyEngine::failing(7, Failure::Crash));
     bench.key = RunKey("other".into());
     let error = bench.train_noting(folder.path(), ToyEngine::default(), Notes::default()).err().unwrap();
-    let End::Refused { message } = error.end() else { panic!("{error:?}") };
+    let End::Refused { message } = error.end(DeviceSpec::Cpu) else { panic!("{error:?}") };
     assert!(message.contains("belongs to run toy") && message.contains("this is run other"), "{message}");
 }
 

@@ -231,7 +231,7 @@ impl<'a> Trainer<'a> {
         observer.on_start(self.total, self.step);
         let (end, weights) = match self.train(observer) {
             Ok(reached) => reached,
-            Err(error) => (error.end(), None),
+            Err(error) => (error.end(self.job.experiment.resources.device), None),
         };
         Ended {
             end,

@@ -28,7 +28,8 @@ pub fn exit_code(end: &End) -> u8 {
         End::Completed | End::Paused | End::Diverged { .. } => 0,
         End::Checkpointed => 75,
         End::Refused { .. } => 2,
-        End::TimedOut { .. } | End::OutOfMemory { .. } | End::Failed { .. } => 1,
+        End::DeviceFailed { fault, .. } if fault.is_unavailable() => Class::Unavailable.exit_code(),
+        End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) fn perform(
                 (accept(&report, ended), code)
             }
             Ok(Err(error)) => {
-                let end = error.end();
+                let end = error.end(setting.spec.experiment.resources.device);
                 let code = match &error {
                     TrainError::Problem(problem) if problem.class == Class::Unavailable => problem.class.exit_code(),
                     _ => exit_code(&end),

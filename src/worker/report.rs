@@ -3,6 +3,7 @@
 use crate::problem::Result;
 use crate::record::{CHECKPOINTS_FOLDER, End, FORMAT, Outcome, list_checkpoints};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::env;
 use crate::sys::process::resident_memory;
 use crate::train::{Event, Observer, Stepped};
 use crate::units::{Bytes, DeviceTime};
@@ -93,6 +94,8 @@ impl<'a> Report<'a> {
             peak_memory: Bytes(resident_memory().1),
             weights,
             checkpoint: checkpoint.or_else(|| self.newest_checkpoint()),
+            // SLURM sets it for a job and nobody else does.
+            node: env::var("SLURMD_NODENAME"),
         }
     }
 

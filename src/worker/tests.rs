@@ -182,7 +182,7 @@ fn the_watchdog_writes_the_outcome_where_the_loop_does_not_come_round() {
     watch(Limits { wall: None, memory: Some(Bytes(1)) }, &report, || left = true);
     assert!(left);
     let outcome = outcome(folder.path());
-    assert!(matches!(outcome.end, End::OutOfMemory { wanted, limit: Bytes(1) } if wanted > Bytes(1)));
+    assert!(matches!(outcome.end, End::OutOfMemory { wanted, limit: Bytes(1), .. } if wanted > Bytes(1)));
     assert_eq!(outcome.step, 4);
 }
 

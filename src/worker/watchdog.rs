@@ -1,7 +1,7 @@
 //! Limits that hold even where the loop does not come round to look at them.
 
 use super::report::Report;
-use crate::record::{AttemptSpec, End};
+use crate::record::{AttemptSpec, End, MemoryKind};
 use crate::sys::process::resident_memory;
 use crate::units::Bytes;
 
@@ -34,7 +34,7 @@ impl Limits {
     /// The end that these readings mean, if any.
     pub fn passed(&self, seconds: f64, resident: Bytes) -> Option<End> {
         if let Some(limit) = self.memory.filter(|limit| resident > *limit) {
-            return Some(End::OutOfMemory { wanted: resident, limit });
+            return Some(End::OutOfMemory { wanted: resident, limit, of: MemoryKind::Host });
         }
         let limit = self.wall.filter(|limit| seconds > limit + GRACE)?;
         Some(End::TimedOut { limit_seconds: limit })
@@ -60,7 +60,8 @@ mod tests {
     fn memory_ends_at_once_and_time_after_the_grace() {
         let limits = Limits { wall: Some(10.0), memory: Some(Bytes(100)) };
         assert_eq!(limits.passed(9.0, Bytes(100)), None);
-        assert_eq!(limits.passed(0.1, Bytes(101)), Some(End::OutOfMemory { wanted: Bytes(101), limit: Bytes(100) }));
+        let memory = End::OutOfMemory { wanted: Bytes(101), limit: Bytes(100), of: MemoryKind::Host };
+        assert_eq!(limits.passed(0.1, Bytes(101)), Some(memory));
         assert_eq!(limits.passed(11.9, Bytes(1)), None, "the loop may still come to a step boundary");
         assert_eq!(limits.passed(12.1, Bytes(1)), Some(End::TimedOut { limit_seconds: 10.0 }));
         let none = Limits { wall: None, memory: None };

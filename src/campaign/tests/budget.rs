@@ -144,6 +144,7 @@ fn widths_are_halved_where_the_campaign_says_so() {
                 seconds,
                 high_seconds: seconds,
                 memory: crate::units::Bytes(1),
+                device_memory: None,
                 steps: 1,
                 data_hash: String::new(),
             })

@@ -4,7 +4,7 @@ use super::lab::{Lab, Listed, accuracy, campaign, completes, learning_rate, reme
 use crate::campaign::{Purpose, Reason, RunResult, Seen, Standing, State, placement};
 use crate::exec::fake::Play;
 use crate::failure::Class;
-use crate::record::{AttemptSpec, End};
+use crate::record::{AttemptSpec, End, MemoryKind};
 use crate::units::{Bytes, DeviceTime};
 use std::path::Path;
 
@@ -27,7 +27,7 @@ fn metrics(folder: &Path, steps: std::ops::RangeInclusive<u64>, torn: bool) {
 }
 
 /// One run of a candidate under `script`, after a quiet baseline.
-fn one_candidate(
+pub fn one_candidate(
     changes: &str,
     mut script: impl FnMut(&AttemptSpec, &Path) -> Play + 'static,
 ) -> (State, Vec<AttemptSpec>, Lab) {
@@ -108,9 +108,9 @@ fn memory_and_time_are_given_where_they_ran_out() {
     let (state, specs, _lab) = one_candidate(
         "baseline = { resources = { memory_mib = 100, wall_seconds = 10.0 } }\nexecution = { retries = 5 }",
         |spec, _| match spec.id.number {
-            1 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }),
-            2 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }),
-            3 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1) }),
+            1 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }),
+            2 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }),
+            3 => Play::ends(0.5, End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }),
             4 => Play::ends(10.0, End::TimedOut { limit_seconds: 10.0 }),
             _ => completes(spec),
         },

@@ -122,6 +122,7 @@ impl Pricer for LabPricer {
             seconds,
             high_seconds: 1.2 * seconds,
             memory: Bytes(1 << 20),
+            device_memory: None,
             steps: steps(experiment),
             data_hash: "digits".to_string(),
         })
@@ -274,7 +275,7 @@ impl Lab {
 
     /// Advice for asking `decide` directly.
     pub fn advice<'a>(&'a self, sampler: &'a dyn Sampler) -> Advice<'a> {
-        Advice { pricer: &self.pricer, sampler, slots: 8 }
+        Advice { pricer: &self.pricer, sampler, slots: 8, now: f64::INFINITY }
     }
 
     /// What must hold of every campaign that ended: the account is closed and adds up, no identity twice, no attempt of

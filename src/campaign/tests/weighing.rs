@@ -17,7 +17,14 @@ struct Hungry;
 impl Pricer for Hungry {
     fn price(&self, experiment: &Experiment) -> Result<Price> {
         let mib = if learning_rate(experiment) > 0.1 { 200 } else { 50 };
-        Ok(Price { seconds: 2.0, high_seconds: 2.4, memory: Bytes(mib << 20), steps: 200, data_hash: "digits".into() })
+        Ok(Price {
+            seconds: 2.0,
+            high_seconds: 2.4,
+            memory: Bytes(mib << 20),
+            device_memory: None,
+            steps: 200,
+            data_hash: "digits".into(),
+        })
     }
 }
 
@@ -31,7 +38,7 @@ fn what_does_not_fit_in_memory_is_never_proposed() {
         lab.conclude(&campaign);
         let state = lab.state();
         let sampler = planner::sampler(&campaign.planner);
-        let advice = Advice { pricer: &Hungry, sampler: sampler.as_ref(), slots: 8 };
+        let advice = Advice { pricer: &Hungry, sampler: sampler.as_ref(), slots: 8, now: 0.0 };
         let hungry = (0..12u64)
             .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
             .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)

@@ -6,7 +6,7 @@ use crate::exec::Launch;
 use crate::problem::Result;
 use crate::record::AttemptSpec;
 use crate::slurm::sbatch::{self, Submission};
-use crate::slurm::{Job, Request, job_name, render};
+use crate::slurm::{Job, Need, Request, job_name, render};
 use crate::sys::fs;
 use crate::sys::process::{ProcessId, host_id};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,15 @@ impl SlurmExecutor<'_> {
             _ => DAY,
         };
         let threads = u32::try_from(spec.experiment.resources.threads).unwrap_or(1);
-        let request = Request::on(&self.site, seconds, threads.max(1), spec.memory.0.div_ceil(1 << 20))?;
+        let need = Need {
+            seconds,
+            cpus: threads.max(1),
+            memory_mib: spec.memory.0.div_ceil(1 << 20),
+            gpu: spec.experiment.resources.device.is_gpu(),
+            device_memory_mib: launch.place.device_memory.0.div_ceil(1 << 20),
+            exclude: launch.place.exclude.clone(),
+        };
+        let request = Request::on(&self.site, &need)?;
         let text = render(&Job {
             site: &self.site,
             request: &request,

@@ -3,6 +3,7 @@
 
 use super::fake::{FakeCommands, FakeSlurm, Fault};
 use super::*;
+use crate::exec::Place;
 use crate::config::{parse_experiment, parse_site};
 use crate::exec::conformance::{Bed, Behaviour, end_of};
 use crate::failure::{Class, classify};
@@ -86,7 +87,7 @@ impl Bed for SlurmBed {
         };
         spec.write(&folder).unwrap();
         self.world.borrow_mut().behaviours.insert(folder.clone(), behaviour);
-        Launch { id, folder, kill_after_seconds: 0.0 }
+        Launch { id, folder, kill_after_seconds: 0.0, place: Place::default() }
     }
     fn wait(&self) {
         self.clock.advance(0.5);
@@ -104,6 +105,37 @@ impl Bed for SlurmBed {
     fn knows_at_once(&self) -> bool {
         false
     }
+}
+
+/// What the campaign knows of places reaches the job: nodes to stay away from, and a GPU of the size that is needed.
+#[test]
+fn a_job_asks_for_its_gpu_and_stays_away_from_nodes() {
+    let bed = SlurmBed::default();
+    let site = "name = \"fake\"\n[[partitions]]\nname = \"small\"\ngpu_types = [\"a\"]\n[[partitions]]\nname = \"large\"\n\
+                gpu_types = [\"a\", \"b\"]\n[device_memory_mib]\na = 1000\nb = 3000\n";
+    let site = parse_site(site, "fake", &[]).unwrap();
+    let commands = Box::new(FakeCommands(Rc::clone(&bed.world)));
+    let folder = bed.folder.path().to_path_buf();
+    let mut executor =
+        SlurmExecutor::with_commands(site, 1000, bed.clock, folder.join("program"), folder.clone(), commands);
+    let mut script = |device: &str, place: Place| {
+        let launch = Launch { place, ..bed.attempt(Behaviour::Completes) };
+        let mut spec = AttemptSpec::read(&launch.folder).unwrap();
+        spec.experiment.resources.device = device.parse().unwrap();
+        spec.write(&launch.folder).unwrap();
+        executor.launch(&launch).map(|()| std::fs::read_to_string(launch.folder.join("job.sbatch")).unwrap())
+    };
+    let plain = script("cuda", Place::default()).unwrap();
+    assert!(plain.contains("--gres=gpu:a:1\n") && plain.contains("--partition=small\n"), "{plain}");
+    assert!(!plain.contains("--exclude") && !plain.contains("CUDA_VISIBLE_DEVICES"), "SLURM binds the GPU: {plain}");
+    let place = Place { exclude: vec!["n7".into(), "n2".into()], device_memory: Bytes(2000 << 20) };
+    let moved = script("cuda", place).unwrap();
+    assert!(moved.contains("--gres=gpu:b:1\n") && moved.contains("--partition=large\n"), "{moved}");
+    assert!(moved.contains("#SBATCH --exclude=n2,n7\n"), "{moved}");
+    let cpu = script("cpu", Place::default()).unwrap();
+    assert!(!cpu.contains("gpu:"), "a job on CPUs holds no GPU: {cpu}");
+    let huge = script("cuda", Place { device_memory: Bytes(4000 << 20), ..Place::default() }).unwrap_err();
+    assert!(huge.what.contains("4000 MiB") && huge.remedy.is_some(), "{huge}");
 }
 
 /// `sbatch` says that it timed out, and there is a job: it is found by its name, and no second one is made.
