@@ -52,13 +52,17 @@ mod with_cuda {
     use super::*;
     use crate::config::NUMERICS_VERSION;
     use candle_core::cuda_backend::CudaDevice;
+    use crate::gpu::{self, GpuError};
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
 
     /// A device with a stream of its own, on which everything runs in order. `wanted` is what its programs need.
     pub(in super::super) fn open(ordinal: u32, wanted: Bytes) -> Result<Device, EngineError> {
-        crate::gpu::require(ordinal).map_err(|problem| EngineError::Unavailable(Box::new(problem)))?;
-        let refused =
-            |e: candle_core::Error| EngineError::Unavailable(Box::new(crate::gpu::judge(&e.to_string()).into()));
+        let unavailable = |error: GpuError| EngineError::Unavailable(Box::new(error.into()));
+        gpu::ready(ordinal).map_err(unavailable)?;
+        let refused = |e: candle_core::Error| {
+            let text = e.to_string();
+            GpuError::from_message(&text).map_or(EngineError::Backend(text), unavailable)
+        };
         let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
         let cuda = device.as_cuda_device()?;
         // SAFETY: one thread and one stream use the device, so no other stream has to wait for an event.
@@ -105,7 +109,7 @@ mod with_cuda {
                 facts.insert("capability".into(), format!("{major}.{minor}"));
             }
         }
-        facts.extend(crate::gpu::versions());
+        facts.extend(gpu::versions());
         facts
     }
 
