@@ -21,6 +21,7 @@ pub mod slurm;
 pub mod analysis;
 pub mod cost;
 pub mod failure;
+pub mod gpu;
 
 pub mod engine;
 pub mod exec;

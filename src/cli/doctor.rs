@@ -8,6 +8,8 @@ use clap::Args;
 use serde::Serialize;
 use std::path::Path;
 
+mod gpu;
+
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -58,6 +60,7 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
 fn look() -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         env::host_facts().into_iter().map(|(what, found)| Finding::good(what, found)).collect();
+    findings.extend(gpu::look());
     findings.push(writable("cache", &env::cache_dir()));
     let cache = env::data_dir();
     for set in data::registry() {

@@ -8,6 +8,11 @@ pub fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
+/// A variable that is set, be it empty: for variables in which empty means something (`CUDA_VISIBLE_DEVICES`).
+pub fn var_even_empty(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The current folder; `.` where it cannot be told.
 pub fn current_dir() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))

@@ -195,6 +195,11 @@ pub fn entries(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
+/// A path without symbolic links; as it is where it cannot be told.
+pub fn resolved(path: &Path) -> std::path::PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
 /// Whether a path lies on a filesystem that only one kernel at a time can have mounted, where an advisory lock is the
 /// whole truth. `false` for network and unknown filesystems.
 pub fn is_local(path: &Path) -> bool {

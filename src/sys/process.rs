@@ -85,6 +85,18 @@ pub fn resident_memory() -> (u64, u64) {
     (field("VmRSS:"), field("VmHWM:"))
 }
 
+/// Processor time of this process so far, all its threads, user and system, in seconds; 0 where it cannot be told.
+pub fn processor_seconds() -> f64 {
+    // SAFETY: the call fills a struct that this function owns.
+    unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        if libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) != 0 {
+            return 0.0;
+        }
+        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    }
+}
+
 /// Makes the peak that [`resident_memory`] tells begin anew with what is resident now; `false` where the kernel cannot.
 pub fn reset_peak_memory() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()

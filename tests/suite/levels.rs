@@ -9,7 +9,7 @@ const LEVELS: &[(u32, &[&str])] = &[
     (0, &["ids", "problem", "rng", "sys", "units"]),
     (1, &["config"]),
     (2, &["data", "graph", "journal", "llm", "plot", "record", "slurm"]),
-    (3, &["analysis", "cost", "failure"]),
+    (3, &["analysis", "cost", "failure", "gpu"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
     (6, &["bench", "contest", "report", "worker"]),
@@ -173,9 +173,9 @@ fn modules_import_only_from_lower_levels() {
         if imports.crates.iter().any(|c| c.starts_with("candle")) && !TENSOR_MODULES.contains(&module.as_str()) {
             faults.push(format!("{}: only {TENSOR_MODULES:?} may know tensors", relative.display()));
         }
-        for banned in ["tokio", "reqwest"] {
-            if imports.crates.contains(banned) && module != "sys" {
-                faults.push(format!("{}: `{banned}` is for sys alone", relative.display()));
+        for (banned, owner) in [("tokio", "sys"), ("reqwest", "sys"), ("libloading", "gpu"), ("nvml_wrapper", "gpu")] {
+            if imports.crates.contains(banned) && module != owner {
+                faults.push(format!("{}: `{banned}` is for {owner} alone", relative.display()));
             }
         }
     }
