@@ -105,6 +105,7 @@ pub fn outcome(end: End, seconds: f64) -> Outcome {
         peak_memory: Bytes(1 << 20),
         weights: None,
         checkpoint: None,
+        utilization: None,
     }
 }
 

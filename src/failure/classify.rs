@@ -182,6 +182,7 @@ mod tests {
             peak_memory: Bytes(1),
             weights: None,
             checkpoint: None,
+            utilization: None,
         };
         Evidence { outcome: Some(outcome), ..silent() }
     }

@@ -1,6 +1,7 @@
 //! `outcome.json`: a worker's own word on how its attempt ended.
 
 use super::format;
+use super::utilization_summary::UtilizationSummary;
 use crate::problem::Result;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Outcome {
     /// Newest checkpoint of the attempt, relative to its folder.
     #[serde(default)]
     pub checkpoint: Option<PathBuf>,
+    /// What it used of the machine, by its own looks; absent in outcomes of before they were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<UtilizationSummary>,
 }
 
 /// The end of an attempt, as its worker saw it.

@@ -63,6 +63,7 @@ fn outcome(end: End) -> Outcome {
         peak_memory: Bytes(7),
         weights: Some("w".into()),
         checkpoint: Some(PathBuf::from("checkpoints/step-00000010")),
+        utilization: None,
     }
 }
 
