@@ -223,6 +223,8 @@ fn campaigns_that_cannot_be_are_refused() {
         (format!("{space}[planner]\nweighing = {{ beta = -1 }}"), "planner.weighing.beta"),
         (format!("{space}[planner]\nkind = \"manual\"\nweighing = {{}}"), "planner.weighing"),
         (format!("{space}[execution]\nparallel = 0"), "execution.parallel"),
+        (format!("{space}[execution]\nattempts_per_device = 0"), "execution.attempts_per_device"),
+        (format!("{space}[execution]\nattempts_per_device = 2"), "execution.attempts_per_device"),
         (format!("{space}\"model.bias\" = {{ type = \"choice\", values = [true, true] }}"), "twice"),
         (format!("{space}\"model.bias\" = {{ type = \"choice\", values = [] }}"), "empty"),
         (format!("{space}\"model.depth\" = {{ type = \"int\", low = 0, high = 4 }}"), "model.depth cannot be 0"),

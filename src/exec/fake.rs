@@ -107,6 +107,7 @@ pub fn outcome(end: End, seconds: f64) -> Outcome {
         weights: None,
         checkpoint: None,
         node: None,
+        utilization: None,
     }
 }
 

@@ -196,6 +196,7 @@ mod tests {
             weights: None,
             checkpoint: None,
             node: None,
+            utilization: None,
         };
         Evidence { outcome: Some(outcome), ..silent() }
     }

@@ -27,6 +27,7 @@ mod manifest;
 mod metrics;
 mod outcome;
 mod utilization;
+mod utilization_summary;
 mod weights;
 
 pub use attempt::*;
@@ -39,6 +40,7 @@ pub use manifest::*;
 pub use metrics::*;
 pub use outcome::*;
 pub use utilization::*;
+pub use utilization_summary::*;
 pub use weights::*;
 
 #[cfg(test)]

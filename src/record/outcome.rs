@@ -1,5 +1,6 @@
 //! `outcome.json`: a worker's own word on how its attempt ended.
 
+use super::utilization_summary::UtilizationSummary;
 use super::{Fault, format};
 use crate::problem::Result;
 use crate::units::{Bytes, DeviceTime};
@@ -40,6 +41,9 @@ pub struct Outcome {
     /// The cluster's name of the node that it ran on, where SLURM says so; never the name of another host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// What it used of the machine, by its own looks; absent in outcomes of before they were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<UtilizationSummary>,
 }
 
 /// Which memory ran out.

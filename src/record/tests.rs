@@ -64,6 +64,7 @@ fn outcome(end: End) -> Outcome {
         weights: Some("w".into()),
         checkpoint: Some(PathBuf::from("checkpoints/step-00000010")),
         node: None,
+        utilization: None,
     }
 }
 

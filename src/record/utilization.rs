@@ -1,4 +1,8 @@
-//! `utilization.jsonl`: what the device and the process did while an attempt ran, about once a second, and its summary.
+//! `utilization.jsonl`: what the device and the process did while an attempt ran, about once a second.
+//!
+//! The first line is of the attempt's first moments, the last of its end; what the lines amount to is in
+//! [`super::utilization_summary`]. Readers pass over fields that they do not know. Where a second process goes on in the same
+//! folder (`train --resume`), its lines follow those of the first and count seconds from 0 again.
 
 use crate::problem::{Problem, Result};
 use crate::sys::fs;
@@ -71,9 +75,15 @@ pub struct UtilizationWriter {
 }
 
 impl UtilizationWriter {
-    /// Opens or creates the file in an attempt's folder.
+    /// Opens or creates the file in an attempt's folder. The torn last line of a process that was killed is cut off.
     pub fn open(folder: &Path) -> Result<Self> {
-        Ok(UtilizationWriter { file: fs::Appender::open(&folder.join(UTILIZATION_FILE))? })
+        let path = folder.join(UTILIZATION_FILE);
+        let bytes = fs::read_if_there(&path)?.unwrap_or_default();
+        let whole = whole_lines(&bytes).len();
+        if whole < bytes.len() {
+            fs::truncate(&path, whole as u64)?;
+        }
+        Ok(UtilizationWriter { file: fs::Appender::open(&path)? })
     }
 
     /// Appends one line.
@@ -89,8 +99,7 @@ impl UtilizationWriter {
 pub fn read_utilization(folder: &Path) -> Result<Vec<Utilization>> {
     let path = folder.join(UTILIZATION_FILE);
     let bytes = fs::read_if_there(&path)?.unwrap_or_default();
-    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
-    let lines = bytes[..whole].split(|&b| b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
+    let lines = whole_lines(&bytes).split(|&b| b == b'\n').enumerate().filter(|(_, line)| !line.is_empty());
     lines
         .map(|(index, line)| {
             serde_json::from_slice(line).map_err(|e| {
@@ -100,4 +109,9 @@ pub fn read_utilization(folder: &Path) -> Result<Vec<Utilization>> {
             })
         })
         .collect()
+}
+
+/// All but a last line without its end.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1)]
 }

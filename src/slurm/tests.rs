@@ -248,6 +248,46 @@ fn a_script_with_everything() {
     assert!(script.contains("export WORDS='it'\\''s $HOME'\n"));
 }
 
+/// A job on a GPU asks for it in the site's form, and leaves the choice of the card and its number to SLURM.
+#[test]
+fn a_script_for_a_gpu() {
+    let script = golden("gpu", GPU, |r| r.exclude = vec!["gpu-3".into()], &[]);
+    assert!(script.contains("#SBATCH --gres=gpu:h100:1\n#SBATCH --mem=1500M\n"), "{script}");
+    assert!(script.contains("#SBATCH --exclude=gpu-3\n") && !script.contains("CUDA_VISIBLE_DEVICES"));
+    let site: Site = parse_site(GPU, "gpu", &[]).unwrap();
+    let ask = |change: &dyn Fn(&mut Need)| {
+        let mut wanted = need(&site, 60.0, 1, 0);
+        change(&mut wanted);
+        Request::on(&site, &wanted)
+    };
+    let asked = |change: &dyn Fn(&mut Need)| {
+        let request = ask(change).unwrap();
+        (request.partition, request.gpu_type, request.gpus)
+    };
+    assert_eq!(asked(&|_| {}), ("gpu".into(), Some("h100".into()), 1));
+    assert_eq!(asked(&|n| n.gpu = false), ("gpu".into(), None, 0));
+    assert_eq!(asked(&|n| n.device_memory_mib = 90_000), ("large".into(), Some("h200".into()), 1));
+    let none = ask(&|n| n.device_memory_mib = 200_000).unwrap_err();
+    assert!(none.what.contains("200000 MiB") && none.remedy.is_some(), "{none}");
+    let bare: Site = parse_site(PLAIN, "plain", &[]).unwrap();
+    let problem = Request::on(&bare, &Need { gpu: true, seconds: 60.0, ..Need::default() }).unwrap_err();
+    assert!(problem.what.contains("site plain gives none"), "{problem}");
+}
+
+const GPU: &str = r#"
+name = "gpu"
+cpus = 8
+[[partitions]]
+name = "gpu"
+gpu_types = ["h100"]
+[[partitions]]
+name = "large"
+gpu_types = ["h100", "h200"]
+[device_memory_mib]
+h100 = 81559
+h200 = 143771
+"#;
+
 #[test]
 fn every_script_keeps_the_protocol() {
     for site in [PLAIN, RICH] {

@@ -87,10 +87,19 @@ pub fn resident_memory() -> (u64, u64) {
 
 /// Processor time of this process so far, all its threads, user and system, in seconds; 0 where it cannot be told.
 pub fn processor_seconds() -> f64 {
+    processor_clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// Processor time of the calling thread so far, in seconds; 0 where it cannot be told.
+pub fn thread_processor_seconds() -> f64 {
+    processor_clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn processor_clock(clock: libc::clockid_t) -> f64 {
     // SAFETY: the call fills a struct that this function owns.
     unsafe {
         let mut time: libc::timespec = std::mem::zeroed();
-        if libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) != 0 {
+        if libc::clock_gettime(clock, &mut time) != 0 {
             return 0.0;
         }
         time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9

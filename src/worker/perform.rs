@@ -1,7 +1,8 @@
-//! Around the work: the watchdog, panics, the one outcome, the exit code.
+//! Around the work: the watchdog, the looks at the machine, panics, the one outcome, the exit code.
 
 use super::execute::execute;
 use super::report::{Report, Reporting};
+use super::sampling::Sampling;
 use super::watchdog::{Limits, watch};
 use crate::data::Dataset;
 use crate::problem::{Class, Result};
@@ -40,7 +41,8 @@ pub(super) fn perform(
     dataset: Option<Dataset>,
     observer: &mut dyn Observer,
 ) -> Result<(Outcome, u8)> {
-    let report = Report::new(setting.folder, *setting.clock);
+    let sampling = Sampling::start(setting.spec, setting.folder, *setting.clock);
+    let report = Report::new(setting.folder, *setting.clock).with(sampling);
     let limits = Limits::of(setting.spec);
     std::thread::scope(|scope| {
         if limits.any() {

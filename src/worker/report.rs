@@ -1,5 +1,6 @@
 //! The attempt's last word: exactly one outcome, whether the loop or the watchdog comes to write it.
 
+use super::sampling::Sampling;
 use crate::problem::Result;
 use crate::record::{CHECKPOINTS_FOLDER, End, FORMAT, Outcome, list_checkpoints};
 use crate::sys::clock::{Clock, SystemClock};
@@ -26,6 +27,7 @@ pub(super) struct Snapshot {
 pub(super) struct Report<'a> {
     folder: &'a Path,
     clock: SystemClock,
+    sampling: Option<Sampling>,
     snapshot: Mutex<Snapshot>,
     /// Whether the outcome was written. Whoever writes it holds this lock until it is on disk, so that there is one.
     written: Mutex<bool>,
@@ -34,7 +36,13 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub fn new(folder: &'a Path, clock: SystemClock) -> Self {
-        Report { folder, clock, snapshot: Mutex::default(), written: Mutex::default(), changed: Condvar::new() }
+        let (snapshot, written) = (Mutex::default(), Mutex::default());
+        Report { folder, clock, sampling: None, snapshot, written, changed: Condvar::new() }
+    }
+
+    /// With looks at the machine, to be summed up in the outcome.
+    pub fn with(self, sampling: Sampling) -> Self {
+        Report { sampling: Some(sampling), ..self }
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -82,6 +90,7 @@ impl<'a> Report<'a> {
 
     fn outcome(&self, end: End) -> Outcome {
         let Snapshot { step, metrics, training_seconds, weights, checkpoint } = self.snapshot();
+        let utilization = self.sampling.as_ref().and_then(Sampling::close);
         let seconds = self.seconds();
         Outcome {
             format: FORMAT,
@@ -96,6 +105,7 @@ impl<'a> Report<'a> {
             checkpoint: checkpoint.or_else(|| self.newest_checkpoint()),
             // SLURM sets it for a job and nobody else does.
             node: env::var("SLURMD_NODENAME"),
+            utilization,
         }
     }
 

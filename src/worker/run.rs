@@ -14,7 +14,7 @@ use std::path::Path;
 const FAILED: u8 = 1;
 
 /// Executes the attempt in `folder` and returns the process exit code: 0 for a result (completed or diverged), 75 after
-/// a checkpoint on SIGUSR2 or SIGTERM, 2 where the spec, config or data is refused, 4 where data cannot be had, else 1.
+/// a checkpoint on SIGUSR2 or SIGTERM, 2 where the spec, config or data is refused, 4 where data or the device cannot be had, else 1.
 ///
 /// The claim comes before anything is written: a worker that is not the first to claim leaves the folder as it is.
 pub fn run(folder: &Path) -> u8 {

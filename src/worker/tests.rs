@@ -16,12 +16,12 @@ use crate::train::{Observer, Silent, Stepped};
 use crate::units::Bytes;
 use std::path::Path;
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-fn experiment(steps: u64) -> Experiment {
+pub(super) fn experiment(steps: u64) -> Experiment {
     serde_json::from_value(serde_json::json!({
         "data": {"kind": "digits"},
         "model": {"kind": "mlp", "widths": [8], "dropout": 0.1},
@@ -37,7 +37,7 @@ fn digits_key(experiment: &Experiment) -> RunKey {
     experiment.run_key(dataset.hash())
 }
 
-fn spec(experiment: Experiment) -> AttemptSpec {
+pub(super) fn spec(experiment: Experiment) -> AttemptSpec {
     AttemptSpec {
         stop_at: None,
         format: FORMAT,
@@ -56,7 +56,7 @@ fn records(folder: &Path) -> Vec<Metrics> {
     read_metrics(&folder.join(METRICS_FILE)).unwrap().into_iter().map(Metrics::without_timing).collect()
 }
 
-fn outcome(folder: &Path) -> Outcome {
+pub(super) fn outcome(folder: &Path) -> Outcome {
     Outcome::read(folder).unwrap().expect("an outcome")
 }
 

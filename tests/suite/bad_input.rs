@@ -5,5 +5,5 @@ mod campaigns;
 mod commands;
 mod datasets;
 mod disks;
-mod kit;
+pub mod kit;
 mod runs;

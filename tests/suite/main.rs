@@ -5,6 +5,7 @@ mod bad_input;
 mod campaigns;
 mod control;
 mod demo;
+mod device;
 mod gpu;
 mod kill_campaign;
 mod kill_train;

@@ -57,11 +57,10 @@ mod with_cuda {
 
     /// A device with a stream of its own, on which everything runs in order. `wanted` is what its programs need.
     pub(in super::super) fn open(ordinal: u32, wanted: Bytes) -> Result<Device, EngineError> {
-        let unavailable = |error: GpuError| EngineError::Unavailable(Box::new(error.into()));
-        gpu::ready(ordinal).map_err(unavailable)?;
+        gpu::ready(ordinal).map_err(EngineError::Gpu)?;
         let refused = |e: candle_core::Error| {
             let text = e.to_string();
-            GpuError::from_message(&text).map_or(EngineError::Backend(text), unavailable)
+            GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
         };
         let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
         let cuda = device.as_cuda_device()?;
@@ -115,10 +114,13 @@ mod with_cuda {
 
     /// An error of candle's or cudarc's, in the terms of the device.
     pub(in super::super) fn judge(_: &Device, text: String, footprint: Bytes) -> EngineError {
-        if text.contains("CUDA_ERROR_OUT_OF_MEMORY") || text.contains("CUBLAS_STATUS_ALLOC_FAILED") {
-            let free = result::mem_get_info().map_or(0, |(free, _)| free as u64);
-            return EngineError::OutOfMemory { wanted: footprint, free: Bytes(free) };
+        match GpuError::from_message(&text) {
+            Some(GpuError::OutOfMemory { .. }) => {
+                let free = result::mem_get_info().map_or(0, |(free, _)| free as u64);
+                EngineError::OutOfMemory { wanted: footprint, free: Bytes(free) }
+            }
+            Some(error) => EngineError::Gpu(error),
+            None => EngineError::Backend(text),
         }
-        EngineError::Backend(text)
     }
 }
