@@ -338,7 +338,8 @@ impl Controller<'_, '_, '_> {
             id,
             folder: self.folder.join(placement::attempt_path(id)),
             // What was reserved is its share of the device's time.
-            kill_after_seconds: attempt.reserved.time.seconds() * self.state.campaign.execution.attempts_per_device as f64,
+            kill_after_seconds: attempt.reserved.time.seconds()
+                * self.state.campaign.execution.attempts_per_device as f64,
             place: placement::place(&self.state, run, attempt),
         })
     }

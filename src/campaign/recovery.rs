@@ -18,8 +18,10 @@ fn excused(attempt: &Attempt, end: &AttemptEnd) -> bool {
 
 /// Decides what follows the run's last attempt, which has ended.
 pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> Event {
-    let again = |why: &str| {
-        Event::RecoveryDecided { id: attempt.id, next: attempt.limits.retry(true, false, None), why: why.to_string() }
+    let again = |why: &str| Event::RecoveryDecided {
+        id: attempt.id,
+        next: attempt.limits.retry(true, false, None),
+        why: why.to_string(),
     };
     if excused(attempt, end) {
         return again(match end.cancelled {

@@ -13,9 +13,9 @@ use crate::planner;
 use crate::problem::{Class, Problem, Result};
 use crate::report::Summary;
 use crate::sys::clock::{Clock, SystemClock};
-use crate::sys::{env, fs};
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
+use crate::sys::{env, fs};
 use crate::units::DeviceTime;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -260,7 +260,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let seeds = campaign.seeds.baseline;
     let worst = reserved.times(seeds);
     output::print(&format!(
-        "campaign   {}\nquestion   {}\nbudget     {budget}\nbaseline   {seeds} seeds, about {} a run (80% below {}), {} steps, {}\n\
+        "campaign   {}\nquestion   {}\nbudget     {budget}\nbaseline   {seeds} seeds, about {} a run (80% below {}), {} steps, {}{}\n\
          worst case {} reserved for each attempt, {} for the baseline ({:.0}% of the budget)\n",
         campaign.name,
         campaign.question,
@@ -268,6 +268,7 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
         duration(price.high_seconds),
         price.steps,
         price.memory,
+        price.device_memory.map_or_else(String::new, |memory| format!(" and {memory} of GPU memory")),
         reserved.time,
         worst.time,
         100.0 * worst.time.seconds() / budget.seconds().max(f64::MIN_POSITIVE),

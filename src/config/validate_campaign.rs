@@ -138,7 +138,10 @@ impl Campaign {
         relate(
             self.execution.site.is_none() || !matches!(self.baseline.resources.device, DeviceSpec::Cuda(1..)),
             "baseline.resources.device",
-            format!("baseline.resources.device = \"{}\" names a GPU by its number, and a job has one, number 0", self.baseline.resources.device),
+            format!(
+                "baseline.resources.device = \"{}\" names a GPU by its number, and a job has one, number 0",
+                self.baseline.resources.device
+            ),
             "write device = \"cuda\": SLURM chooses the GPU",
         );
         relate(

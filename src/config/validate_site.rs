@@ -226,7 +226,10 @@ mod tests {
 
     #[test]
     fn the_largest_gpu_is_known_where_all_are() {
-        let site = |lines: &str| parse_site(&format!("{SITE}[[partitions]]\nname = \"b\"\ngpu_types = [\"a\"]\n{lines}"), "x.toml", &[]).unwrap();
+        let site = |lines: &str| {
+            parse_site(&format!("{SITE}[[partitions]]\nname = \"b\"\ngpu_types = [\"a\"]\n{lines}"), "x.toml", &[])
+                .unwrap()
+        };
         let largest = |lines: &str| site(lines).largest_device_memory();
         assert_eq!(largest(""), None);
         assert_eq!(largest("[device_memory_mib]\nh100 = 81559\n"), None, "an `a` might be larger");

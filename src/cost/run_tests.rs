@@ -97,3 +97,29 @@ fn epochs_follow_the_data() {
     let (programs, prediction) = built(&experiment);
     assert_eq!(run_cost(&experiment, &programs, &prediction, SAMPLES).steps, 30);
 }
+
+/// On a GPU what the engine needs is the device's; what the host needs does not depend on it.
+#[test]
+fn memory_of_host_and_device_is_told_apart() {
+    let experiment = experiment(json!({"batch_size": 64, "budget": {"epochs": 2.0}}), json!({}));
+    let (programs, prediction) = built(&experiment);
+    let cost = run_cost(&experiment, &programs, &prediction, SAMPLES);
+    let (engine, process, state) = (Bytes(7 << 30), Bytes(300 << 20), Bytes(50 << 20));
+    let cpu = cost.on_cpu(engine, process);
+    assert_eq!((cpu.memory, cpu.device_memory), (Bytes((7 << 30) + (300 << 20)), None));
+    assert_eq!(cost.on_cpu(Bytes(0), Bytes(0)).memory, cost.memory, "never less than the programs need");
+    let gpu = cost.on_gpu(engine, process, state);
+    assert_eq!((gpu.memory, gpu.device_memory), (Bytes(400 << 20), Some(engine)));
+    assert_eq!((gpu.wall, gpu.device_time), (cost.wall, cost.device_time));
+}
+
+/// An equal share, never too short: k sharers pay at least what the device was held for, and a millisecond each more at most.
+#[test]
+fn shares_of_a_device_add_up() {
+    for (k, seconds) in [(1, 1.5), (3, 1.0), (8, 0.0005), (7, 12.345)] {
+        let (one, whole) = (DeviceTime::share(k, seconds), DeviceTime::of(1, seconds));
+        let together = DeviceTime { ms: one.ms * k as u64 };
+        assert!(together >= whole && together.ms <= whole.ms + k as u64, "{k} x {seconds}: {together:?} {whole:?}");
+    }
+    assert_eq!(DeviceTime::share(0, 2.0), DeviceTime::of(1, 2.0));
+}

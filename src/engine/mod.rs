@@ -112,9 +112,9 @@ impl EngineError {
                 GpuError::NoDevice => Fault::NoDevice,
                 GpuError::DriverTooOld { .. } | GpuError::DriverMismatch => Fault::DriverTooOld,
                 GpuError::WrongChip => Fault::WrongChip,
-                GpuError::LibraryMissing { .. }
-                | GpuError::LibraryBroken { .. }
-                | GpuError::SymbolMissing { .. } => Fault::LibraryMissing,
+                GpuError::LibraryMissing { .. } | GpuError::LibraryBroken { .. } | GpuError::SymbolMissing { .. } => {
+                    Fault::LibraryMissing
+                }
                 GpuError::Busy => Fault::Busy,
                 GpuError::OutOfMemory { .. } => return None,
                 GpuError::IllegalAccess => Fault::IllegalAccess,

@@ -36,7 +36,9 @@ impl Cards {
     pub fn new(setting: Option<&str>, number: usize, sharers: usize) -> Self {
         let names = match setting {
             None => (0..number).map(|i| i.to_string()).collect(),
-            Some(list) => list.split(',').map(str::trim).filter(|n| !n.is_empty()).take(number).map(str::to_string).collect(),
+            Some(list) => {
+                list.split(',').map(str::trim).filter(|n| !n.is_empty()).take(number).map(str::to_string).collect()
+            }
         };
         Cards { names, sharers: sharers.max(1) }
     }
@@ -131,7 +133,8 @@ mod tests {
         let cards = Cards::new(None, 3, 2);
         let mut on = [0usize; 3];
         for _ in 0..cards.places() {
-            let card: usize = cards.choose(|n| Load { live: on[n.parse::<usize>().unwrap()], faults: 0 }).unwrap().parse().unwrap();
+            let card: usize =
+                cards.choose(|n| Load { live: on[n.parse::<usize>().unwrap()], faults: 0 }).unwrap().parse().unwrap();
             on[card] += 1;
         }
         assert_eq!(on, [2, 2, 2]);

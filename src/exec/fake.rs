@@ -308,7 +308,12 @@ mod tests {
     use crate::sys::clock::FakeClock;
 
     fn launch(number: u32) -> Launch {
-        Launch { id: AttemptId { run: RunId(1), number }, folder: "attempt".into(), kill_after_seconds: 0.0, place: Place::default() }
+        Launch {
+            id: AttemptId { run: RunId(1), number },
+            folder: "attempt".into(),
+            kill_after_seconds: 0.0,
+            place: Place::default(),
+        }
     }
 
     #[test]

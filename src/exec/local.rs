@@ -6,9 +6,9 @@
 use super::cards::{CardNote, Cards, Load, VISIBLE};
 use super::evidence::{LOG_FILE, gather, has_outcome};
 use super::{Executor, Launch, Status};
+use crate::config::DeviceSpec;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::config::DeviceSpec;
 use crate::record::{AttemptSpec, Blame, Claim, End, Evidence};
 use crate::sys::clock::Clock;
 use crate::sys::process::{DetachedChild, ProcessId};
@@ -326,8 +326,11 @@ mod tests {
         let launch = |end: End| {
             let launch = bed.attempt(Behaviour::Completes);
             bed.specify(&launch, "cuda");
-            std::fs::write(launch.folder.join("completed"), serde_json::to_vec(&crate::exec::fake::outcome(end, 0.01)).unwrap())
-                .unwrap();
+            std::fs::write(
+                launch.folder.join("completed"),
+                serde_json::to_vec(&crate::exec::fake::outcome(end, 0.01)).unwrap(),
+            )
+            .unwrap();
             launch
         };
         let failing = launch(End::DeviceFailed { fault: crate::record::Fault::Ecc, message: "broken".into() });

@@ -219,7 +219,8 @@ mod tests {
             (End::Refused { message: text() }, Class::Refused),
             (End::Failed { message: text() }, Class::Failed),
         ];
-        let faults = Fault::ALL.map(|fault| (End::DeviceFailed { fault, message: text() }, Class::DeviceFailed { fault }));
+        let faults =
+            Fault::ALL.map(|fault| (End::DeviceFailed { fault, message: text() }, Class::DeviceFailed { fault }));
         for (end, class) in table.into_iter().chain(faults) {
             let plain = said(end);
             assert_eq!(classify(&plain), class);

@@ -10,4 +10,6 @@ mod classify;
 mod recover;
 
 pub use classify::{Class, classify, describe};
-pub use recover::{BUSY_BOUND, CHECKPOINT_BOUND, DEVICE_MEMORY_BOUND, Change, Policy, Recovery, attempts_bound, recover};
+pub use recover::{
+    BUSY_BOUND, CHECKPOINT_BOUND, Change, DEVICE_MEMORY_BOUND, Policy, Recovery, attempts_bound, recover,
+};

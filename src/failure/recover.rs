@@ -295,10 +295,37 @@ mod tests {
                 [wait(30.0), wait(60.0), wait(30.0), wait(60.0)]
             }),
             (Fault::IllegalAccess, [Some(retry(true, Same)), None, Some(retry(true, Elsewhere)), None]),
-            (Fault::Ecc, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
-            (Fault::Xid, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
-            (Fault::DeviceLost, [Some(retry(true, Same)), Some(retry(true, Same)), Some(retry(true, Elsewhere)), Some(retry(true, Elsewhere))]),
-            (Fault::Other, [Some(retry(true, Same)), Some(retry(false, Same)), Some(retry(true, Same)), Some(retry(false, Same))]),
+            (
+                Fault::Ecc,
+                [
+                    Some(retry(true, Same)),
+                    Some(retry(true, Same)),
+                    Some(retry(true, Elsewhere)),
+                    Some(retry(true, Elsewhere)),
+                ],
+            ),
+            (
+                Fault::Xid,
+                [
+                    Some(retry(true, Same)),
+                    Some(retry(true, Same)),
+                    Some(retry(true, Elsewhere)),
+                    Some(retry(true, Elsewhere)),
+                ],
+            ),
+            (
+                Fault::DeviceLost,
+                [
+                    Some(retry(true, Same)),
+                    Some(retry(true, Same)),
+                    Some(retry(true, Elsewhere)),
+                    Some(retry(true, Elsewhere)),
+                ],
+            ),
+            (
+                Fault::Other,
+                [Some(retry(true, Same)), Some(retry(false, Same)), Some(retry(true, Same)), Some(retry(false, Same))],
+            ),
         ];
         assert_eq!(rows.len(), Fault::ALL.len());
         for (fault, expected) in rows {
@@ -321,7 +348,10 @@ mod tests {
         assert!(matches!(lacking, Recovery::GiveUp { .. }), "{lacking:?}");
         // Waits are bounded.
         let busy = device(Fault::Busy);
-        assert!(matches!(ask(busy, &[busy; BUSY_BOUND - 1], false), Recovery::Retry { change: Wait { seconds: 480.0 }, .. }));
+        assert!(matches!(
+            ask(busy, &[busy; BUSY_BOUND - 1], false),
+            Recovery::Retry { change: Wait { seconds: 480.0 }, .. }
+        ));
         assert!(matches!(ask(busy, &[busy; BUSY_BOUND], false), Recovery::GiveUp { .. }));
     }
 

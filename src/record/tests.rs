@@ -136,7 +136,8 @@ fn an_outcome_of_before_is_read_as_it_was_meant() {
     let read = Outcome::read(folder.path()).unwrap().unwrap();
     assert_eq!(read.end, End::OutOfMemory { wanted: Bytes(7), limit: Bytes(3), of: MemoryKind::Host });
     assert_eq!(read.node, None);
-    let lost = Outcome { node: Some("n7".into()), ..outcome(End::DeviceFailed { fault: Fault::Xid, message: "x".into() }) };
+    let lost =
+        Outcome { node: Some("n7".into()), ..outcome(End::DeviceFailed { fault: Fault::Xid, message: "x".into() }) };
     let json = serde_json::to_value(&lost).unwrap();
     assert_eq!(json["end"], serde_json::json!({ "kind": "device-failed", "fault": "xid", "message": "x" }));
     assert_eq!(json["node"], "n7");

@@ -7,9 +7,8 @@ use crate::config::{DeviceSpec, Experiment, TrainingBudget};
 use crate::engine::HostState;
 use crate::ids::RunKey;
 use crate::record::{
-    MemoryKind,
-    CHECKPOINTS_FOLDER, End, METRICS_FILE, Metrics, list_checkpoints, read_checkpoint, read_metrics, read_model,
-    weights_hash,
+    CHECKPOINTS_FOLDER, End, METRICS_FILE, MemoryKind, Metrics, list_checkpoints, read_checkpoint, read_metrics,
+    read_model, weights_hash,
 };
 use crate::sys::clock::{Clock, FakeClock};
 use crate::sys::signal::StopFlag;

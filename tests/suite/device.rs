@@ -15,7 +15,8 @@ fn a_gpu_that_is_not_to_be_had_is_said_in_one_paragraph() {
     };
     let answer = ask("train experiment.toml --out new --device cuda");
     assert!(answer.stderr.lines().count() <= 3, "{answer:?}");
-    let outcome: serde_json::Value = serde_json::from_slice(&std::fs::read(lab.at("new/outcome.json")).unwrap()).unwrap();
+    let outcome: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(lab.at("new/outcome.json")).unwrap()).unwrap();
     assert_eq!((outcome["end"]["kind"].as_str(), outcome["step"].as_u64()), (Some("device-failed"), Some(0)));
     let fault = outcome["end"]["fault"].as_str().unwrap();
     assert!(["no-support", "no-driver", "no-device", "library-missing"].contains(&fault), "{fault}");

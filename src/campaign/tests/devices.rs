@@ -42,10 +42,9 @@ fn a_run_that_does_not_fit_on_its_gpu_is_admitted_in_halves() {
         let (state, specs, lab) = one_candidate(
             &format!("baseline = {{ resources = {{ device = \"{device}\" }} }}\nexecution = {{ retries = 1 }}\n"),
             move |spec, _| match (spec.experiment.resources.micro_batch, device) {
-                (0, "cpu") => Play::ends(
-                    0.2,
-                    End::OutOfMemory { wanted: Bytes(9), limit: Bytes(5), of: MemoryKind::Host },
-                ),
+                (0, "cpu") => {
+                    Play::ends(0.2, End::OutOfMemory { wanted: Bytes(9), limit: Bytes(5), of: MemoryKind::Host })
+                }
                 (0 | 16 | 8, "cuda") => too_large(50 * GIB),
                 _ => completes(spec),
             },
@@ -139,7 +138,10 @@ fn a_node_whose_hardware_failed_twice_is_left_alone() {
         .iter()
         .filter_map(|e| match e {
             Event::NodeQuarantined { node, why } => {
-                assert!(why.contains("ecc in attempt 0004/01") && why.contains("device-lost in attempt 0005/01"), "{why}");
+                assert!(
+                    why.contains("ecc in attempt 0004/01") && why.contains("device-lost in attempt 0005/01"),
+                    "{why}"
+                );
                 Some(node.as_str())
             }
             _ => None,
@@ -163,16 +165,15 @@ fn a_node_whose_hardware_failed_twice_is_left_alone() {
 
 #[test]
 fn a_busy_device_is_waited_for_longer_and_longer_and_not_for_ever() {
-    let (state, specs, _lab) = one_candidate(&format!("{GPU}execution = {{ retries = 0 }}\n"), |spec, _| match spec.id.number {
-        1..=3 => fails(Fault::Busy, None),
-        _ => completes(spec),
-    });
+    let (state, specs, _lab) =
+        one_candidate(&format!("{GPU}execution = {{ retries = 0 }}\n"), |spec, _| match spec.id.number {
+            1..=3 => fails(Fault::Busy, None),
+            _ => completes(spec),
+        });
     assert_eq!(specs.len(), 4);
     let attempts = &state.runs[3].attempts;
-    let waits: Vec<f64> = attempts
-        .windows(2)
-        .map(|pair| pair[1].reserved_at - pair[0].ended.as_ref().unwrap().at)
-        .collect();
+    let waits: Vec<f64> =
+        attempts.windows(2).map(|pair| pair[1].reserved_at - pair[0].ended.as_ref().unwrap().at).collect();
     for (wait, least) in waits.iter().zip([30.0, 60.0, 120.0]) {
         assert!((least..least + 1.0).contains(wait), "{waits:?}");
     }

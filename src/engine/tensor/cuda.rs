@@ -51,8 +51,8 @@ mod without_cuda {
 mod with_cuda {
     use super::*;
     use crate::config::NUMERICS_VERSION;
-    use candle_core::cuda_backend::CudaDevice;
     use crate::gpu::{self, GpuError};
+    use candle_core::cuda_backend::CudaDevice;
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
 
     /// A device with a stream of its own, on which everything runs in order. `wanted` is what its programs need.

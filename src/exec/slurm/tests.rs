@@ -3,8 +3,8 @@
 
 use super::fake::{FakeCommands, FakeSlurm, Fault};
 use super::*;
-use crate::exec::Place;
 use crate::config::{parse_experiment, parse_site};
+use crate::exec::Place;
 use crate::exec::conformance::{Bed, Behaviour, end_of};
 use crate::failure::{Class, classify};
 use crate::ids::{AttemptId, RunId, RunKey};
