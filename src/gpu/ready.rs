@@ -1,6 +1,8 @@
 //! Whether tensors can be had on a device of this process, before anything that might panic is asked for one.
 
-use super::error::{CudaVersion, GpuError};
+#[cfg(feature = "candle-cuda")]
+use super::error::CudaVersion;
+use super::error::GpuError;
 use super::libraries::Libraries;
 use super::search::Library;
 use std::collections::BTreeMap;
