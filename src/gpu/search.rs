@@ -167,8 +167,8 @@ impl Survey {
         if found.is_empty() { Err(self.missing(Library::Nvrtc.file_name(major))) } else { Ok(found) }
     }
 
-    /// Copies of a library whose name does not say the major of CUDA; those that were installed together with `blas`
-    /// first, which for cuRAND decides whether the driver can run it.
+    /// Copies of a library whose name does not say the major of CUDA. Those that were installed together with `blas` come
+    /// first, those that lie among libraries of another major last: for cuRAND that decides whether the driver can run it.
     pub fn near(&self, library: Library, blas: Option<&Path>) -> Result<Vec<LibraryFile>, GpuError> {
         let mut found: Vec<&LibraryFile> = self.of_library(library).collect();
         if let Some(blas) = blas {
@@ -176,7 +176,16 @@ impl Survey {
             let apart = |file: &LibraryFile| {
                 (1..4).find(|up| file.path.ancestors().nth(*up) == blas.ancestors().nth(*up)).unwrap_or(4)
             };
-            found.sort_by_key(|file| apart(file));
+            let majors = |folder: Option<&Path>| -> Vec<u32> {
+                let beside = self.files.iter().filter(|f| f.path.parent() == folder && MAJORS.contains(&f.number));
+                beside.map(|f| f.number).collect()
+            };
+            let own = majors(blas.parent());
+            let foreign = |file: &LibraryFile| {
+                let theirs = majors(file.path.parent());
+                !theirs.is_empty() && !theirs.iter().any(|major| own.contains(major))
+            };
+            found.sort_by_key(|file| (foreign(file), apart(file)));
         }
         if found.is_empty() {
             return Err(self.missing(library.file_names(|_| true)));

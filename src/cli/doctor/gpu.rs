@@ -84,10 +84,13 @@ fn shown(file: &FoundFile) -> String {
 fn driver(file: &FoundFile, seen: &Seen) -> Finding {
     let release = seen.inventory.as_ref().ok().and_then(|inventory| inventory.driver.clone()).unwrap_or_default();
     let cuda = file.version.as_ref().map(|version| format!("CUDA {version}")).unwrap_or_default();
-    let parts: Vec<String> = [release, cuda, file.path.display().to_string()].into_iter().filter(|s| !s.is_empty()).collect();
+    let parts: Vec<String> =
+        [release, cuda, file.path.display().to_string()].into_iter().filter(|s| !s.is_empty()).collect();
     let about = parts.join(", ");
     match &seen.devices {
-        Ok(0) => Finding::missing("gpu driver", format!("{about}; {}", GpuError::NoDevice), GpuError::NoDevice.remedy()),
+        Ok(0) => {
+            Finding::missing("gpu driver", format!("{about}; {}", GpuError::NoDevice), GpuError::NoDevice.remedy())
+        }
         Ok(_) => Finding::good("gpu driver", about),
         Err(error) => Finding::missing("gpu driver", format!("{about}; {error}"), error.remedy()),
     }
@@ -156,18 +159,19 @@ mod tests {
     }
 
     fn shown_rows(seen: &Seen) -> Vec<String> {
-        rows(seen)
-            .iter()
-            .map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found))
-            .collect()
+        rows(seen).iter().map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found)).collect()
     }
 
     #[test]
     fn a_machine_without_a_gpu_has_one_row_and_nothing_to_do() {
         let mut libraries: Vec<Found> = Library::ALL.into_iter().map(|l| bad(l, lacking(l.stem()))).collect();
         libraries[0] = bad(Library::Driver, GpuError::NoDriver);
-        let mut seen =
-            Seen { libraries, devices: Err(GpuError::NoDriver), inventory: Err(lacking("libnvidia-ml.so.1")), setting: None };
+        let mut seen = Seen {
+            libraries,
+            devices: Err(GpuError::NoDriver),
+            inventory: Err(lacking("libnvidia-ml.so.1")),
+            setting: None,
+        };
         assert_eq!(shown_rows(&seen), ["-- gpu: none: no NVIDIA driver"]);
         assert!(rows(&seen)[0].remedy.as_ref().unwrap().starts_with("nothing to do for training on a CPU; "));
         // A login node may have a toolkit.
@@ -222,7 +226,8 @@ mod tests {
 
     #[test]
     fn a_driver_that_does_not_start_is_told_with_its_reason() {
-        let libraries = vec![good(Library::Driver, "/libcuda.so.1", "13.0"), good(Library::Nvml, "/libnvidia-ml.so.1", "")];
+        let libraries =
+            vec![good(Library::Driver, "/libcuda.so.1", "13.0"), good(Library::Nvml, "/libnvidia-ml.so.1", "")];
         let seen = Seen {
             libraries,
             devices: Err(GpuError::NotReady),
@@ -230,7 +235,10 @@ mod tests {
             setting: None,
         };
         let shown = shown_rows(&seen);
-        assert!(shown[0].starts_with("-- gpu driver: CUDA 13.0, /libcuda.so.1; the NVIDIA driver is not ready"), "{shown:?}");
+        assert!(
+            shown[0].starts_with("-- gpu driver: CUDA 13.0, /libcuda.so.1; the NVIDIA driver is not ready"),
+            "{shown:?}"
+        );
         assert_eq!(shown[1], "ok gpu nvml: /libnvidia-ml.so.1");
         assert!(shown[2].starts_with("-- gpu cards: the NVIDIA driver's library does not fit"), "{shown:?}");
     }
