@@ -4,6 +4,7 @@ use super::calibrate::{Family, profile};
 use super::measure::measure;
 use crate::config::{self, DataShape, EngineKind, InputShape, ModelSpec, TargetShape};
 use crate::cost::predict;
+use crate::engine::Placement;
 use crate::problem::Result;
 use serde::Serialize;
 
@@ -50,8 +51,8 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
                  batch_size = {batch_size}\n[resources]\nthreads = {threads}\n"
             );
             let mut experiment = config::parse_experiment(&text, name, &[])?;
-            experiment.resources.engine = kind;
-            let profile = profile(kind, threads, Family::of(&experiment.model), say)?;
+            experiment.resources.engine = Some(kind);
+            let profile = profile(Placement::of(&experiment), Family::of(&experiment.model), say)?;
             let shape = usual_shape(name, &experiment.model);
             say(&format!("measuring {name}, batch {batch_size}"));
             let measured = measure(&experiment, &shape, 1.0)?;

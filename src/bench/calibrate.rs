@@ -1,9 +1,9 @@
 //! A throughput profile of this machine: small programs of every kind, timed once and kept in the cache.
 
 use super::measure::{Measured, measure};
-use crate::config::{DataShape, EngineKind, InputShape, ModelSpec, TargetShape, parse_experiment};
+use crate::config::{DataShape, InputShape, ModelSpec, TargetShape, parse_experiment};
 use crate::cost::{Machine, Sample, ThroughputProfile, fit};
-use crate::engine;
+use crate::engine::{self, Placement};
 use crate::problem::{Problem, Result};
 use crate::sys::{env, fs, process};
 use crate::units::Bytes;
@@ -134,16 +134,11 @@ fn shape(words: &str) -> DataShape {
 
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
-pub fn profile(
-    kind: EngineKind,
-    threads: usize,
-    family: Family,
-    say: &mut dyn FnMut(&str),
-) -> Result<ThroughputProfile> {
+pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) -> Result<ThroughputProfile> {
     let chip = super::host::chip();
     let probes = family.probes();
     let build = super::host::build();
-    let name = blake3::hash(format!("{kind:?} {threads} {probes:?} {chip:?} {build:?}").as_bytes());
+    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {build:?}").as_bytes());
     let path = env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]));
     if let Some(bytes) = fs::read_if_there(&path)? {
         // A damaged or foreign profile is only a reason to measure again.
@@ -152,7 +147,7 @@ pub fn profile(
         }
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
-    let profile = calibrate(kind, threads, family, chip)?;
+    let profile = calibrate(placement, family, chip)?;
     let text =
         serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.
@@ -165,12 +160,8 @@ pub fn profile(
 }
 
 /// Measures the machine now.
-pub fn calibrate(
-    kind: EngineKind,
-    threads: usize,
-    family: Family,
-    chip: BTreeMap<String, String>,
-) -> Result<ThroughputProfile> {
+pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
+    let Placement { kind, device, precision, threads } = placement;
     engine::limit_threads(threads);
     let mut measured: Vec<Measured> = Vec::new();
     for (data, model, batch) in family.probes() {
@@ -181,7 +172,9 @@ pub fn calibrate(
             family.name()
         );
         let mut experiment = parse_experiment(&text, "calibration", &[])?;
-        experiment.resources.engine = kind;
+        experiment.resources.engine = Some(kind);
+        experiment.resources.device = device;
+        experiment.training.precision = precision;
         measured.push(measure(&experiment, &shape(data), SECONDS_EACH)?);
     }
     let samples: Vec<Sample> = measured

@@ -23,7 +23,7 @@ pub const STEPS_FILE: &str = "steps.json";
 pub fn export(
     experiment: &Experiment,
     shape: &DataShape,
-    kind: EngineKind,
+    kind: Option<EngineKind>,
     threads: usize,
     steps: usize,
     folder: &Path,
@@ -132,7 +132,7 @@ mod tests {
         let experiment = load_experiment(&path, &overrides).unwrap().value;
         let shape = known_shape(&experiment.data).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        export(&experiment, &shape, EngineKind::Reference, 1, 3, folder.path()).unwrap();
+        export(&experiment, &shape, Some(EngineKind::Reference), 1, 3, folder.path()).unwrap();
 
         let weights = read_model(folder.path()).unwrap();
         assert_eq!(weights["token_embedding"].0, [114, 128]);
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(file.len(), 2 * steps["batches"].as_u64().unwrap() as usize);
         let input = file.tensor("input/0").unwrap();
         assert_eq!((input.shape(), input.dtype()), (&[6, 3][..], Dtype::I32));
-        let session = Session::new(&experiment, &shape, EngineKind::Reference, 1).unwrap();
+        let session = Session::new(&experiment, &shape, Some(EngineKind::Reference), 1).unwrap();
         let Column::U32(second) = &session.batches()[0][1].target else { panic!("classes are ids") };
         let target = file.tensor("target/0").unwrap();
         let written: Vec<u32> = target.data().chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();

@@ -2,7 +2,7 @@
 
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, Experiment};
-use crate::engine::{self, Engine, EngineError, HostState, StepInputs};
+use crate::engine::{self, Engine, EngineError, HostState, Placement, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
@@ -33,7 +33,7 @@ const PATIENCE: f64 = 12.0;
 /// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
 pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;
-    let mut engine = engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
+    let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
     let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
     engine.load(&HostState { tensors })?;
     let ids = Ids::of(shape);

@@ -3,7 +3,7 @@
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, EngineKind, Experiment};
 use crate::data::Batch;
-use crate::engine::{self, Engine, HostState};
+use crate::engine::{self, Engine, HostState, Placement};
 use crate::graph::{self, Op, Program, StateRole, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::Tensors;
@@ -28,9 +28,10 @@ pub struct Session {
 
 impl Session {
     /// With the initial state of the experiment's seed and no step done.
-    pub fn new(experiment: &Experiment, shape: &DataShape, kind: EngineKind, threads: usize) -> Result<Self> {
+    pub fn new(experiment: &Experiment, shape: &DataShape, kind: Option<EngineKind>, threads: usize) -> Result<Self> {
         let programs = graph::build(experiment, shape)?;
-        let mut engine = engine::create(kind, programs.clone(), threads)?;
+        let placement = Placement { threads, ..Placement::of(experiment).with_engine(kind) };
+        let mut engine = engine::create(placement, programs.clone())?;
         engine.load(&HostState { tensors: initial(&programs, experiment.training.seed) })?;
         let batches = batches(&programs, shape);
         Ok(Session { experiment: experiment.clone(), programs, engine, batches, done: 0 })
@@ -166,7 +167,7 @@ mod tests {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let experiment = load_experiment(&path, &overrides).unwrap().value;
         let shape = known_shape(&experiment.data).unwrap();
-        Session::new(&experiment, &shape, EngineKind::default(), 1).unwrap()
+        Session::new(&experiment, &shape, None, 1).unwrap()
     }
 
     #[test]

@@ -83,7 +83,7 @@ struct Runner {
 /// Times one experiment on each engine, in turns of short blocks with the ceilings between them, for about `seconds`.
 pub fn time_steps(
     subject: &Subject<'_>,
-    engines: &[EngineKind],
+    engines: &[Option<EngineKind>],
     threads: usize,
     seconds: f64,
     ceilings: &mut Ceilings,
@@ -112,7 +112,7 @@ pub fn time_steps(
 
 impl Runner {
     /// Makes the engine, takes the first steps and finds how many make a block.
-    fn start(subject: &Subject<'_>, kind: EngineKind, threads: usize) -> Result<Self> {
+    fn start(subject: &Subject<'_>, kind: Option<EngineKind>, threads: usize) -> Result<Self> {
         let before = resident_memory().0;
         let told = reset_peak_memory();
         let mut session = Session::new(subject.experiment, subject.shape, kind, threads)?;
@@ -164,7 +164,7 @@ mod tests {
         let shape = known_shape(&experiment.data).unwrap();
         let subject = Subject { name: "mlp".into(), experiment: &experiment, shape: &shape };
         let mut ceilings = Ceilings::new(1).unwrap();
-        let engines = [EngineKind::Reference, EngineKind::default()];
+        let engines = [Some(EngineKind::Reference), None];
         let rows = time_steps(&subject, &engines, 1, 0.0, &mut ceilings).unwrap();
         assert_eq!(rows.len(), 2);
         for row in rows {

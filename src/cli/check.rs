@@ -133,7 +133,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
 
 /// What the experiment's engine will execute.
 fn plan(experiment: &Experiment, a: &Assessment) -> Result<String> {
-    Ok(match experiment.resources.engine {
+    Ok(match engine::Placement::of(experiment).kind {
         EngineKind::Compiled => engine::plan::describe(&Plan::new(&a.programs)?),
         EngineKind::Reference => a.programs.to_string(),
     })

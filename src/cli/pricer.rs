@@ -4,10 +4,10 @@ use super::data::download_bar;
 use super::output::say;
 use crate::bench::{self, Family};
 use crate::campaign::{Price, Pricer};
-use crate::config::{DataSpec, EngineKind, Experiment};
+use crate::config::{DataSpec, Experiment};
 use crate::cost::{Prediction, RunCost, Samples, ThroughputProfile, predict, run_cost};
 use crate::data::{Dataset, Part};
-use crate::engine;
+use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
 use crate::problem::Result;
 use crate::sys::{env, http::Network};
@@ -31,7 +31,7 @@ pub struct Assessment {
 }
 
 /// What a profile is for.
-type ProfileKey = (EngineKind, usize, Family);
+type ProfileKey = (Placement, Family);
 
 /// The pricer of this machine. Datasets are read once, profiles measured once.
 pub struct MachinePricer {
@@ -56,12 +56,11 @@ impl MachinePricer {
     }
 
     fn profile(&self, experiment: &Experiment) -> Result<Rc<ThroughputProfile>> {
-        let resources = &experiment.resources;
-        let key = (resources.engine, resources.threads, Family::of(&experiment.model));
+        let key = (Placement::of(experiment), Family::of(&experiment.model));
         if let Some((_, profile)) = self.profiles.borrow().iter().find(|(known, _)| *known == key) {
             return Ok(Rc::clone(profile));
         }
-        let profile = Rc::new(bench::profile(key.0, key.1, key.2, &mut say)?);
+        let profile = Rc::new(bench::profile(key.0, key.1, &mut say)?);
         self.profiles.borrow_mut().push((key, Rc::clone(&profile)));
         Ok(profile)
     }
@@ -77,7 +76,7 @@ impl MachinePricer {
         let prediction = predict(&programs, &profile);
         let mut cost = run_cost(experiment, &programs, &prediction, samples);
         // The engine knows its own temporaries; the process itself comes on top.
-        let engine = engine::footprint(experiment.resources.engine, &programs, experiment.resources.threads)?;
+        let engine = engine::footprint(Placement::of(experiment), &programs)?;
         cost.memory.0 = cost.memory.0.max(engine.0 + profile.machine.process_memory.0);
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }

@@ -1,4 +1,4 @@
-//! How long and in what portions a run trains, how it is evaluated, and what it may use.
+//! How long and in what portions a run trains, how it is evaluated.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,27 @@ pub struct TrainingSpec {
     /// Seed of initial values, sample order and dropout; campaigns set it. Default 0.
     #[serde(default)]
     pub seed: u64,
+    /// What matrix products and activations are computed in; parameters, gradients and the optimiser's state are always
+    /// f32. A run in another precision is another run. Default `f32`.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+}
+
+/// The number format of activations and matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32-bit IEEE floats throughout; no TF32.
+    #[default]
+    F32,
+    /// bfloat16 activations and matrix products with f32 master weights; norms' statistics, softmax and losses in f32.
+    Bf16,
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Precision::default()
+    }
 }
 
 /// Length of training in exactly one unit; the others are converted to whole steps before training starts.
@@ -113,50 +134,6 @@ impl Default for EvaluationSpec {
     }
 }
 
-/// Which engine executes the step programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum EngineKind {
-    /// The whole step planned once: fused, in one arena, multi-threaded.
-    #[default]
-    Compiled,
-    /// Op by op on candle tensors: slow and plain, what the other is measured against.
-    Reference,
-}
-
-/// What a run may use; not part of a run's identity.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResourcesSpec {
-    /// Default `compiled`.
-    #[serde(default)]
-    pub engine: EngineKind,
-    /// CPU threads; 0 for all cores. Results do not depend on it. Default 1.
-    #[serde(default = "threads")]
-    pub threads: usize,
-    /// Samples processed at once, a divisor of the batch size; 0 for the whole batch. Less needs less memory. Default 0.
-    #[serde(default)]
-    pub micro_batch: usize,
-    /// Wall time an attempt may take, in seconds; 0 for what the cost model predicts with a margin. Default 0.
-    #[serde(default)]
-    pub wall_seconds: f64,
-    /// Host memory an attempt may use, in MiB; 0 for no limit. Default 0.
-    #[serde(default)]
-    pub memory_mib: u64,
-}
-
-impl Default for ResourcesSpec {
-    fn default() -> Self {
-        ResourcesSpec {
-            engine: EngineKind::default(),
-            threads: threads(),
-            micro_batch: 0,
-            wall_seconds: 0.0,
-            memory_mib: 0,
-        }
-    }
-}
-
 impl Default for TrainingSpec {
     fn default() -> Self {
         TrainingSpec {
@@ -166,6 +143,7 @@ impl Default for TrainingSpec {
             clip_norm: clip(),
             ema_decay: 0.0,
             seed: 0,
+            precision: Precision::default(),
         }
     }
 }
@@ -181,7 +159,4 @@ fn eval_batch() -> usize {
 }
 fn keep() -> usize {
     2
-}
-fn threads() -> usize {
-    1
 }

@@ -4,8 +4,8 @@
 
 use super::types;
 use super::{
-    CnnModel, CsvData, DataSpec, Experiment, GptModel, MlpModel, ModelSpec, OptimizerSpec, ParamGroup, ScheduleShape,
-    TableTask, TrainingBudget,
+    CnnModel, CsvData, DataSpec, EngineKind, Experiment, GptModel, MlpModel, ModelSpec, OptimizerSpec, ParamGroup,
+    Precision, ScheduleShape, TableTask, TrainingBudget,
 };
 use super::{Metric, document::split_path};
 use serde_json::Value;
@@ -320,6 +320,24 @@ fn training(rules: &mut Rules, experiment: &Experiment) {
     rules.range(r.threads <= 4096, "resources.threads", "in 0 to 4096");
     rules.not_negative(r.wall_seconds, "resources.wall_seconds");
     rules.range(r.memory_mib < 1 << 40, "resources.memory_mib", "a size of memory in MiB");
+    let compiled = r.engine == Some(EngineKind::Compiled);
+    rules.relation(
+        !(compiled && r.device.is_gpu()),
+        "resources.engine",
+        &["resources.device"],
+        format!(
+            "resources.engine = \"compiled\" cannot run on resources.device = \"{}\": it is a CPU engine",
+            r.device
+        ),
+        "leave resources.engine out, or set it to \"reference\"",
+    );
+    rules.relation(
+        !(compiled && t.precision != Precision::F32),
+        "resources.engine",
+        &["training.precision"],
+        "resources.engine = \"compiled\" computes in f32, and training.precision is \"bf16\"",
+        "leave resources.engine out, or set training.precision = \"f32\"",
+    );
     let divides = r.micro_batch == 0 || t.batch_size.is_multiple_of(r.micro_batch);
     let what =
         format!("resources.micro_batch = {} does not divide training.batch_size = {}", r.micro_batch, t.batch_size);

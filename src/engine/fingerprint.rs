@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
 /// The version of candle this is built with (a test compares it with `Cargo.lock`).
-const CANDLE: &str = "0.11.1";
+pub(super) const CANDLE: &str = "0.11.1";
 
 /// The version of faer this is built with (tested likewise).
 const FAER: &str = "0.24.4";

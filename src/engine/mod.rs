@@ -6,12 +6,14 @@ mod cpu;
 mod create;
 mod fingerprint;
 mod host;
+mod lifetimes;
 pub mod plan;
 pub mod reference;
+mod tensor;
 mod threads;
 
 pub use cpu::CpuEngine;
-pub use create::{create, footprint};
+pub use create::{Placement, create, footprint};
 pub use threads::{limit_threads, thread_count, thread_environment};
 
 use crate::data::Batch;
@@ -76,6 +78,9 @@ pub enum EngineError {
     /// A program and its inputs do not fit together: a bug, with the operands named.
     #[error("{0}")]
     Shape(String),
+    /// The device, or what is needed to use it, is not there.
+    #[error("{0}")]
+    Unavailable(Box<Problem>),
     /// The library beneath failed.
     #[error("{0}")]
     Backend(String),
@@ -83,7 +88,10 @@ pub enum EngineError {
 
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
-        Problem::failed(error.to_string())
+        match error {
+            EngineError::Unavailable(problem) => *problem,
+            error => Problem::failed(error.to_string()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::perform::Setting;
 use crate::data::Dataset;
-use crate::engine::{self, HostState};
+use crate::engine::{self, HostState, Placement};
 use crate::graph::{self, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::{FORMAT, Manifest};
@@ -40,7 +40,7 @@ pub(super) fn execute(
     let programs = build(experiment, &dataset)?;
     check_key(spec, &dataset)?;
     let source = DatasetSource::new(&dataset, &experiment.model);
-    let mut engine = engine::create(experiment.resources.engine, programs.clone(), experiment.resources.threads)?;
+    let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
     let initial = graph::initial_values(&programs.state, experiment.training.seed);
     let initial =
         HostState { tensors: initial.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect() };

@@ -46,8 +46,8 @@ struct Common {
 }
 
 impl Common {
-    fn engine(&self) -> Result<EngineKind> {
-        self.engine.as_deref().map_or(Ok(EngineKind::default()), subject::engine)
+    fn engine(&self) -> Result<Option<EngineKind>> {
+        self.engine.as_deref().map(subject::engine).transpose()
     }
 }
 

@@ -33,9 +33,9 @@ pub struct TrainArgs {
 /// Measures and prints.
 pub fn run(args: &TrainArgs) -> Result<()> {
     let threads = subject::threads(args.threads);
-    let engines: Vec<EngineKind> = match args.engines.as_slice() {
-        [] => vec![EngineKind::default()],
-        names => names.iter().map(|name| subject::engine(name)).collect::<Result<_>>()?,
+    let engines: Vec<Option<EngineKind>> = match args.engines.as_slice() {
+        [] => vec![None],
+        names => names.iter().map(|name| subject::engine(name).map(Some)).collect::<Result<_>>()?,
     };
     let subjects = subject::subjects(&args.configs)?;
     let mut ceilings = Ceilings::new(threads)?;

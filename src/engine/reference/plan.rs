@@ -1,5 +1,6 @@
 //! When each value of a program dies, and how much memory the program needs at its peak.
 
+use super::super::lifetimes::dead_after;
 use super::attention::SCORE_ELEMENTS;
 use super::image::PATCH_ELEMENTS;
 use crate::graph::{Op, Program};
@@ -16,24 +17,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Finds the lifetimes in a program that was verified.
     pub(super) fn new(program: &Program) -> Self {
-        let mut last = vec![0; program.values.len()];
-        for (i, node) in program.nodes.iter().enumerate() {
-            for value in node.inputs.iter().chain(&node.outputs) {
-                last[value.0] = i;
-            }
-        }
-        for (_, value) in &program.writes {
-            last[value.0] = usize::MAX;
-        }
-        for (_, value) in &program.outputs {
-            last[value.0] = usize::MAX;
-        }
-        let mut dead = vec![Vec::new(); program.nodes.len()];
-        for (value, &node) in last.iter().enumerate() {
-            if let Some(list) = dead.get_mut(node) {
-                list.push(value);
-            }
-        }
+        let dead = dead_after(program);
         Plan { peak_elements: peak(program, &dead), dead }
     }
 }

@@ -1,0 +1,239 @@
+//! Arrays without elements: what a program would allocate, launch and move, found without doing any of it.
+
+use super::array::{Answer, Array, Binary, Compare, Reduce, Unary};
+use candle_core::DType;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Allocations are rounded up to this many bytes, as CUDA's stream-ordered allocator does.
+const GRAIN: u64 = 512;
+
+/// Counts on behalf of all ghosts made with it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter(Rc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    live: Cell<u64>,
+    peak: Cell<u64>,
+    launches: Cell<u64>,
+    moved: Cell<u64>,
+    flops: Cell<f64>,
+}
+
+impl Meter {
+    /// Most bytes alive at once since the beginning.
+    pub(super) fn peak(&self) -> u64 {
+        self.0.peak.get()
+    }
+
+    /// Bytes alive.
+    #[cfg(test)]
+    pub(super) fn live(&self) -> u64 {
+        self.0.live.get()
+    }
+
+    /// Operations that ran on the device.
+    #[cfg(test)]
+    pub(super) fn launches(&self) -> u64 {
+        self.0.launches.get()
+    }
+
+    fn launch(&self, read: u64, written: u64) {
+        self.0.launches.set(self.0.launches.get() + 1);
+        self.0.moved.set(self.0.moved.get() + read + written);
+    }
+}
+
+/// An allocation; freed with its last owner.
+#[derive(Debug)]
+struct Block {
+    bytes: u64,
+    meter: Meter,
+}
+
+impl Block {
+    fn new(bytes: u64, meter: &Meter) -> Rc<Self> {
+        let bytes = bytes.next_multiple_of(GRAIN);
+        let live = meter.0.live.get() + bytes;
+        meter.0.live.set(live);
+        meter.0.peak.set(meter.0.peak.get().max(live));
+        Rc::new(Block { bytes, meter: meter.clone() })
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.meter.0.live.set(self.meter.0.live.get() - self.bytes);
+    }
+}
+
+/// An array that is only a shape.
+#[derive(Debug, Clone)]
+pub(super) struct Ghost {
+    shape: Vec<usize>,
+    dtype: DType,
+    block: Rc<Block>,
+}
+
+impl Ghost {
+    fn new(shape: &[usize], dtype: DType, meter: &Meter) -> Self {
+        let bytes = shape.iter().product::<usize>() * dtype.size_in_bytes();
+        Ghost { shape: shape.to_vec(), dtype, block: Block::new(bytes as u64, meter) }
+    }
+
+    fn bytes(&self) -> u64 {
+        (self.count() * self.dtype.size_in_bytes()) as u64
+    }
+
+    /// A result of an operation over this and other arrays.
+    fn result(&self, shape: &[usize], dtype: DType, others: &[&Ghost]) -> Answer<Ghost> {
+        let made = Ghost::new(shape, dtype, &self.block.meter);
+        let read = self.bytes() + others.iter().map(|g| g.bytes()).sum::<u64>();
+        self.block.meter.launch(read, made.bytes());
+        Ok(made)
+    }
+}
+
+impl Array for Ghost {
+    type Device = Meter;
+
+    fn real(device: &Meter, shape: &[usize], _: impl FnOnce() -> Vec<f32>) -> Answer<Self> {
+        Ok(Ghost::new(shape, DType::F32, device))
+    }
+
+    fn ids(device: &Meter, shape: &[usize], _: impl FnOnce() -> Vec<u32>) -> Answer<Self> {
+        Ok(Ghost::new(shape, DType::U32, device))
+    }
+
+    fn filled(device: &Meter, shape: &[usize], _: f64) -> Answer<Self> {
+        Ok(Ghost::new(shape, DType::F32, device))
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn reshape(&self, shape: &[usize]) -> Answer<Self> {
+        Ok(Ghost { shape: shape.to_vec(), dtype: self.dtype, block: Rc::clone(&self.block) })
+    }
+
+    fn cast(&self, dtype: DType) -> Answer<Self> {
+        if dtype == self.dtype { Ok(self.clone()) } else { self.result(&self.shape, dtype, &[]) }
+    }
+
+    fn permute(&self, order: &[usize]) -> Answer<Self> {
+        let shape: Vec<usize> = order.iter().map(|&d| self.shape[d]).collect();
+        // candle sees where only dimensions of length 1 move, and copies nothing.
+        let moving = |dims: &mut dyn Iterator<Item = usize>| dims.filter(|&d| self.shape[d] != 1).collect::<Vec<_>>();
+        if moving(&mut order.iter().copied()) == moving(&mut (0..self.shape.len())) {
+            return self.reshape(&shape);
+        }
+        self.result(&shape, self.dtype, &[])
+    }
+
+    fn narrow(&self, dim: usize, _: usize, length: usize) -> Answer<Self> {
+        let mut shape = self.shape.clone();
+        shape[dim] = length;
+        let made = Ghost::new(&shape, self.dtype, &self.block.meter);
+        self.block.meter.launch(made.bytes(), made.bytes());
+        Ok(made)
+    }
+
+    fn cat(parts: &[Self], dim: usize) -> Answer<Self> {
+        let first = &parts[0];
+        if parts.len() == 1 {
+            return Ok(first.clone());
+        }
+        let mut shape = first.shape.clone();
+        shape[dim] = parts.iter().map(|p| p.shape[dim]).sum();
+        let others: Vec<&Ghost> = parts[1..].iter().collect();
+        first.result(&shape, first.dtype, &others)
+    }
+
+    fn pad(&self, dim: usize, before: usize, after: usize) -> Answer<Self> {
+        if before + after == 0 {
+            return Ok(self.clone());
+        }
+        let zeros = |length: usize| {
+            let mut shape = self.shape.clone();
+            shape[dim] = length;
+            Ghost::new(&shape, self.dtype, &self.block.meter)
+        };
+        let mut parts = Vec::new();
+        if before > 0 {
+            parts.push(zeros(before));
+        }
+        parts.push(self.clone());
+        if after > 0 {
+            parts.push(zeros(after));
+        }
+        Ghost::cat(&parts, dim)
+    }
+
+    fn matmul(&self, other: &Self, transposed: (bool, bool)) -> Answer<Self> {
+        let matrix = |shape: &[usize], t: bool| {
+            let n = shape.len();
+            if t { (shape[n - 1], shape[n - 2]) } else { (shape[n - 2], shape[n - 1]) }
+        };
+        let ((rows, inner), (_, columns)) = (matrix(&self.shape, transposed.0), matrix(&other.shape, transposed.1));
+        let mut shape = self.shape.clone();
+        let n = shape.len();
+        (shape[n - 2], shape[n - 1]) = (rows, columns);
+        let flops = 2.0 * inner as f64 * shape.iter().product::<usize>() as f64;
+        let counts = &self.block.meter.0;
+        counts.flops.set(counts.flops.get() + flops);
+        self.result(&shape, self.dtype, &[other])
+    }
+
+    fn binary(&self, _: Binary, other: &Self) -> Answer<Self> {
+        self.result(&broadcast(&self.shape, &other.shape), self.dtype, &[other])
+    }
+
+    fn compare(&self, _: Compare, other: &Self) -> Answer<Self> {
+        self.result(&broadcast(&self.shape, &other.shape), DType::U8, &[other])
+    }
+
+    fn unary(&self, _: Unary) -> Answer<Self> {
+        self.result(&self.shape, self.dtype, &[])
+    }
+
+    fn affine(&self, _: f64, _: f64) -> Answer<Self> {
+        self.result(&self.shape, self.dtype, &[])
+    }
+
+    fn reduce(&self, _: Reduce, dim: usize) -> Answer<Self> {
+        let mut shape = self.shape.clone();
+        shape[dim] = 1;
+        self.result(&shape, self.dtype, &[])
+    }
+
+    fn choose(&self, yes: &Self, no: &Self) -> Answer<Self> {
+        self.result(&self.shape, yes.dtype, &[yes, no])
+    }
+
+    fn rows(&self, ids: &Self) -> Answer<Self> {
+        self.result(&[ids.count(), self.features()], self.dtype, &[])
+    }
+
+    fn scatter_rows(&self, ids: &Self, count: usize) -> Answer<Self> {
+        // candle adds into a copy of the zeros.
+        let _zeros = Ghost::new(&[count, self.features()], self.dtype, &self.block.meter);
+        self.result(&[count, self.features()], self.dtype, &[ids])
+    }
+
+    fn pick(&self, ids: &Self) -> Answer<Self> {
+        self.result(&[ids.count(), 1], self.dtype, &[ids])
+    }
+}
+
+/// The shape of two arrays combined element by element.
+fn broadcast(a: &[usize], b: &[usize]) -> Vec<usize> {
+    let length = a.len().max(b.len());
+    let at = |shape: &[usize], i: usize| (i + shape.len()).checked_sub(length).map_or(1, |i| shape[i]);
+    (0..length).map(|i| at(a, i).max(at(b, i))).collect()
+}
