@@ -1,7 +1,7 @@
 //! NVIDIA's libraries found, opened and asked on a machine without a GPU: against made-up ones, compiled here from
 //! `tests/fixtures/gpu/fake.c` with the C compiler that Rust links with.
 
-use nanoresearch::gpu::{GpuError, Library, Libraries, NvmlSampler, Sampler, resolve};
+use nanoresearch::gpu::{GpuError, Libraries, Library, NvmlSampler, Sampler, resolve};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -36,7 +36,8 @@ impl Fakes {
         let name = library.file_name(library.numbers()[0]);
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-o"]).arg(folder.join(&name)).arg(format!("-Wl,-soname,{name}"));
-        let output = compiler.args(options).arg(source).arg(&extra).output().expect("the C compiler that Rust links with");
+        let output =
+            compiler.args(options).arg(source).arg(&extra).output().expect("the C compiler that Rust links with");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::remove_file(extra).unwrap();
         self
@@ -89,7 +90,12 @@ fn is_child() -> bool {
 }
 
 fn row<'a>(report: &'a serde_json::Value, what: &str) -> &'a serde_json::Value {
-    report.as_array().unwrap().iter().find(|row| row["what"] == what).unwrap_or_else(|| panic!("no {what} in {report:#}"))
+    report
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["what"] == what)
+        .unwrap_or_else(|| panic!("no {what} in {report:#}"))
 }
 
 #[test]
@@ -107,9 +113,9 @@ fn doctor_lists_driver_libraries_and_cards() {
     good("gpu curand", format!("13.0.2, {}", at("libcurand.so.10")));
     good("gpu nvrtc", format!("13.0, {}", at("libnvrtc.so.13")));
     good("gpu nvml", at("libnvidia-ml.so.1"));
-    good("gpu 0", "Made-up Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 0".into());
+    good("gpu 0", "Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 0".into());
     let second = row(&report, "gpu 1")["found"].as_str().unwrap();
-    assert!(second.starts_with("Made-up Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 1, in use by process 1 (1.0 GiB)"));
+    assert!(second.starts_with("Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 1, in use by process 1 (1.0 GiB)"));
 }
 
 #[test]
@@ -129,7 +135,8 @@ fn doctor_says_what_is_wrong_and_goes_on() {
     std::fs::create_dir_all(fakes.path("broken")).unwrap();
     std::fs::write(fakes.path("broken/libcuda.so.1"), "no library at all").unwrap();
     let report = fakes.doctor(&["broken"]);
-    let gpu: Vec<_> = report.as_array().unwrap().iter().filter(|r| r["what"].as_str().unwrap().starts_with("gpu")).collect();
+    let gpu: Vec<_> =
+        report.as_array().unwrap().iter().filter(|r| r["what"].as_str().unwrap().starts_with("gpu")).collect();
     // Another driver may be further down the road; on most machines there is none, and this copy is told to be broken.
     let told = gpu[0]["found"].as_str().unwrap();
     assert!(gpu[0]["ok"] == true || told.contains("broken/libcuda.so.1 cannot be opened: "), "{gpu:?}");
@@ -212,7 +219,12 @@ fn libraries_of_an_active_environment_are_opened_by_their_paths() {
     let site = "venv/lib/python3.11/site-packages/nvidia/cu13/lib";
     fakes.driver("a", 13000, 0).blas(site, None).build(site, Library::Curand, &["-DFAKE_CURAND"], None);
     let partner = format!("-L{}", fakes.path(site).display());
-    fakes.build(site, Library::Cublas, &["-DFAKE_CUBLAS", "-Wl,--no-as-needed", &partner, "-l:libcublasLt.so.13"], None);
+    fakes.build(
+        site,
+        Library::Cublas,
+        &["-DFAKE_CUBLAS", "-Wl,--no-as-needed", &partner, "-l:libcublasLt.so.13"],
+        None,
+    );
     let mut command = fakes.around(&std::env::current_exe().unwrap(), &["a"]);
     command.env("VIRTUAL_ENV", fakes.path("venv")).env("FAKE_GPU", "1");
     let output = command.args(["--exact", "gpu::child_that_opens", "--nocapture"]).output().unwrap();

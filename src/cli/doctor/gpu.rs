@@ -1,4 +1,4 @@
-//! What `doctor` says of GPUs: the driver, each library, each card. A machine without one is said to have none, plainly.
+//! What `doctor` says of GPUs: the driver, each library, each card. A machine without one has none, plainly.
 
 use super::Finding;
 use crate::gpu::{ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible};
@@ -84,10 +84,13 @@ fn shown(file: &FoundFile) -> String {
 fn driver(file: &FoundFile, seen: &Seen) -> Finding {
     let release = seen.inventory.as_ref().ok().and_then(|inventory| inventory.driver.clone()).unwrap_or_default();
     let cuda = file.version.as_ref().map(|version| format!("CUDA {version}")).unwrap_or_default();
-    let parts: Vec<String> = [release, cuda, file.path.display().to_string()].into_iter().filter(|s| !s.is_empty()).collect();
+    let parts: Vec<String> =
+        [release, cuda, file.path.display().to_string()].into_iter().filter(|s| !s.is_empty()).collect();
     let about = parts.join(", ");
     match &seen.devices {
-        Ok(0) => Finding::missing("gpu driver", format!("{about}; {}", GpuError::NoDevice), GpuError::NoDevice.remedy()),
+        Ok(0) => {
+            Finding::missing("gpu driver", format!("{about}; {}", GpuError::NoDevice), GpuError::NoDevice.remedy())
+        }
         Ok(_) => Finding::good("gpu driver", about),
         Err(error) => Finding::missing("gpu driver", format!("{about}; {error}"), error.remedy()),
     }
@@ -156,18 +159,19 @@ mod tests {
     }
 
     fn shown_rows(seen: &Seen) -> Vec<String> {
-        rows(seen)
-            .iter()
-            .map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found))
-            .collect()
+        rows(seen).iter().map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found)).collect()
     }
 
     #[test]
     fn a_machine_without_a_gpu_has_one_row_and_nothing_to_do() {
         let mut libraries: Vec<Found> = Library::ALL.into_iter().map(|l| bad(l, lacking(l.stem()))).collect();
         libraries[0] = bad(Library::Driver, GpuError::NoDriver);
-        let mut seen =
-            Seen { libraries, devices: Err(GpuError::NoDriver), inventory: Err(lacking("libnvidia-ml.so.1")), setting: None };
+        let mut seen = Seen {
+            libraries,
+            devices: Err(GpuError::NoDriver),
+            inventory: Err(lacking("libnvidia-ml.so.1")),
+            setting: None,
+        };
         assert_eq!(shown_rows(&seen), ["-- gpu: none: no NVIDIA driver"]);
         assert!(rows(&seen)[0].remedy.as_ref().unwrap().starts_with("nothing to do for training on a CPU; "));
         // A login node may have a toolkit.
@@ -205,15 +209,16 @@ mod tests {
         ];
         let inventory = Inventory { driver: Some("580.82.07".into()), cuda: Some(CudaVersion(13000)), devices };
         let seen = Seen { libraries, devices: Ok(2), inventory: Ok(inventory), setting: Some("1,0".into()) };
+        let h100 = "NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB";
         let hidden = "not shown to this process (CUDA_VISIBLE_DEVICES or MIG)";
         let expected = [
             "ok gpu driver: 580.82.07, CUDA 13.0, /usr/lib/libcuda.so.1".to_string(),
             "ok gpu cublaslt: 13.0.2, /c/libcublasLt.so.13".into(),
             "-- gpu nvrtc: libnvrtc.so.13 was not found in the 1 folders looked through".into(),
-            "ok gpu 0: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, device 1, in use by process 17 (3.0 GiB), process 18".into(),
-            "ok gpu 1: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, device 0, compute mode: one process at a time".into(),
-            format!("-- gpu 2: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, {hidden}, compute mode: prohibited"),
-            format!("ok gpu 3: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, MIG: MIG 1g.10gb MIG-x, {hidden}"),
+            format!("ok gpu 0: {h100}, device 1, in use by process 17 (3.0 GiB), process 18"),
+            format!("ok gpu 1: {h100}, device 0, compute mode: one process at a time"),
+            format!("-- gpu 2: {h100}, {hidden}, compute mode: prohibited"),
+            format!("ok gpu 3: {h100}, MIG: MIG 1g.10gb MIG-x, {hidden}"),
             "-- gpu 4: the GPU is no longer reachable".into(),
         ];
         assert_eq!(shown_rows(&seen), expected);
@@ -222,7 +227,8 @@ mod tests {
 
     #[test]
     fn a_driver_that_does_not_start_is_told_with_its_reason() {
-        let libraries = vec![good(Library::Driver, "/libcuda.so.1", "13.0"), good(Library::Nvml, "/libnvidia-ml.so.1", "")];
+        let libraries =
+            vec![good(Library::Driver, "/libcuda.so.1", "13.0"), good(Library::Nvml, "/libnvidia-ml.so.1", "")];
         let seen = Seen {
             libraries,
             devices: Err(GpuError::NotReady),
@@ -230,7 +236,10 @@ mod tests {
             setting: None,
         };
         let shown = shown_rows(&seen);
-        assert!(shown[0].starts_with("-- gpu driver: CUDA 13.0, /libcuda.so.1; the NVIDIA driver is not ready"), "{shown:?}");
+        assert!(
+            shown[0].starts_with("-- gpu driver: CUDA 13.0, /libcuda.so.1; the NVIDIA driver is not ready"),
+            "{shown:?}"
+        );
         assert_eq!(shown[1], "ok gpu nvml: /libnvidia-ml.so.1");
         assert!(shown[2].starts_with("-- gpu cards: the NVIDIA driver's library does not fit"), "{shown:?}");
     }
