@@ -101,5 +101,6 @@ lazily! { Library::Cublas;
     cublasCreate_v2 cublasDestroy_v2 cublasDgemmStridedBatched cublasGemmStridedBatchedEx cublasSetStream_v2
 }
 lazily! { Library::Curand;
-    curandCreateGenerator curandDestroyGenerator curandSetPseudoRandomGeneratorSeed curandSetStream
+    curandCreateGenerator curandDestroyGenerator curandGenerateNormal curandGenerateNormalDouble curandGenerateUniform
+    curandGenerateUniformDouble curandSetPseudoRandomGeneratorSeed curandSetStream
 }
