@@ -2,9 +2,9 @@
 //!
 //! Boundary: numbers from looks; knows no campaign and no paper.
 
-use crate::analysis::Point;
+use crate::analysis::{Point, resample};
 use crate::config::DeviceSpec;
-use crate::record::Utilization;
+use crate::record::{GpuSample, Utilization};
 
 /// Points that a curve keeps at most.
 const POINTS: usize = 120;
@@ -23,7 +23,7 @@ pub struct Timeline {
 impl Timeline {
     /// Of an attempt on `device` with `threads` (0: not known).
     pub fn of(looks: &[Utilization], device: DeviceSpec, threads: usize) -> Timeline {
-        let gpu = |value: &dyn Fn(&crate::record::GpuSample) -> Option<f64>| {
+        let gpu = |value: &dyn Fn(&GpuSample) -> Option<f64>| {
             looks.iter().filter_map(|look| Some((look.seconds, value(look.gpu.as_ref()?)?))).collect::<Vec<_>>()
         };
         // The processor time of the first look is that of a moment, and says nothing.
@@ -73,9 +73,11 @@ impl Spread {
         if curves.is_empty() {
             return spread;
         }
-        for i in 0..=steps {
-            let x = if i == steps { last } else { first + (last - first) * i as f64 / steps as f64 };
-            let values: Vec<f64> = curves.iter().filter_map(|curve| at(curve, x)).collect();
+        let at = |i| if i == steps { last } else { first + (last - first) * i as f64 / steps as f64 };
+        let grid: Vec<f64> = (0..=steps).map(at).collect();
+        let resampled: Vec<_> = curves.iter().map(|curve| resample(curve, &grid)).collect();
+        for (i, &x) in grid.iter().enumerate() {
+            let values: Vec<f64> = resampled.iter().filter_map(|curve| curve[i]).collect();
             if values.is_empty() {
                 continue;
             }
@@ -87,16 +89,6 @@ impl Spread {
             }
         }
         spread
-    }
-}
-
-/// The curve at `x`, by a straight line between its points; none beyond its ends.
-fn at(curve: &[Point], x: f64) -> Option<f64> {
-    let after = curve.partition_point(|p| p.0 < x);
-    let (right, left) = (curve.get(after)?, after.checked_sub(1).map(|i| curve[i]));
-    match left {
-        None => (right.0 == x).then_some(right.1),
-        Some(left) => Some(left.1 + (right.1 - left.1) * (x - left.0) / (right.0 - left.0)),
     }
 }
 
@@ -122,7 +114,6 @@ pub fn stacked(spans: &[(f64, f64, f64)], end: f64, bins: usize) -> Vec<Point> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::GpuSample;
     use crate::units::Bytes;
 
     fn look(seconds: f64, cores: f64, gpu: Option<GpuSample>) -> Utilization {

@@ -11,3 +11,4 @@ mod kill_train;
 mod levels;
 mod planners;
 mod torch_fixture;
+mod utilization;
