@@ -15,6 +15,7 @@ use super::folder::{replay, seconds};
 use super::ledger::Amount;
 use super::placement::{self, Request};
 use super::state::{Halt, State};
+use super::usage;
 use crate::config::{self, Campaign};
 use crate::exec::{Executor, Launch, Status};
 use crate::failure;
@@ -286,6 +287,11 @@ impl Controller<'_, '_, '_> {
         if let Some(cause) = self.unstarted.remove(&id) {
             summary.detail = format!("{}: {cause}", summary.detail);
         }
+        if summary.utilization.is_none()
+            && let Some(run) = self.state.run(id.run)
+        {
+            summary.utilization = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+        }
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
             id,
@@ -374,6 +380,7 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         if let End::OutOfMemory { wanted, limit, .. } = outcome.end {
             summary.shortage = Some((wanted, limit));
         }
+        summary.utilization = outcome.utilization.clone();
     }
     summary
 }

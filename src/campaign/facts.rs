@@ -4,6 +4,7 @@
 
 use crate::config::Downscale;
 use crate::planner::Prospect;
+use crate::record::UtilizationSummary;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,6 +151,9 @@ pub struct EvidenceSummary {
     /// BLAKE3 of the final weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// What it used of the machine, by its own looks; absent in journals of before they were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<UtilizationSummary>,
     /// One line in words: the worker's message, or what is missing.
     pub detail: String,
 }

@@ -28,6 +28,7 @@ pub mod results;
 mod room;
 mod search;
 pub mod state;
+pub mod usage;
 mod words;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use ledger::{Amount, Ledger};
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
 pub use results::results_tsv;
 pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
+pub use usage::{Usage, energy};
 pub use words::{assignment, value_text};
 
 /// Says what a run would take, before anything is spent on it.

@@ -5,7 +5,7 @@ use super::output::{self, Format, Table, bold, significant};
 use crate::analysis::Interval;
 use crate::journal;
 use crate::problem::Result;
-use crate::report::{RunSummary, Summary};
+use crate::report::{RunSummary, Summary, percent};
 use clap::Args;
 
 /// Arguments of `status`.
@@ -45,6 +45,9 @@ pub fn text(s: &Summary) -> String {
         out += &format!("finding   {}\n", conclusion.sentence);
     }
     out += &format!("budget    {}\n", s.budget.words());
+    if s.usage.attempts > 0 {
+        out += &format!("devices   {}\n", s.usage.words());
+    }
     if let Some(b) = &s.baseline {
         out += &format!(
             "baseline  {} {}, noise floor {}\n",
@@ -67,7 +70,7 @@ pub fn text(s: &Summary) -> String {
 /// The table of runs.
 pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
     let metric = format!(">{metric}");
-    let mut table = Table::new(&["run", "purpose", ">seed", "status", &metric, ">tries", ">device-s", "what"]);
+    let mut table = Table::new(&["run", "purpose", ">seed", "status", &metric, ">tries", ">device-s", ">busy", "what"]);
     for run in runs {
         table.row(vec![
             run.id.to_string(),
@@ -77,6 +80,7 @@ pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
             run.value.map_or_else(|| "-".into(), |v| significant(v, 4)),
             run.attempts.to_string(),
             format!("{:.1}", run.device_seconds),
+            percent(run.usage.busy_share),
             run.failure.clone().map_or_else(|| run.what.clone(), |f| format!("{} -- {}", run.what, first_line(&f))),
         ]);
     }

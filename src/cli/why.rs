@@ -1,4 +1,4 @@
-//! `why RUN`: why a run was made and what was decided about it, from the journal.
+//! `why RUN`: why a run was made, what was decided about it and what it used, from the journal.
 
 use super::folder::{CampaignFolder, select};
 use super::output::{self, Format, duration};
@@ -37,6 +37,9 @@ pub fn run(args: &WhyArgs) -> Result<()> {
         duration(run.price.high_seconds),
         run.price.memory
     );
+    if summary.usage.attempts > 0 {
+        text += &format!("devices   {}\n", summary.usage.words());
+    }
     text += &format!("identity  {}\n\n", run.key);
     for decision in decisions {
         text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace('\n', " "));

@@ -301,7 +301,7 @@ fn metric_label(state: &State) -> String {
 }
 
 /// The unit for a span of seconds, and its length in seconds.
-fn time_unit(seconds: f64) -> (&'static str, f64) {
+pub(super) fn time_unit(seconds: f64) -> (&'static str, f64) {
     if seconds < 180.0 {
         ("seconds", 1.0)
     } else if seconds < 10_800.0 {

@@ -1,6 +1,6 @@
 //! Projections of a campaign for people: a summary, results.tsv, and one self-contained report.html.
 //!
-//! Boundary: reads a campaign's state and its runs' metrics; changes nothing in the campaign and decides nothing.
+//! Boundary: reads a campaign's state, its runs' metrics and its attempts' looks at the machine; changes nothing in the campaign and decides nothing.
 //! Everything written here can be deleted and made again with `nanoresearch report`.
 
 mod curves;
@@ -8,6 +8,8 @@ mod figures;
 mod html;
 mod page;
 mod summary;
+mod timelines;
+mod utilization;
 
 use crate::campaign::{State, results_tsv};
 use crate::problem::Result;
@@ -15,7 +17,7 @@ use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 pub use page::page;
-pub use summary::{Account, BaselineSummary, CandidateSummary, RunSummary, Summary, effects, what};
+pub use summary::{Account, BaselineSummary, CandidateSummary, RunSummary, Summary, effects, percent, what};
 
 /// Writes results.tsv into the campaign's folder.
 pub fn write_results(folder: &Path, state: &State) -> Result<PathBuf> {

@@ -2,7 +2,7 @@
 
 use super::html::Page;
 use super::summary::Summary;
-use super::{Account, effects, figures};
+use super::{Account, effects, figures, percent, utilization};
 use crate::analysis;
 use crate::campaign::assignment;
 use crate::campaign::{Candidate, Standing, State, correction};
@@ -11,7 +11,7 @@ use crate::sys::clock::rfc3339;
 use crate::units::{Bytes, DeviceTime};
 use std::path::Path;
 
-/// The whole page. `folder` is read for learning curves.
+/// The whole page. `folder` is read for learning curves and the attempts' looks at the machine.
 pub fn page(folder: &Path, state: &State) -> String {
     let summary = Summary::of(state);
     let mut page = Page::new(&format!("nanoresearch campaign: {}", summary.name), &summary.question);
@@ -44,6 +44,7 @@ pub fn page(folder: &Path, state: &State) -> String {
     page.paragraph(&format!("The campaign {}.", Account::of(state).words()));
     figure(&mut page, figures::ledger_figure(state));
     figure(&mut page, figures::timeline_figure(state));
+    utilization::section(&mut page, folder, state);
     page.heading("Runs");
     runs(&mut page, state, &summary);
     page.folded(&format!("All {} decisions, with their reasons", state.decisions.len()), |page| {
@@ -166,6 +167,7 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
                 r.status.to_string(),
                 r.attempts.to_string(),
                 format!("{:.1}", r.device_seconds),
+                percent(r.usage.busy_share),
                 peak.to_string(),
                 r.failure.clone().map_or_else(|| r.what.clone(), |f| format!("{} ({f})", r.what)),
             ]
@@ -173,7 +175,7 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
         .collect();
     let metric = format!(">{}", summary.metric);
     page.table(
-        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">peak memory", "what"],
+        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">busy", ">peak memory", "what"],
         &rows,
     );
 }

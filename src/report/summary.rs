@@ -3,7 +3,7 @@
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, assignment};
+use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -28,6 +28,8 @@ pub struct Summary {
     pub conclusion: Option<Conclusion>,
     /// The account.
     pub budget: Account,
+    /// What ended attempts held against what they used of it.
+    pub usage: Usage,
     /// The baseline's repetitions.
     pub baseline: Option<BaselineSummary>,
     /// Best confirmed candidate.
@@ -104,6 +106,8 @@ pub struct RunSummary {
     pub attempts: usize,
     /// Settled so far.
     pub device_seconds: f64,
+    /// What its ended attempts held against what they used of it.
+    pub usage: Usage,
     /// What differs from the baseline, in words.
     pub what: String,
     /// Why it failed.
@@ -125,6 +129,7 @@ impl Summary {
             direction: state.direction(),
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
+            usage: Usage::of(state),
             baseline: state.baseline.as_ref().map(|b| BaselineSummary {
                 values: b.values.clone(),
                 interval: b.interval,
@@ -149,6 +154,7 @@ impl RunSummary {
             value: state.value(run),
             attempts: run.attempts.len(),
             device_seconds: run.used().time.seconds(),
+            usage: Usage::of_run(run),
             what: what(state, run),
             failure: match &run.result {
                 Some(RunResult::Failed { reason }) => Some(reason.clone()),
@@ -190,6 +196,11 @@ impl Account {
         }
         text
     }
+}
+
+/// A share as a whole percentage for tables; `-` where it is not known.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_string(), |share| format!("{:.0}%", 100.0 * share))
 }
 
 /// `running`, `stopping`, `cancelling` or `concluded`.

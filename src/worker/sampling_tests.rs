@@ -35,8 +35,8 @@ fn a_short_attempt_leaves_its_first_look_and_its_last_and_their_sum() {
 #[test]
 fn looking_costs_less_than_half_a_percent_of_an_attempt() {
     let folder = folder();
-    let mut long = experiment(6000);
-    long.evaluation = serde_json::from_value(serde_json::json!({"every": 6000, "samples": 64})).unwrap();
+    let mut long = experiment(3000);
+    long.evaluation = serde_json::from_value(serde_json::json!({"every": 3000, "samples": 64})).unwrap();
     long.model = serde_json::from_value(serde_json::json!({"kind": "mlp", "widths": [256, 256]})).unwrap();
     spec(long).write(folder.path()).unwrap();
     assert_eq!(run(folder.path()), 0);

@@ -12,3 +12,4 @@ mod kill_train;
 mod levels;
 mod planners;
 mod torch_fixture;
+mod utilization;

@@ -8,5 +8,6 @@ mod halving;
 mod lab;
 mod people;
 mod restart;
+mod usage;
 mod weighing;
 mod whole;
