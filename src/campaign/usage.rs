@@ -68,19 +68,22 @@ impl Usage {
 
     fn add(&mut self, end: &AttemptEnd) {
         let held = end.used.time + end.overrun;
+        // Of a device that several share, each looks at the whole and holds, and is told, its part.
+        let seconds = end.evidence.seconds;
+        let part = if seconds > 0.0 { (held.seconds() / seconds).min(1.0) } else { 1.0 };
         self.attempts += 1;
         self.allocated += held;
         let Some(looks) = &end.evidence.utilization else { return };
         if let Some(seconds) = looks.busy_seconds() {
             // Clocks of two machines, and roundings: nothing is busy for longer than it was held.
-            let busy = DeviceTime::of(1, seconds).min(held);
+            let busy = DeviceTime::of(1, part * seconds).min(held);
             self.measured_attempts += 1;
             self.measured += held;
             self.busy = Some(self.busy.unwrap_or_default() + busy);
         }
         if let Some(joules) = looks.joules() {
             self.metered += held;
-            self.joules = Some(self.joules.unwrap_or(0.0) + joules);
+            self.joules = Some(self.joules.unwrap_or(0.0) + part * joules);
         }
         self.device_memory = self.device_memory.max(looks.device_memory());
     }

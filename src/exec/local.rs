@@ -19,6 +19,9 @@ use std::path::PathBuf;
 /// What never reaches a worker's environment: it needs no network, and its folder is shown to others.
 const SECRETS: [&str; 2] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
 
+/// A variable that is set, or taken out of the environment.
+type Variable = (String, Option<String>);
+
 /// Runs `program worker --attempt FOLDER` for each attempt, with the log in `FOLDER/worker.log`.
 ///
 /// Dropping it ends no worker.
@@ -26,7 +29,7 @@ pub struct LocalExecutor<'c> {
     program: PathBuf,
     slots: usize,
     clock: &'c dyn Clock,
-    environment: Vec<(String, Option<String>)>,
+    environment: Vec<Variable>,
     /// None: workers on GPUs see what the controller sees.
     cards: Option<Cards>,
     watched: BTreeMap<AttemptId, Watched>,
@@ -85,7 +88,7 @@ impl<'c> LocalExecutor<'c> {
     }
 
     /// The card for an attempt, written into its folder, and the variable that shows it to the worker.
-    fn place(&self, launch: &Launch) -> Result<(Option<String>, Option<(String, Option<String>)>)> {
+    fn place(&self, launch: &Launch) -> Result<(Option<String>, Option<Variable>)> {
         let Some(cards) = &self.cards else { return Ok((None, None)) };
         let (card, shown) = match AttemptSpec::read(&launch.folder)?.experiment.resources.device {
             DeviceSpec::Cpu => return Ok((None, None)),

@@ -52,6 +52,24 @@ fn busy_time_and_energy_are_set_against_what_was_held() {
     assert_eq!(all.allocated, state.ledger.settled().time + state.ledger.overrun());
 }
 
+/// Four that share a card each see all of it; together they were not busier, and took no more, than it.
+#[test]
+fn of_a_shared_card_each_is_told_its_part() {
+    let campaign = campaign(
+        "planner.candidates = 1\nbaseline = { resources = { device = \"cuda\" } }\n\
+         execution = { parallel = 4, attempts_per_device = 4 }",
+    );
+    let lab = Lab::new(&campaign, move |spec, _| {
+        let mut play = completes(spec);
+        play.outcome.as_mut().unwrap().utilization = Some(card(1.5, 900.0));
+        play
+    });
+    lab.conclude(&campaign);
+    let one = Usage::of_run(&lab.check().runs[0]);
+    assert_eq!((one.allocated, one.busy), (DeviceTime { ms: 500 }, Some(DeviceTime { ms: 375 })));
+    assert_eq!((one.joules, one.watts()), (Some(225.0), Some(450.0)));
+}
+
 /// A worker that is killed leaves no outcome; its looks are there all the same.
 #[test]
 fn a_killed_attempt_is_known_by_its_looks() {
