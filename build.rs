@@ -4,6 +4,8 @@
 //! which may be needed to start the program. Empty archives of those names satisfy the linker, and `src/gpu` defines the
 //! functions that are called, resolving each on its first call. The CUDA runtime, which candle's own kernels were
 //! compiled against, is linked statically.
+// A build script runs by itself, before there is a `sys` to go through.
+#![allow(clippy::disallowed_methods)]
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

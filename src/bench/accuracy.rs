@@ -1,6 +1,7 @@
 //! How good the predictions are: every preset predicted, then measured.
 
-use super::calibrate::{Family, profile};
+use super::calibrate::profile;
+use super::family::Family;
 use super::measure::measure;
 use crate::config::{self, DataShape, EngineKind, InputShape, ModelSpec, TargetShape};
 use crate::cost::predict;

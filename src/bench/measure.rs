@@ -30,6 +30,11 @@ impl Measured {
 /// Seconds after which a model so slow that one round takes long is not repeated further.
 const PATIENCE: f64 = 12.0;
 
+/// Builds the experiment and takes one step, for what the first one costs.
+pub(super) fn measure_once(experiment: &Experiment, shape: &DataShape) -> Result<()> {
+    super::session::Session::new(experiment, shape, None, experiment.resources.threads)?.step().map(drop)
+}
+
 /// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
 pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;

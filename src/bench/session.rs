@@ -3,7 +3,7 @@
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, EngineKind, Experiment};
 use crate::data::Batch;
-use crate::engine::{self, Engine, HostState, Placement};
+use crate::engine::{self, DeviceMemory, Engine, HostState, Placement};
 use crate::graph::{self, Op, Program, StateRole, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::Tensors;
@@ -74,6 +74,11 @@ impl Session {
     /// What the engine says it needs at its peak.
     pub fn footprint(&self) -> Bytes {
         self.engine.footprint()
+    }
+
+    /// What the device's allocator has counted.
+    pub fn device_memory(&self) -> Option<DeviceMemory> {
+        self.engine.device_memory()
     }
 
     /// The programs.

@@ -65,7 +65,7 @@ fn keys_in_the_wrong_section_or_kind_are_sent_home() {
     assert_eq!(
         edited("batch_size = 64", "dropout = 0.1"),
         "digits.toml:13: unknown key \"dropout\" in [training]\n  \
-         \"dropout\" is a key of [model]. [training] has: batch_size, budget, label_smoothing, clip_norm, ema_decay, seed"
+         \"dropout\" is a key of [model]. [training] has: batch_size, budget, label_smoothing, clip_norm, ema_decay, seed, precision"
     );
     assert_eq!(
         edited("widths = [64]", "heads = 4"),

@@ -14,6 +14,7 @@ mod threads;
 
 pub use cpu::CpuEngine;
 pub use create::{Placement, create, footprint};
+pub use tensor::card_rates;
 pub use threads::{limit_threads, thread_count, thread_environment};
 
 use crate::data::Batch;
@@ -95,6 +96,32 @@ impl From<EngineError> for Problem {
     }
 }
 
+/// Memory of a device, as its driver counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct DeviceMemory {
+    /// Most that the engine's arrays took at once.
+    pub arrays_peak: Bytes,
+    /// Most that the allocator took from the driver for them.
+    pub reserved_peak: Bytes,
+    /// Free on the device now, whoever has the rest.
+    pub free: Bytes,
+    /// All of it.
+    pub total: Bytes,
+}
+
+/// What a card does at best, measured.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct CardRates {
+    /// FLOP/s of a bf16 matrix product of 8192 cubed, on random numbers.
+    pub matmul_bf16: f64,
+    /// FLOP/s of an f32 matrix product of 8192 cubed; TF32 is off.
+    pub matmul_f32: f64,
+    /// Bytes read and written a second in copies of 1 GiB within the device.
+    pub copy: f64,
+    /// Seconds from one small operation to the next, many behind each other: what an op costs whatever its size.
+    pub launch_seconds: f64,
+}
+
 /// One of an experiment's three programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -124,6 +151,10 @@ pub trait Engine: Send {
     fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError>;
     /// Peak memory that the programs need beside the process itself.
     fn footprint(&self) -> Bytes;
+    /// What the device's allocator has counted so far; none on a CPU.
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        None
+    }
     /// Executes one program without changing the state and returns the seconds of each of its nodes, for calibration
     /// of the cost model. `batch` is ignored by `apply`. Empty where an engine cannot tell its nodes apart.
     fn node_seconds(&mut self, _which: Which, _batch: &Batch, _inputs: &StepInputs) -> Result<Vec<f64>, EngineError> {

@@ -112,8 +112,8 @@ impl GpuError {
     }
 
     /// What a message means in which a result's name stands, as candle and cudarc print them:
-    /// `DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")`, `CublasError(CUBLAS_STATUS_ALLOC_FAILED)`. `None` where
-    /// there is no such name: the failure is not the GPU's.
+    /// `DriverError(CUDA_ERROR_OUT_OF_MEMORY, "out of memory")`, `CublasError(CUBLAS_STATUS_ALLOC_FAILED)`. `None`
+    /// where there is no such name: the failure is not the GPU's.
     pub fn from_message(text: &str) -> Option<GpuError> {
         let start = PREFIXES.iter().filter_map(|prefix| text.find(prefix)).min()?;
         let name = text[start..].split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_').next()?;

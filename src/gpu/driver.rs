@@ -23,7 +23,8 @@ impl Libraries {
         function.ok_or_else(missing)
     }
 
-    /// Number of devices that CUDA shows to this process. Initialises the driver, which reads CUDA_VISIBLE_DEVICES once.
+    /// Number of devices that CUDA shows to this process. Initialises the driver, which reads
+    /// CUDA_VISIBLE_DEVICES once.
     pub fn device_count(&self) -> Result<u32, GpuError> {
         let init: Init = self.driver_function(c"cuInit")?;
         let count: Count = self.driver_function(c"cuDeviceGetCount")?;
@@ -36,7 +37,8 @@ impl Libraries {
         Ok(number.unsigned_abs())
     }
 
-    /// The UUID of a device, or of the MIG instance that stands for one: 36 characters, without NVML's `GPU-` or `MIG-`.
+    /// The UUID of a device, or of the MIG instance that stands for one: 36 characters, without
+    /// NVML's `GPU-` or `MIG-`.
     pub fn device_uuid(&self, ordinal: u32) -> Result<String, GpuError> {
         if ordinal >= self.device_count()? {
             return Err(GpuError::NoDevice);

@@ -15,7 +15,7 @@ impl CudaVersion {
         self.0 / 1000
     }
 
-    /// The oldest driver branch that runs programs of this major version: NVIDIA's table of minor version compatibility.
+    /// The oldest driver branch that runs programs of this major version, by NVIDIA's table of compatibility.
     pub fn oldest_driver(self) -> &'static str {
         match self.major() {
             ..=11 => "450",
@@ -200,7 +200,7 @@ fn install(name: &str) -> String {
         _ => "nvidia-cublas-cu12",
     };
     format!(
-        "load the cluster's CUDA module, set CUDA_HOME to a toolkit, or `pip install {package}` in an active environment"
+        "load the cluster's CUDA module, set CUDA_HOME to a toolkit, or `pip install {package}` in a Python environment"
     )
 }
 

@@ -1,5 +1,5 @@
-//! `/etc/ld.so.cache`: where the dynamic linker itself would find a library. Read here, since a library is opened by its
-//! path and the linker does not say which one it would take.
+//! `/etc/ld.so.cache`: where the dynamic linker itself would find a library. Read here, since a library is opened by
+//! its path and the linker does not say which one it would take.
 
 use std::path::PathBuf;
 

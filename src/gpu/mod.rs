@@ -20,8 +20,11 @@ mod libraries;
 mod linker_cache;
 mod nvml;
 mod places;
+mod ready;
 mod sample;
 mod search;
+#[cfg(feature = "candle-cuda")]
+mod stubs;
 mod surroundings;
 mod visible;
 
@@ -29,6 +32,7 @@ pub use error::{CudaVersion, GpuError};
 pub use inventory::{ComputeMode, Device, Inventory, MigInstance, OnCard};
 pub use libraries::{Found, FoundFile, Libraries, resolve};
 pub use nvml::NvmlSampler;
+pub use ready::{ready, versions};
 pub use sample::{DeviceSampler, ProcessSampler, RecordedTrace, Sampler};
 pub use search::{Library, LibraryFile, Survey};
 pub use surroundings::{Machine, Surroundings};

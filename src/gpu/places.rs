@@ -193,6 +193,7 @@ mod tests {
             "/usr/local/nvidia/lib64",
             "/weird",
             "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib",
             "/venv/lib/python3.11/site-packages/nvidia/cublas/lib",
             "/py/lib/python3.12/site-packages/nvidia/cu13/lib",
             "/py/lib/python3.9/site-packages/nvidia/cu13/lib",
@@ -232,6 +233,6 @@ mod tests {
             .files("/usr/local/cuda/targets/sbsa-linux/lib", &["a"])
             .files("/usr/lib/aarch64-linux-gnu", &["a"])
             .files("/usr/lib/x86_64-linux-gnu", &["a"]);
-        assert_eq!(found(&tree), ["/usr/local/cuda/targets/sbsa-linux/lib", "/usr/lib/aarch64-linux-gnu"]);
+        assert_eq!(found(&tree), ["/usr/local/cuda/targets/sbsa-linux/lib", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]);
     }
 }

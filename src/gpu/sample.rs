@@ -154,6 +154,13 @@ mod tests {
         assert!(cores > 0.0 && memory.0 > 1 << 20, "{cores} {memory}");
     }
 
+    /// It is made in one thread and used in another.
+    #[test]
+    fn it_may_go_to_a_thread_of_its_own() {
+        let mut sampler = Sampler::with(trace());
+        assert!(std::thread::spawn(move || sampler.sample(0.0)).join().unwrap().gpu.is_some());
+    }
+
     /// On a CPU nothing is asked of NVML, and a device that is not there is no reason to fail.
     #[test]
     fn without_a_device_its_part_is_absent() {

@@ -124,9 +124,9 @@ impl Survey {
         GpuError::LibraryMissing { name, looked: self.looked.clone() }
     }
 
-    /// Pairs of cuBLAS and cuBLASLt that `driver` can run, best first. Of a major that NVRTC is there for before others,
-    /// from one folder before mixed, then by place: so cuBLAS, cuBLASLt and NVRTC are of one major, the first that a
-    /// person's own paths name.
+    /// Pairs of cuBLAS and cuBLASLt that `driver` can run, best first. Of a major that NVRTC is there for before
+    /// others, from one folder before mixed, then by place: so cuBLAS, cuBLASLt and NVRTC are of one
+    /// major, the first that a person's own paths name.
     pub fn blas_pairs(&self, driver: Option<CudaVersion>) -> Result<Vec<BlasPair>, GpuError> {
         let good = |number: u32| driver.is_none_or(|driver| number <= driver.major());
         let all: Vec<&LibraryFile> = self.of_library(Library::Cublas).collect();
@@ -167,16 +167,27 @@ impl Survey {
         if found.is_empty() { Err(self.missing(Library::Nvrtc.file_name(major))) } else { Ok(found) }
     }
 
-    /// Copies of a library whose name does not say the major of CUDA; those that were installed together with `blas`
-    /// first, which for cuRAND decides whether the driver can run it.
+    /// Copies of a library whose name does not say the major of CUDA. Those that were installed together with `blas`
+    /// come first, those that lie among libraries of another major last: for cuRAND that decides whether the driver can
+    /// run it.
     pub fn near(&self, library: Library, blas: Option<&Path>) -> Result<Vec<LibraryFile>, GpuError> {
         let mut found: Vec<&LibraryFile> = self.of_library(library).collect();
         if let Some(blas) = blas {
-            // `nvidia/cublas/lib/libcublas.so.12` and `nvidia/curand/lib/libcurand.so.10` have the third folder in common.
+            // `nvidia/cublas/lib/libcublas.so.12` and `nvidia/curand/lib/libcurand.so.10` have the third folder up in
+            // common.
             let apart = |file: &LibraryFile| {
                 (1..4).find(|up| file.path.ancestors().nth(*up) == blas.ancestors().nth(*up)).unwrap_or(4)
             };
-            found.sort_by_key(|file| apart(file));
+            let majors = |folder: Option<&Path>| -> Vec<u32> {
+                let beside = self.files.iter().filter(|f| f.path.parent() == folder && MAJORS.contains(&f.number));
+                beside.map(|f| f.number).collect()
+            };
+            let own = majors(blas.parent());
+            let foreign = |file: &LibraryFile| {
+                let theirs = majors(file.path.parent());
+                !theirs.is_empty() && !theirs.iter().any(|major| own.contains(major))
+            };
+            found.sort_by_key(|file| (foreign(file), apart(file)));
         }
         if found.is_empty() {
             return Err(self.missing(library.file_names(|_| true)));

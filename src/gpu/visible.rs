@@ -23,8 +23,8 @@ enum Kind {
 /// empty value shows nothing; an entry that names nothing ends the list; an entry that names what was named already
 /// empties it; a UUID may be cut short if it still names one card only.
 ///
-/// Cards are taken to be numbered as NVML does, by bus (`CUDA_DEVICE_ORDER=PCI_BUS_ID`). By default CUDA puts the fastest
-/// first, which is the same among equal cards; where it matters the driver is asked for the UUID instead.
+/// Cards are taken to be numbered as NVML does, by bus (`CUDA_DEVICE_ORDER=PCI_BUS_ID`). By default CUDA puts the
+/// fastest first, which is the same among equal cards; where it matters the driver is asked for the UUID instead.
 pub fn visible(devices: &[Device], setting: Option<&str>) -> Vec<Visible> {
     let Some(setting) = setting else { return unrestricted(devices) };
     let kind_of = |entry: &str| match entry {

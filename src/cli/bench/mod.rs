@@ -1,6 +1,7 @@
 //! `bench`: what this machine and its engines do, measured.
 
 mod cost;
+mod gpu;
 mod peer;
 mod planners;
 mod subject;
@@ -22,6 +23,8 @@ enum BenchCommand {
     Cost(cost::CostArgs),
     /// Time training steps beside the machine's ceilings
     Train(train::TrainArgs),
+    /// Measure a GPU: its matrix rate, bandwidth and launch cost, and steps of the standard experiments on it
+    Gpu(gpu::GpuArgs),
     /// Let planners compete at the same device-hours and seeds: on functions, recorded runs, or a real campaign
     Planners(planners::PlannersArgs),
     /// Write initial weights, batches and losses for a peer in another language
@@ -35,6 +38,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     match &args.command {
         BenchCommand::Cost(args) => cost::run(args),
         BenchCommand::Train(args) => train::run(args),
+        BenchCommand::Gpu(args) => gpu::run(args),
         BenchCommand::Planners(args) => planners::run(args),
         BenchCommand::Export(args) => peer::export(args),
         BenchCommand::Drive(args) => peer::drive(args),

@@ -1,4 +1,4 @@
-//! What `doctor` says of GPUs: the driver, each library, each card. A machine without one is said to have none, plainly.
+//! What `doctor` says of GPUs: the driver, each library, each card. A machine without one has none, plainly.
 
 use super::Finding;
 use crate::gpu::{ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible};
@@ -209,15 +209,16 @@ mod tests {
         ];
         let inventory = Inventory { driver: Some("580.82.07".into()), cuda: Some(CudaVersion(13000)), devices };
         let seen = Seen { libraries, devices: Ok(2), inventory: Ok(inventory), setting: Some("1,0".into()) };
+        let h100 = "NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB";
         let hidden = "not shown to this process (CUDA_VISIBLE_DEVICES or MIG)";
         let expected = [
             "ok gpu driver: 580.82.07, CUDA 13.0, /usr/lib/libcuda.so.1".to_string(),
             "ok gpu cublaslt: 13.0.2, /c/libcublasLt.so.13".into(),
             "-- gpu nvrtc: libnvrtc.so.13 was not found in the 1 folders looked through".into(),
-            "ok gpu 0: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, device 1, in use by process 17 (3.0 GiB), process 18".into(),
-            "ok gpu 1: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, device 0, compute mode: one process at a time".into(),
-            format!("-- gpu 2: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, {hidden}, compute mode: prohibited"),
-            format!("ok gpu 3: NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB, MIG: MIG 1g.10gb MIG-x, {hidden}"),
+            format!("ok gpu 0: {h100}, device 1, in use by process 17 (3.0 GiB), process 18"),
+            format!("ok gpu 1: {h100}, device 0, compute mode: one process at a time"),
+            format!("-- gpu 2: {h100}, {hidden}, compute mode: prohibited"),
+            format!("ok gpu 3: {h100}, MIG: MIG 1g.10gb MIG-x, {hidden}"),
             "-- gpu 4: the GPU is no longer reachable".into(),
         ];
         assert_eq!(shown_rows(&seen), expected);

@@ -15,7 +15,7 @@ struct Layout {
 impl Layout {
     fn of<A: Array>(call: &Call<A>, heads: usize, kv_heads: usize) -> Answer<Self> {
         let [samples, length, packed] = call.dims::<3>(0)?;
-        if kv_heads == 0 || heads % kv_heads != 0 || packed % (heads + 2 * kv_heads) != 0 {
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !packed.is_multiple_of(heads + 2 * kv_heads) {
             return Err(call.wrong("heads do not divide the features"));
         }
         Ok(Layout { samples, length, heads, kv_heads, head_dim: packed / (heads + 2 * kv_heads) })

@@ -1,6 +1,6 @@
 //! Opening an NVIDIA GPU for candle, and what it says of itself. Without the feature `candle-cuda` nothing can be opened.
 
-use super::super::EngineError;
+use super::super::{CardRates, DeviceMemory, EngineError};
 use crate::units::Bytes;
 use candle_core::Device;
 use std::collections::BTreeMap;
@@ -18,9 +18,13 @@ pub(super) fn with_overhead(arrays: Bytes) -> Bytes {
 }
 
 #[cfg(feature = "candle-cuda")]
-pub(super) use with_cuda::{facts, judge, open};
+pub use with_cuda::card_rates;
+#[cfg(feature = "candle-cuda")]
+pub(super) use with_cuda::{facts, judge, memory, open};
 #[cfg(not(feature = "candle-cuda"))]
-pub(super) use without_cuda::{facts, judge, open};
+pub use without_cuda::card_rates;
+#[cfg(not(feature = "candle-cuda"))]
+pub(super) use without_cuda::{facts, judge, memory, open};
 
 #[cfg(not(feature = "candle-cuda"))]
 mod without_cuda {
@@ -29,13 +33,26 @@ mod without_cuda {
 
     /// Says that this program has no GPU support.
     pub(in super::super) fn open(_: u32, _: Bytes) -> Result<Device, EngineError> {
+        Err(unavailable())
+    }
+
+    /// As [`open`].
+    pub fn card_rates(_: u32) -> Result<CardRates, EngineError> {
+        Err(unavailable())
+    }
+
+    fn unavailable() -> EngineError {
         let problem = Problem::unavailable("this program was built without GPU support, and the device is a GPU")
             .at("resources.device")
             .remedy(
                 "build it with `cargo build --release --features candle-cuda` (scripts/cuda-toolkit installs what that \
                  needs), or set resources.device = \"cpu\"",
             );
-        Err(EngineError::Unavailable(Box::new(problem)))
+        EngineError::Unavailable(Box::new(problem))
+    }
+
+    pub(in super::super) fn memory(_: u32) -> Option<DeviceMemory> {
+        None
     }
 
     pub(in super::super) fn facts(_: &Device) -> BTreeMap<String, String> {
@@ -51,14 +68,20 @@ mod without_cuda {
 mod with_cuda {
     use super::*;
     use crate::config::NUMERICS_VERSION;
+    use crate::sys::clock::Stopwatch;
     use candle_core::cuda_backend::CudaDevice;
+    use crate::gpu::{self, GpuError};
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
+    use candle_core::{DType, Tensor};
 
     /// A device with a stream of its own, on which everything runs in order. `wanted` is what its programs need.
     pub(in super::super) fn open(ordinal: u32, wanted: Bytes) -> Result<Device, EngineError> {
-        crate::gpu::require(ordinal).map_err(|problem| EngineError::Unavailable(Box::new(problem)))?;
-        let refused =
-            |e: candle_core::Error| EngineError::Unavailable(Box::new(crate::gpu::judge(&e.to_string()).into()));
+        let unavailable = |error: GpuError| EngineError::Unavailable(Box::new(error.into()));
+        gpu::ready(ordinal).map_err(unavailable)?;
+        let refused = |e: candle_core::Error| {
+            let text = e.to_string();
+            GpuError::from_message(&text).map_or(EngineError::Backend(text), unavailable)
+        };
         let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
         let cuda = device.as_cuda_device()?;
         // SAFETY: one thread and one stream use the device, so no other stream has to wait for an event.
@@ -82,13 +105,79 @@ mod with_cuda {
         let failed = |e: result::DriverError| EngineError::Backend(e.to_string());
         cuda.cuda_stream().context().bind_to_thread().map_err(failed)?;
         let all = u64::MAX;
-        // SAFETY: the handles come from the driver, and the attribute is a 64-bit number.
+        let nothing = 0u64;
+        // SAFETY: the handles come from the driver, and the attributes are 64-bit numbers.
         unsafe {
             let device = result::device::get(ordinal as i32).map_err(failed)?;
             let pool = result::device::get_default_mem_pool(device).map_err(failed)?;
-            let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-            result::mem_pool::set_attribute(pool, threshold, (&raw const all).cast_mut().cast()).map_err(failed)
+            // What an earlier engine of this process left there is given back, and counting begins anew.
+            result::mem_pool::trim_to(pool, 0).map_err(failed)?;
+            for (attribute, value) in [
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &all),
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, &nothing),
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &nothing),
+            ] {
+                let value = std::ptr::from_ref(value).cast_mut().cast();
+                result::mem_pool::set_attribute(pool, attribute, value).map_err(failed)?;
+            }
         }
+        Ok(())
+    }
+
+    /// What the allocator has counted.
+    pub(in super::super) fn memory(ordinal: u32) -> Option<DeviceMemory> {
+        let (free, total) = result::mem_get_info().ok()?;
+        // SAFETY: the handles come from the driver, and both attributes are 64-bit numbers.
+        let count = |attribute| unsafe {
+            let pool = result::device::get_default_mem_pool(result::device::get(ordinal as i32).ok()?).ok()?;
+            let mut bytes = 0u64;
+            result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()).ok()?;
+            Some(Bytes(bytes))
+        };
+        Some(DeviceMemory {
+            arrays_peak: count(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)?,
+            reserved_peak: count(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)?,
+            free: Bytes(free as u64),
+            total: Bytes(total as u64),
+        })
+    }
+
+    /// Side of the matrices.
+    const SIDE: usize = 8192;
+    /// Elements of the copied array: 1 GiB of f32.
+    const COPIED: usize = 1 << 28;
+    /// Operations in a row.
+    const LAUNCHES: usize = 2000;
+
+    /// Measures a card in about a second. Each rate is the median of several rounds after a first one that warms up.
+    pub fn card_rates(ordinal: u32) -> Result<CardRates, EngineError> {
+        let device = open(ordinal, Bytes(OVERHEAD))?;
+        let median = |work: &dyn Fn() -> candle_core::Result<()>, rounds: usize| -> Result<f64, EngineError> {
+            work()?;
+            device.synchronize()?;
+            let mut times = Vec::with_capacity(rounds);
+            for _ in 0..rounds {
+                let watch = Stopwatch::start();
+                work()?;
+                device.synchronize()?;
+                times.push(watch.seconds());
+            }
+            times.sort_by(f64::total_cmp);
+            Ok(times[rounds / 2])
+        };
+        let product = |dtype: DType, rounds: usize| -> Result<f64, EngineError> {
+            let random = || Tensor::randn(0f32, 1f32, (SIDE, SIDE), &device)?.to_dtype(dtype);
+            let (a, b) = (random()?, random()?);
+            let flops = 2.0 * (SIDE as f64).powi(3);
+            Ok(flops / median(&|| a.matmul(&b).map(drop), rounds)?)
+        };
+        let (matmul_bf16, matmul_f32) = (product(DType::BF16, 15)?, product(DType::F32, 5)?);
+        let large = Tensor::zeros(COPIED, DType::F32, &device)?.affine(0.0, 1.0)?;
+        let copy = 2.0 * 4.0 * COPIED as f64 / median(&|| large.copy().map(drop), 15)?;
+        let small = Tensor::zeros(64, DType::F32, &device)?;
+        let many = || (0..LAUNCHES).try_for_each(|_| small.affine(1.0, 1.0).map(drop));
+        let launch_seconds = median(&many, 5)? / LAUNCHES as f64;
+        Ok(CardRates { matmul_bf16, matmul_f32, copy, launch_seconds })
     }
 
     /// What decides the bits of results: chip, driver, libraries.
@@ -105,7 +194,7 @@ mod with_cuda {
                 facts.insert("capability".into(), format!("{major}.{minor}"));
             }
         }
-        facts.extend(crate::gpu::versions());
+        facts.extend(gpu::versions());
         facts
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::host::{self, Values};
 use super::super::lifetimes::dead_after;
-use super::super::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, Which};
+use super::super::{DeviceMemory, Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, Which};
 use super::array::{Answer, Array};
 use super::context::Context;
 use super::cuda;
@@ -239,5 +239,12 @@ impl Engine for TensorEngine {
 
     fn footprint(&self) -> Bytes {
         self.footprint
+    }
+
+    fn device_memory(&self) -> Option<DeviceMemory> {
+        match self.place {
+            DeviceSpec::Cpu => None,
+            DeviceSpec::Cuda(ordinal) => cuda::memory(ordinal),
+        }
     }
 }

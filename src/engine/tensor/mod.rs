@@ -28,4 +28,5 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub use cuda::card_rates;
 pub use engine::TensorEngine;
