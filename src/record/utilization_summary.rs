@@ -119,7 +119,8 @@ impl UtilizationSummary {
     }
 
     /// Largest device memory of the attempt: its own where that was told, else the growth of what everybody used since the
-    /// first look, which is right as long as nobody else came or went.
+    /// first look. That is right as long as nobody else came or went, and too little where the engine was at work before the
+    /// first look. (In a container a driver tells nobody's own.)
     pub fn device_memory(&self) -> Option<Bytes> {
         let gpu = self.gpu.as_ref()?;
         gpu.memory_own.or_else(|| Some(Bytes(gpu.memory_used?.0.saturating_sub(gpu.memory_before?.0))))

@@ -1,4 +1,4 @@
-//! The report's section on devices: what was held, what was busy of it, energy, and how that went over time.
+//! The report's section on devices: what was allocated, what was busy of it, energy, and how that went over time.
 
 use super::figures::{Drawn, time_unit};
 use super::html::Page;
@@ -14,7 +14,9 @@ use std::path::Path;
 /// Attempts whose looks are drawn at most; of more, as many evenly chosen ones.
 const DRAWN: usize = 40;
 /// Parts of the campaign's time in the figure of devices.
-const PARTS: usize = 100;
+const PARTS: usize = 60;
+/// The style of what belongs to all kinds of runs.
+const GREY: usize = 6;
 /// The kinds of runs, as tables and legends name them.
 const KINDS: [(&str, &str); 3] = [("baseline", "baseline"), ("candidate", "candidates"), ("confirm", "confirmations")];
 
@@ -33,9 +35,9 @@ pub fn section(page: &mut Page, folder: &Path, state: &State) {
         return;
     }
     page.paragraph(&format!(
-        "Ended attempts: {}. Held is the time that is paid for. Busy is the time in which a GPU ran kernels, as NVML tells it, \
-         or the share of a CPU slot's threads that computed; energy is that of the whole device while it was held, and that of \
-         processors is not measured.",
+        "Ended attempts: {}. Allocated is the time that a device was held and paid for. Busy is the time of it in which a GPU ran \
+         kernels, as NVML tells it, or the share of a CPU slot's threads that computed; energy is that of the whole device \
+         while it was held, and that of processors is not measured.",
         usage.words()
     ));
     let (titles, rows) = table(state);
@@ -59,7 +61,7 @@ fn looked(state: &State) -> impl Iterator<Item = (&Run, &Attempt, &UtilizationSu
     attempts.filter_map(|(run, attempt)| Some((run, attempt, attempt.ended.as_ref()?.evidence.utilization.as_ref()?)))
 }
 
-/// Held, busy, energy by kind of run. Columns that nothing is known for are left out.
+/// Allocated, busy, energy by kind of run. Columns that nothing is known for are left out.
 fn table(state: &State) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let mut parts: Vec<(&str, Vec<&Run>)> =
         KINDS.iter().map(|(kind, name)| (*name, runs_of(state, kind).collect())).collect();
@@ -68,7 +70,7 @@ fn table(state: &State) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let usages: Vec<Usage> = parts.iter().map(|(_, runs)| Usage::of_runs(runs.iter().copied())).collect();
     let metered = usages.iter().any(|usage| usage.joules.is_some());
     let memory = usages.iter().any(|usage| usage.device_memory.is_some());
-    let mut titles = vec!["runs", ">number", ">attempts", ">held", ">busy", ">share"];
+    let mut titles = vec!["runs", ">number", ">attempts", ">allocated", ">busy", ">share"];
     titles.extend(metered.then_some([">energy", ">a run", ">mean power"]).into_iter().flatten());
     titles.extend(memory.then_some(">device memory"));
     let dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_string());
@@ -133,7 +135,7 @@ fn remarks(state: &State) -> Vec<String> {
     remarks
 }
 
-/// Devices held and devices busy over the campaign's time.
+/// Devices allocated and devices busy over the campaign's time.
 fn devices_figure(state: &State) -> Drawn {
     let (mut held, mut busy) = (Vec::new(), Vec::new());
     for attempt in state.runs.iter().flat_map(|run| &run.attempts) {
@@ -156,16 +158,16 @@ fn devices_figure(state: &State) -> Drawn {
     let most = held.iter().map(|p| p.1).fold(0.0, f64::max);
     let between = held.iter().zip(&busy).map(|(h, b)| (h.0, b.1, h.1)).collect();
     let figure = Figure::new(
-        "Devices held and busy",
+        "Devices allocated and busy",
         Axis::linear(format!("time since the campaign began ({unit})")),
         Axis::linear("devices").over(0.0, 1.08 * most.max(1.0)),
     )
-    .with("held and idle", 0, Mark::Band(between))
-    .with("held", 0, Mark::Line(held))
+    .with("allocated and idle", 0, Mark::Band(between))
+    .with("allocated", 0, Mark::Line(held))
     .with("busy", 1, Mark::Line(busy));
     let caption = format!(
-        "Devices held by attempts and how many of them were busy, as means over {PARTS} equal parts of the campaign's time; each \
-         attempt counts with its mean over the time it was held, those without a record as idle. The area between the lines is \
+        "Devices allocated to attempts and how many of them were busy, as means over {PARTS} equal parts of the campaign's time; \
+         each attempt counts with its mean over its whole time, one without a record as idle. The area between the lines is \
          device time that was paid for and not used."
     );
     (figure.svg(), caption)
@@ -187,7 +189,7 @@ fn looks_figures(folder: &Path, state: &State) -> Vec<Drawn> {
     let memory = if gpu { "device memory (GiB)" } else { "resident memory (MiB)" };
     let unit = if gpu { (1u64 << 30) as f64 } else { (1u64 << 20) as f64 };
     let figures = [
-        over_time("Busy share", "busy share (%)", 0.01, Some((0.0, 104.0)), all.len(), &lines, |l| &l.busy),
+        over_time("Busy share", "busy share (%)", 0.01, Some(104.0), all.len(), &lines, |l| &l.busy),
         over_time("Memory", memory, unit, None, all.len(), &lines, |l| &l.memory),
         over_time("Power", "power (W)", 1.0, None, all.len(), &lines, |l| &l.watts),
     ];
@@ -199,7 +201,7 @@ fn over_time(
     title: &str,
     label: &str,
     unit: f64,
-    range: Option<(f64, f64)>,
+    top: Option<f64>,
     of: usize,
     lines: &[(Purpose, Timeline)],
     quantity: impl Fn(&Timeline) -> &[Point],
@@ -212,11 +214,14 @@ fn over_time(
     let all = Spread::of(curves.iter().map(|(_, curve)| &curve[..]));
     let longest = all.mean.last()?.0;
     let (name, scale) = time_unit(longest);
-    let mut y = Axis::linear(label);
-    y.range = range;
+    // From zero on both axes: these are quantities, and a share of little is little.
+    let highest = curves.iter().flat_map(|(_, curve)| curve).map(|p| p.1).fold(0.0, f64::max);
+    let top = top.or((highest > 0.0).then_some(1.08 * highest)).unwrap_or(1.0);
+    let x = Axis::linear(format!("time since the attempt began ({name})"));
+    let x = if longest > 0.0 { x.over(0.0, 1.02 * longest / scale) } else { x };
     let band = all.range.iter().map(|r| (r.0 / scale, r.1, r.2)).collect();
-    let mut figure = Figure::new(title, Axis::linear(format!("time since the attempt began ({name})")), y);
-    figure = figure.with(if curves.len() > 1 { "range of all" } else { "" }, KINDS.len(), Mark::Band(band));
+    let mut figure = Figure::new(title, x, Axis::linear(label).over(0.0, top));
+    figure = figure.with(if curves.len() > 1 { "range of all" } else { "" }, GREY, Mark::Band(band));
     let mut numbers = Vec::new();
     for (style, (kind, legend)) in KINDS.iter().enumerate() {
         let own: Vec<&[Point]> = curves.iter().filter(|(k, _)| k == kind).map(|(_, curve)| &curve[..]).collect();

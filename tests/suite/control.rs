@@ -103,7 +103,8 @@ fn look(field: &Field) -> Value {
             "phase",
             "question",
             "runs",
-            "runs_by_status"
+            "runs_by_status",
+            "usage"
         ]
     );
     assert_eq!(
@@ -117,10 +118,36 @@ fn look(field: &Field) -> Value {
             "settled_dollars"
         ]
     );
+    assert_eq!(
+        keys(&status["usage"]),
+        [
+            "allocated_device_hours",
+            "attempts",
+            "busy_device_hours",
+            "busy_share",
+            "joules",
+            "measured_attempts",
+            "measured_device_hours",
+            "metered_device_hours",
+            "peak_device_memory"
+        ]
+    );
     for run in status["runs"].as_array().unwrap() {
         assert_eq!(
             keys(run),
-            ["attempts", "candidate", "device_seconds", "failure", "id", "purpose", "seed", "status", "value", "what"]
+            [
+                "attempts",
+                "candidate",
+                "device_seconds",
+                "failure",
+                "id",
+                "purpose",
+                "seed",
+                "status",
+                "usage",
+                "value",
+                "what"
+            ]
         );
     }
     assert_eq!(keys(&json(field, &["best"])), ["best", "experiment"]);

@@ -33,12 +33,12 @@ fn seconds(time: &str) -> f64 {
 }
 
 /// The state after the campaign's events, each changed by `change` in its JSON form first, as another program would have
-/// written it.
-fn rewritten(field: &Field, change: impl Fn(&Event, &mut Value)) -> State {
+/// written it, in a time that passes `slower` times as slowly.
+fn rewritten(field: &Field, slower: f64, change: impl Fn(&Event, &mut Value)) -> State {
     let events = field.events().into_iter().map(|(envelope, event)| {
         let (kind, version, mut data) = event.encode().unwrap();
         change(&event, &mut data);
-        (seconds(&envelope.time), Event::decode(&kind, version, &data).unwrap())
+        (slower * seconds(&envelope.time), Event::decode(&kind, version, &data).unwrap())
     });
     let events: Vec<(f64, Event)> = events.collect();
     State::replay(events.iter().map(|(time, event)| (*time, event))).unwrap()
@@ -105,13 +105,13 @@ fn real(field: &Field, state: &State) {
     let why = field.say(&["why", "1", "--in", "c"]).stdout;
     assert!(why.contains(&format!("devices   {}\n", Usage::of_run(&state.runs[0]).words())), "{why}");
     let page = std::fs::read_to_string(field.folder().join("report.html")).unwrap();
-    assert!(page.contains("Devices held and busy") && page.contains("resident memory (MiB)"));
+    assert!(page.contains("Devices allocated and busy") && page.contains("resident memory (MiB)"));
     assert!(!page.contains("power (W)"), "nobody told the power");
 }
 
 /// Journals and outcomes of before know nothing of this, and nothing is made up for them.
 fn before(field: &Field) {
-    let old = rewritten(field, |_, data| {
+    let old = rewritten(field, 1.0, |_, data| {
         if let Some(evidence) = data.get_mut("evidence").and_then(Value::as_object_mut) {
             evidence.remove("utilization").expect("it is in every attempt's end");
         }
@@ -120,7 +120,7 @@ fn before(field: &Field) {
     assert_eq!((usage.busy, usage.busy_share, usage.joules, usage.measured_attempts), (None, None, None, 0));
     assert!(usage.attempts > 0 && usage.words().ends_with(", busy time not measured"), "{}", usage.words());
     let page = report::page(&field.folder(), &old);
-    assert!(page.contains("How busy the devices were is not known") && !page.contains("Devices held and busy"));
+    assert!(page.contains("How busy the devices were is not known") && !page.contains("Devices allocated and busy"));
 
     let folder = field.folder().join(attempt_path(old.runs[0].attempts[0].id));
     let path = folder.join("outcome.json");
@@ -132,8 +132,8 @@ fn before(field: &Field) {
 
 /// The same campaign as it would be on cards. The page is kept for looking at (`target/tmp/utilization-report.html`).
 fn cards(field: &Field) {
-    let state = rewritten(field, |event, data| {
-        let Event::AttemptEnded { id, .. } = event else { return };
+    let state = rewritten(field, 100.0, |event, data| {
+        let Event::AttemptEnded { id, evidence, .. } = event else { return };
         let looks = looks(u64::from(id.run.0));
         let folder = field.folder().join(attempt_path(*id));
         std::fs::remove_file(folder.join(UTILIZATION_FILE)).unwrap();
@@ -142,6 +142,7 @@ fn cards(field: &Field) {
         let summary = UtilizationSummary::of(&looks, DeviceSpec::Cuda(0), 1);
         // The attempt took less than the minute that its looks tell of.
         data["time"] = 70_000.into();
+        data["evidence"]["seconds"] = (100.0 * evidence.seconds).into();
         data["evidence"]["utilization"] = serde_json::to_value(summary).unwrap();
         // What a later version may add.
         data["evidence"]["utilization"]["gpu"]["fan"] = 3.into();
@@ -164,5 +165,5 @@ fn cards(field: &Field) {
         std::fs::remove_file(field.folder().join(attempt_path(run.attempts[0].id)).join(UTILIZATION_FILE)).unwrap();
     }
     let page = report::page(&field.folder(), &state);
-    assert!(page.contains("Devices held and busy") && page.contains("are not in the folder any more"));
+    assert!(page.contains("Devices allocated and busy") && page.contains("are not in the folder any more"));
 }

@@ -104,13 +104,23 @@ mod with_cuda {
         let failed = |e: result::DriverError| EngineError::Backend(e.to_string());
         cuda.cuda_stream().context().bind_to_thread().map_err(failed)?;
         let all = u64::MAX;
-        // SAFETY: the handles come from the driver, and the attribute is a 64-bit number.
+        let nothing = 0u64;
+        // SAFETY: the handles come from the driver, and the attributes are 64-bit numbers.
         unsafe {
             let device = result::device::get(ordinal as i32).map_err(failed)?;
             let pool = result::device::get_default_mem_pool(device).map_err(failed)?;
-            let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-            result::mem_pool::set_attribute(pool, threshold, (&raw const all).cast_mut().cast()).map_err(failed)
+            // What an earlier engine of this process left there is given back, and counting begins anew.
+            result::mem_pool::trim_to(pool, 0).map_err(failed)?;
+            for (attribute, value) in [
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &all),
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, &nothing),
+                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &nothing),
+            ] {
+                let value = std::ptr::from_ref(value).cast_mut().cast();
+                result::mem_pool::set_attribute(pool, attribute, value).map_err(failed)?;
+            }
         }
+        Ok(())
     }
 
     /// What the allocator has counted.
