@@ -18,6 +18,12 @@ pub struct GpuArgs {
     /// The GPU: cuda or cuda:N
     #[arg(long, default_value = "cuda")]
     device: String,
+    /// f32 or bf16 (default: both)
+    #[arg(long, value_name = "NAME", value_parser = precision)]
+    precision: Option<Precision>,
+    /// Leave out the card's ceilings, which take 2 GiB of its memory for a second
+    #[arg(long)]
+    no_ceilings: bool,
     /// Seconds for each experiment and precision, about
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -34,12 +40,15 @@ pub fn run(args: &GpuArgs) -> Result<()> {
             .at("--device")
             .remedy("use `bench train` for the CPU"));
     };
-    let rates = card_rates(ordinal)?;
-    say(&ceilings(&rates));
+    let rates = if args.no_ceilings { None } else { Some(card_rates(ordinal)?) };
+    if let Some(rates) = &rates {
+        say(&ceilings(rates));
+    }
+    let precisions = args.precision.map_or_else(|| vec![Precision::F32, Precision::Bf16], |one| vec![one]);
     let mut rows = Vec::new();
     for named in &subject::subjects(&args.configs)? {
         let subject = Subject { name: named.name.clone(), experiment: &named.experiment, shape: &named.shape };
-        for precision in [Precision::F32, Precision::Bf16] {
+        for &precision in &precisions {
             say(&format!("timing {} in {precision:?}", named.name));
             rows.push(time_on_gpu(&subject, device, precision, args.seconds)?);
         }
@@ -50,9 +59,15 @@ pub fn run(args: &GpuArgs) -> Result<()> {
         output::print_json(&json!({ "cards": names, "versions": gpu::versions(), "ceilings": rates, "rows": rows }));
         return Ok(());
     }
-    output::print(&table(&rows, &rates).render());
-    output::print(&format!("{}\n", ceilings(&rates)));
+    output::print(&table(&rows, rates.as_ref()).render());
+    if let Some(rates) = &rates {
+        output::print(&format!("{}\n", ceilings(rates)));
+    }
     Ok(())
+}
+
+fn precision(name: &str) -> std::result::Result<Precision, String> {
+    serde_json::from_value(name.into()).map_err(|_| format!("{name} is neither f32 nor bf16"))
 }
 
 fn ceilings(rates: &CardRates) -> String {
@@ -65,7 +80,7 @@ fn ceilings(rates: &CardRates) -> String {
     )
 }
 
-fn table(rows: &[GpuRow], rates: &CardRates) -> Table {
+fn table(rows: &[GpuRow], rates: Option<&CardRates>) -> Table {
     let mut table = Table::new(&[
         "experiment",
         "in",
@@ -80,7 +95,7 @@ fn table(rows: &[GpuRow], rates: &CardRates) -> Table {
     ]);
     for row in rows {
         let rate = row.step_flops / row.seconds;
-        let best = if row.precision == Precision::F32 { rates.matmul_f32 } else { rates.matmul_bf16 };
+        let best = rates.map(|r| if row.precision == Precision::F32 { r.matmul_f32 } else { r.matmul_bf16 });
         let memory = |of: fn(&crate::engine::DeviceMemory) -> String| row.memory.as_ref().map_or("-".into(), of);
         table.row(vec![
             row.config.clone(),
@@ -89,7 +104,7 @@ fn table(rows: &[GpuRow], rates: &CardRates) -> Table {
             format!("{} to {}", duration(row.spread.0), duration(row.spread.1)),
             significant(row.tokens as f64 / row.seconds, 3),
             significant(rate / 1e12, 3),
-            format!("{:.1}%", 100.0 * rate / best),
+            best.map_or_else(|| "-".into(), |best| format!("{:.1}%", 100.0 * rate / best)),
             memory(|m| m.arrays_peak.to_string()),
             memory(|m| m.reserved_peak.to_string()),
             row.predicted_memory.to_string(),
