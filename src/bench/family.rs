@@ -46,7 +46,11 @@ impl Family {
                 ("text 65", "depth = 1\nwidth = 768\nheads = 12\ncontext = 512", 16),
             ],
             Family::Cnn => &[
-                ("image 16", "stages = [{ channels = 64, convs = 2, pool = \"max\" }, { channels = 128 }]\nwidths = [256]", 256),
+                (
+                    "image 16",
+                    "stages = [{ channels = 64, convs = 2, pool = \"max\" }, { channels = 128 }]\nwidths = [256]",
+                    256,
+                ),
                 (
                     "image 16",
                     "stages = [{ channels = 64, convs = 2, pool = \"mean\" }]\nresidual = true\nnorm_groups = 8\n\

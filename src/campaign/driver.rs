@@ -288,7 +288,8 @@ impl Controller<'_, '_, '_> {
         if summary.utilization.is_none()
             && let Some(run) = self.state.run(id.run)
         {
-            summary.utilization = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+            let looks = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+            summary.utilization = looks.map(Box::new);
         }
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
@@ -371,7 +372,7 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         summary.training_seconds = finite(outcome.training_seconds);
         summary.peak_memory = Bytes(outcome.peak_memory.0);
         summary.weights = outcome.weights.clone();
-        summary.utilization = outcome.utilization.clone();
+        summary.utilization = outcome.utilization.clone().map(Box::new);
     }
     summary
 }

@@ -9,7 +9,9 @@
 //! The list is what the linker calls undefined when a name is taken out.
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("the feature candle-cuda is written for x86-64: its stubs need their few instructions for this processor");
+compile_error!(
+    "the feature candle-cuda is written for x86-64: its stubs need their few instructions for this processor"
+);
 
 use super::{Library, resolve};
 use core::ffi::CStr;

@@ -68,9 +68,9 @@ mod without_cuda {
 mod with_cuda {
     use super::*;
     use crate::config::NUMERICS_VERSION;
+    use crate::gpu::{self, GpuError};
     use crate::sys::clock::Stopwatch;
     use candle_core::cuda_backend::CudaDevice;
-    use crate::gpu::{self, GpuError};
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
     use candle_core::{DType, Tensor};
 
