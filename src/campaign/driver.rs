@@ -290,7 +290,8 @@ impl Controller<'_, '_, '_> {
         if summary.utilization.is_none()
             && let Some(run) = self.state.run(id.run)
         {
-            summary.utilization = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+            let looks = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+            summary.utilization = looks.map(Box::new);
         }
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
@@ -380,7 +381,7 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         if let End::OutOfMemory { wanted, limit, .. } = outcome.end {
             summary.shortage = Some((wanted, limit));
         }
-        summary.utilization = outcome.utilization.clone();
+        summary.utilization = outcome.utilization.clone().map(Box::new);
     }
     summary
 }

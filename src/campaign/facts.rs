@@ -153,7 +153,7 @@ pub struct EvidenceSummary {
     pub weights: Option<String>,
     /// What it used of the machine, by its own looks; absent in journals of before they were taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub utilization: Option<UtilizationSummary>,
+    pub utilization: Option<Box<UtilizationSummary>>,
     /// One line in words: the worker's message, or what is missing.
     pub detail: String,
 }

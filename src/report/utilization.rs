@@ -58,7 +58,7 @@ pub fn section(page: &mut Page, folder: &Path, state: &State) {
 /// Ended attempts with a summary of their looks.
 fn looked(state: &State) -> impl Iterator<Item = (&Run, &Attempt, &UtilizationSummary)> {
     let attempts = state.runs.iter().flat_map(|run| run.attempts.iter().map(move |attempt| (run, attempt)));
-    attempts.filter_map(|(run, attempt)| Some((run, attempt, attempt.ended.as_ref()?.evidence.utilization.as_ref()?)))
+    attempts.filter_map(|(run, attempt)| Some((run, attempt, attempt.ended.as_ref()?.evidence.utilization.as_deref()?)))
 }
 
 /// Allocated, busy, energy by kind of run. Columns that nothing is known for are left out.

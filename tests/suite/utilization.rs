@@ -85,7 +85,7 @@ fn real(field: &Field, state: &State) {
         assert!(looks.len() >= 2 && looks.windows(2).all(|w| w[0].seconds <= w[1].seconds), "{looks:?}");
         let outcome = Outcome::read(&folder).unwrap().unwrap();
         let end = run.attempts[0].ended.as_ref().unwrap();
-        assert!(outcome.utilization.is_some() && end.evidence.utilization == outcome.utilization);
+        assert!(outcome.utilization.is_some() && end.evidence.utilization.as_deref() == outcome.utilization.as_ref());
         let usage = Usage::of_run(run);
         assert!(usage.busy.is_some_and(|busy| busy <= usage.allocated) && usage.allocated == usage.measured);
         assert_eq!((usage.joules, usage.device_memory), (None, None));
