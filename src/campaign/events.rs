@@ -28,7 +28,6 @@ pub const VERSION: u32 = 1;
 /// Something that happened, or that was decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "data", rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "made one at a time, written and applied at once, never kept in numbers")]
 pub enum Event {
     /// The first line: the campaign as it was understood, all defaults and presets filled in.
     Created {
