@@ -68,6 +68,8 @@ pub fn time_on_gpu(subject: &Subject<'_>, device: DeviceSpec, precision: Precisi
     while times.len() < MIN_BLOCKS || begin.seconds() < seconds {
         times.push(session.block(steps)?.0 / steps as f64);
     }
+    // For its memory: the prediction covers it.
+    session.evaluate(subject.shape)?;
     let size = StepSize::of(session.programs());
     let spread = times.iter().fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), &t| (low.min(t), high.max(t)));
     Ok(GpuRow {

@@ -76,6 +76,12 @@ impl Session {
         self.engine.footprint()
     }
 
+    /// Evaluates the first batch once, as training does now and then.
+    pub fn evaluate(&mut self, shape: &DataShape) -> Result<f64> {
+        let batch = synthetic::batch(&self.programs.eval, Ids::of(shape), 0, 0);
+        Ok(self.engine.eval(&batch)?.loss_sum)
+    }
+
     /// What the device's allocator has counted.
     pub fn device_memory(&self) -> Option<DeviceMemory> {
         self.engine.device_memory()

@@ -6,16 +6,8 @@ use candle_core::Device;
 use std::collections::BTreeMap;
 
 /// Device memory that a process needs beside its arrays: the driver's context, the kernels, cuBLAS and its workspace.
-const OVERHEAD: u64 = 700 << 20;
-
-/// The allocator takes memory from the driver in portions and cannot fill every gap, so arrays occupy a little more than
-/// their sizes add up to.
-const FRAGMENTATION: f64 = 1.03;
-
-/// Memory of the device that a process with these arrays at its peak needs in all.
-pub(super) fn with_overhead(arrays: Bytes) -> Bytes {
-    Bytes((arrays.0 as f64 * FRAGMENTATION) as u64 + OVERHEAD)
-}
+/// 685 to 689 MiB were counted on an H200 under driver 580 (docs/benchmarks/gpu-h200.md).
+pub(super) const OVERHEAD: u64 = 700 << 20;
 
 #[cfg(feature = "candle-cuda")]
 pub use with_cuda::card_rates;
@@ -32,7 +24,7 @@ mod without_cuda {
     use crate::problem::Problem;
 
     /// Says that this program has no GPU support.
-    pub(in super::super) fn open(_: u32, _: Bytes) -> Result<Device, EngineError> {
+    pub(in super::super) fn open(_: u32, _: u64, _: Bytes) -> Result<Device, EngineError> {
         Err(unavailable())
     }
 
@@ -74,8 +66,9 @@ mod with_cuda {
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
     use candle_core::{DType, Tensor};
 
-    /// A device with a stream of its own, on which everything runs in order. `wanted` is what its programs need.
-    pub(in super::super) fn open(ordinal: u32, wanted: Bytes) -> Result<Device, EngineError> {
+    /// A device with a stream of its own, on which everything runs in order. `arena` bytes are taken for its arrays;
+    /// `wanted` is what the whole process needs, for whom there is too little.
+    pub(in super::super) fn open(ordinal: u32, arena: u64, wanted: Bytes) -> Result<Device, EngineError> {
         gpu::ready(ordinal).map_err(EngineError::Gpu)?;
         let refused = |e: candle_core::Error| {
             let text = e.to_string();
@@ -91,6 +84,10 @@ mod with_cuda {
         {
             return Err(EngineError::OutOfMemory { wanted, free: Bytes(free as u64) });
         }
+        // The allocator keeps it when it is freed, see `pool`.
+        // SAFETY: nothing is read from it.
+        let taken = unsafe { cuda.alloc::<u8>(usize::try_from(arena).unwrap_or(usize::MAX).max(1)) };
+        taken.map(drop).and_then(|()| device.synchronize()).map_err(|e| judge(&device, e.to_string(), wanted))?;
         Ok(device)
     }
 
@@ -150,7 +147,7 @@ mod with_cuda {
 
     /// Measures a card in about a second. Each rate is the median of several rounds after a first one that warms up.
     pub fn card_rates(ordinal: u32) -> Result<CardRates, EngineError> {
-        let device = open(ordinal, Bytes(OVERHEAD))?;
+        let device = open(ordinal, 0, Bytes(OVERHEAD))?;
         let median = |work: &dyn Fn() -> candle_core::Result<()>, rounds: usize| -> Result<f64, EngineError> {
             work()?;
             device.synchronize()?;

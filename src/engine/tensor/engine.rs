@@ -30,10 +30,12 @@ impl TensorEngine {
     /// An engine with a state of zeros; [`load`](Engine::load) comes before the first step. A GPU is opened here, and one
     /// with less free memory than the programs need is refused.
     pub fn new(programs: StepPrograms, place: DeviceSpec, precision: Precision) -> Result<Self, EngineError> {
-        let footprint = Self::predict(&programs, place, precision)?;
+        programs.verify().map_err(EngineError::Shape)?;
+        let meter = rehearse(&programs, precision)?;
+        let footprint = needed_on(place, &meter);
         let device = match place {
             DeviceSpec::Cpu => Device::Cpu,
-            DeviceSpec::Cuda(ordinal) => cuda::open(ordinal, footprint)?,
+            DeviceSpec::Cuda(ordinal) => cuda::open(ordinal, meter.room().arena, footprint)?,
         };
         let context = Context::new(device, compute_type(precision));
         let zeros = |shape: &[usize]| Tensor::filled(&context.device, shape, 0.0);
@@ -45,11 +47,7 @@ impl TensorEngine {
     /// Peak memory of the device that these programs need: found by running them on arrays without elements.
     pub fn predict(programs: &StepPrograms, place: DeviceSpec, precision: Precision) -> Result<Bytes, EngineError> {
         programs.verify().map_err(EngineError::Shape)?;
-        let arrays = Bytes(rehearse(programs, precision)?.peak());
-        Ok(match place {
-            DeviceSpec::Cpu => arrays,
-            DeviceSpec::Cuda(_) => cuda::with_overhead(arrays),
-        })
+        Ok(needed_on(place, &rehearse(programs, precision)?))
     }
 
     /// One state tensor by index, gradients and the loss sum included.
@@ -114,14 +112,28 @@ fn all(programs: &StepPrograms) -> [&Program; 3] {
     [&programs.micro, &programs.apply, &programs.eval]
 }
 
-/// Runs a step and an evaluation on arrays without elements, in the order in which training does.
+/// Steps that are rehearsed: what the allocator is left with after the first changes what the next ones need.
+const REHEARSED: usize = 3;
+
+/// Runs some steps on arrays without elements, and an evaluation, as training does.
 pub(super) fn rehearse(programs: &StepPrograms, precision: Precision) -> Result<Meter, EngineError> {
+    let steps = (0..REHEARSED)
+        .flat_map(|_| std::iter::repeat_n(&programs.micro, programs.micro_steps.min(2)).chain([&programs.apply]));
+    rehearse_all(programs, precision, steps.chain([&programs.eval]))
+}
+
+/// Runs programs in turn on arrays without elements.
+pub(super) fn rehearse_all<'p>(
+    programs: &StepPrograms,
+    precision: Precision,
+    all: impl Iterator<Item = &'p Program>,
+) -> Result<Meter, EngineError> {
     let meter = Meter::default();
     let context = Context::<Ghost>::new(meter.clone(), compute_type(precision));
     let mut state: Vec<Ghost> =
         programs.state.tensors.iter().map(|t| Ghost::filled(&meter, &t.shape, 0.0)).collect::<Answer<_>>()?;
     let inputs = StepInputs { seed: 0, step: 0, learning_rate: 0.0, bias_correction1: 1.0, bias_correction2: 1.0 };
-    for program in all(programs) {
+    for program in all {
         let batch: Vec<Ghost> =
             program.batch.iter().map(|input| Ghost::filled(&meter, &input.shape, 0.0)).collect::<Answer<_>>()?;
         let moment = Moment { inputs: &inputs, first_sample: 0 };
@@ -131,6 +143,14 @@ pub(super) fn rehearse(programs: &StepPrograms, precision: Precision) -> Result<
         }
     }
     Ok(meter)
+}
+
+/// The memory that a rehearsed training needs on a device.
+fn needed_on(place: DeviceSpec, meter: &Meter) -> Bytes {
+    match place {
+        DeviceSpec::Cpu => Bytes(meter.peak()),
+        DeviceSpec::Cuda(_) => Bytes(cuda::OVERHEAD + meter.room().reserved),
+    }
 }
 
 /// Below what every id of a batch input must be, where it selects rows of a table or is a class.

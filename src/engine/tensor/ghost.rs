@@ -1,12 +1,10 @@
 //! Arrays without elements: what a program would allocate, launch and move, found without doing any of it.
 
 use super::array::{Answer, Array, Binary, Compare, Reduce, Unary};
+use super::pool::{Piece, Pool};
 use candle_core::DType;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-
-/// Allocations are rounded up to this many bytes, as CUDA's stream-ordered allocator does.
-const GRAIN: u64 = 512;
 
 /// Counts on behalf of all ghosts made with it.
 #[derive(Debug, Clone, Default)]
@@ -14,23 +12,37 @@ pub(super) struct Meter(Rc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    live: Cell<u64>,
-    peak: Cell<u64>,
+    pool: RefCell<Pool>,
     launches: Cell<u64>,
     moved: Cell<u64>,
     flops: Cell<f64>,
 }
 
+/// Bytes of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Of the one piece that all large arrays are placed in.
+    pub(super) arena: u64,
+    /// Of everything that the allocator takes.
+    pub(super) reserved: u64,
+}
+
 impl Meter {
     /// Most bytes alive at once since the beginning.
     pub(super) fn peak(&self) -> u64 {
-        self.0.peak.get()
+        self.0.pool.borrow().peak()
+    }
+
+    /// What the arrays take of the device: the arena for the large ones, and all together.
+    pub(super) fn room(&self) -> Room {
+        let pool = self.0.pool.borrow();
+        Room { arena: pool.arena(), reserved: pool.reserved() }
     }
 
     /// Bytes alive.
     #[cfg(test)]
     pub(super) fn live(&self) -> u64 {
-        self.0.live.get()
+        self.0.pool.borrow().live()
     }
 
     /// Operations that ran on the device.
@@ -48,23 +60,20 @@ impl Meter {
 /// An allocation; freed with its last owner.
 #[derive(Debug)]
 struct Block {
-    bytes: u64,
+    piece: Piece,
     meter: Meter,
 }
 
 impl Block {
     fn new(bytes: u64, meter: &Meter) -> Rc<Self> {
-        let bytes = bytes.next_multiple_of(GRAIN);
-        let live = meter.0.live.get() + bytes;
-        meter.0.live.set(live);
-        meter.0.peak.set(meter.0.peak.get().max(live));
-        Rc::new(Block { bytes, meter: meter.clone() })
+        let piece = meter.0.pool.borrow_mut().allocate(bytes);
+        Rc::new(Block { piece, meter: meter.clone() })
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.meter.0.live.set(self.meter.0.live.get() - self.bytes);
+        self.meter.0.pool.borrow_mut().free(self.piece);
     }
 }
 

@@ -22,6 +22,7 @@ mod image;
 mod loss;
 mod norm;
 mod optimizer;
+mod pool;
 mod run;
 mod tokens;
 
