@@ -128,10 +128,15 @@ impl Mind<'_> {
             // The proposal stays as it is: with a larger budget it is the first to be taken up.
             None => {
                 let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
-                let why = format!(
+                let mut why = format!(
                     "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for confirmations",
                     kept.amount.time
                 );
+                let limit = state.campaign.budget.runs;
+                if limit > 0 {
+                    let left = limit.saturating_sub(state.runs.len());
+                    why += &format!("; of {limit} runs {left} are left, {} of them kept back", kept.runs);
+                }
                 Ok(vec![Event::SearchEnded { reason: Reason::BudgetSpent, why }])
             }
         }

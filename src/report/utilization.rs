@@ -138,16 +138,18 @@ fn remarks(state: &State) -> Vec<String> {
 /// Devices allocated and devices busy over the campaign's time.
 fn devices_figure(state: &State) -> Drawn {
     let (mut held, mut busy) = (Vec::new(), Vec::new());
+    // Of a card that several attempts share, each holds its part.
+    let part = 1.0 / state.campaign.execution.attempts_per_device.max(1) as f64;
     for attempt in state.runs.iter().flat_map(|run| &run.attempts) {
         let (from, to) = match &attempt.ended {
             None => (attempt.launched_at.unwrap_or(attempt.reserved_at), state.updated),
             Some(end) => (end.at - end.evidence.seconds, end.at),
         };
         let span = (from - state.created, to - state.created);
-        held.push((span.0, span.1, 1.0));
+        held.push((span.0, span.1, part));
         let looks = attempt.ended.as_ref().and_then(|end| end.evidence.utilization.as_ref());
         let share = looks.and_then(|looks| Some(looks.busy_seconds()? / (to - from).max(f64::MIN_POSITIVE)));
-        busy.extend(share.map(|share| (span.0, span.1, share.min(1.0))));
+        busy.extend(share.map(|share| (span.0, span.1, part * share.min(1.0))));
     }
     let length = state.updated - state.created;
     let (unit, scale) = time_unit(length);
@@ -167,7 +169,7 @@ fn devices_figure(state: &State) -> Drawn {
     .with("busy", 1, Mark::Line(busy));
     let caption = format!(
         "Devices allocated to attempts and how many of them were busy, as means over {PARTS} equal parts of the campaign's time; \
-         each attempt counts with its mean over its whole time, one without a record as idle. The area between the lines is \
+         each attempt counts with its mean over its whole time and its part of the device, one without a record as idle. The area between the lines is \
          device time that was paid for and not used."
     );
     (figure.svg(), caption)
