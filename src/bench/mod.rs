@@ -4,6 +4,7 @@
 //! prediction is decided in `cost`.
 
 mod accuracy;
+mod assumed;
 mod calibrate;
 mod ceilings;
 mod export;
@@ -17,6 +18,7 @@ mod synthetic;
 mod train;
 
 pub use accuracy::{Accuracy, accuracy};
+pub use assumed::assumed;
 pub use calibrate::{calibrate, profile};
 pub use ceilings::{Ceilings, Rates};
 pub use export::export;

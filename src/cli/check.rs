@@ -46,7 +46,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     if is_campaign(&text) {
         let overrides = with_device(&args.overrides, "baseline.resources.device", args.device);
         let loaded = config::load_campaign(&args.file, &overrides)?;
-        let pricer = MachinePricer::new(&loaded.base);
+        let pricer = MachinePricer::of(&loaded.base, &loaded.value);
         let assessment = pricer.assess(&loaded.value.baseline).map_err(|p| loaded.places.locate(p))?;
         if args.format == Format::Table {
             output::print(&format!("campaign {}: valid; its baseline:\n", loaded.value.name));

@@ -4,12 +4,12 @@ use super::data::download_bar;
 use super::output::say;
 use crate::bench::{self, Family};
 use crate::campaign::{Price, Pricer};
-use crate::config::{DataSpec, Experiment};
+use crate::config::{Campaign, DataSpec, Experiment};
 use crate::cost::{Prediction, RunCost, Samples, ThroughputProfile, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
-use crate::problem::Result;
+use crate::problem::{Class, Result};
 use crate::sys::{env, http::Network};
 use crate::train::{BatchSource, DatasetSource};
 use std::cell::RefCell;
@@ -38,12 +38,20 @@ pub struct MachinePricer {
     base: PathBuf,
     datasets: RefCell<Vec<(DataSpec, Rc<Dataset>)>>,
     profiles: RefCell<Vec<(ProfileKey, Rc<ThroughputProfile>)>>,
+    /// Runs go to other machines, whose GPUs this one may not have.
+    elsewhere: bool,
 }
 
 impl MachinePricer {
     /// For experiments whose relative data paths refer to `base`.
     pub fn new(base: &Path) -> Self {
-        MachinePricer { base: base.to_path_buf(), datasets: RefCell::default(), profiles: RefCell::default() }
+        let (base, datasets, profiles) = (base.to_path_buf(), RefCell::default(), RefCell::default());
+        MachinePricer { base, datasets, profiles, elsewhere: false }
+    }
+
+    /// For a campaign's runs: where they go to a site, a GPU need not be here to be planned for.
+    pub fn of(base: &Path, campaign: &Campaign) -> Self {
+        MachinePricer { elsewhere: campaign.execution.site.is_some(), ..Self::new(base) }
     }
 
     fn dataset(&self, spec: &DataSpec) -> Result<Rc<Dataset>> {
@@ -60,7 +68,17 @@ impl MachinePricer {
         if let Some((_, profile)) = self.profiles.borrow().iter().find(|(known, _)| *known == key) {
             return Ok(Rc::clone(profile));
         }
-        let profile = Rc::new(bench::profile(key.0, key.1, &mut say)?);
+        let profile = match bench::profile(key.0, key.1, &mut say) {
+            Err(problem) if self.elsewhere && key.0.device.is_gpu() && problem.class == Class::Unavailable => {
+                say(
+                    "there is no GPU here to measure: times are what an H200 took, with an interval of a factor of three \
+                     either way, until runs have ended",
+                );
+                bench::assumed(key.0)?
+            }
+            measured => measured?,
+        };
+        let profile = Rc::new(profile);
         self.profiles.borrow_mut().push((key, Rc::clone(&profile)));
         Ok(profile)
     }

@@ -60,7 +60,7 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
     let clock = SystemClock::default();
     // Missing data and impossible shapes are refused before anything is written.
-    let pricer = MachinePricer::new(&loaded.base);
+    let pricer = MachinePricer::of(&loaded.base, campaign);
     pricer.price(&campaign.baseline)?;
     campaign::create(&folder, campaign, &loaded.base, &clock)?;
     if let Some(text) = site {
@@ -253,7 +253,7 @@ impl Observer for Interrupts {
 
 /// The first plan and what it may cost at most.
 fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
-    let pricer = MachinePricer::new(base);
+    let pricer = MachinePricer::of(base, campaign);
     let price = pricer.price(&campaign.baseline)?;
     let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
     let budget = DeviceTime::from_hours(campaign.budget.device_hours);
