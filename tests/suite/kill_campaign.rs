@@ -32,8 +32,8 @@ execution = {{ parallel = {parallel}, kill_margin_seconds = 5 }}
 data.kind = "digits"
 model = {{ kind = "mlp", widths = [32] }}
 optimizer = {{ kind = "adamw", learning_rate = 1e-3 }}
-training = {{ batch_size = 32, budget = {{ steps = 400 }} }}
-evaluation = {{ checkpoint_every = 40 }}
+training = {{ batch_size = 32, budget = {{ steps = 1200 }} }}
+evaluation = {{ checkpoint_every = 120 }}
 resources.wall_seconds = 100
 "#
     )
@@ -64,7 +64,13 @@ fn disturbed(field: &Field, random: &mut Sequence, limit: usize, kills: &mut Kil
         until("the controller to do something", || {
             (field.lines() >= target || controller.ended().is_some()).then_some(())
         });
-        std::thread::sleep(Duration::from_secs_f64(0.12 * random.uniform()));
+        // Every other kill comes while a worker is at work, however short runs are on this machine.
+        let at_work = || field.state().is_some_and(|state| !field.living(&state).is_empty());
+        let busy = left.is_multiple_of(2);
+        if busy {
+            until("a worker to be at work", || (at_work() || controller.ended().is_some()).then_some(()));
+        }
+        std::thread::sleep(Duration::from_secs_f64(if busy { 0.04 } else { 0.12 } * random.uniform()));
         if !controller.kill() {
             // It was over before the kill.
             controller.succeeds();
