@@ -2,6 +2,8 @@
 //!
 //! Boundary: knows programs and tensors; never configs' meaning, files, campaigns.
 
+#[cfg(test)]
+mod agreement;
 mod cpu;
 mod create;
 mod fingerprint;

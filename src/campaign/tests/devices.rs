@@ -1,7 +1,7 @@
 //! GPUs that are too small, busy, missing or broken, and what becomes of the runs on them.
 
 use super::failures::one_candidate;
-use super::lab::{Lab, Listed, campaign, completes, learning_rate};
+use super::lab::{Lab, Listed, campaign, completes, hungry_proposals, learning_rate};
 use crate::campaign::{Advice, Event, NextStep, Price, Pricer, RunResult, decide, placement};
 use crate::config::Experiment;
 use crate::exec::fake::Play;
@@ -257,15 +257,7 @@ fn what_does_not_fit_on_the_gpu_is_never_proposed() {
             "planner = {{ candidates = 12, memory_filter = {filter} }}\nexecution = {{ device_memory_mib = {limit} }}\n\
              baseline = {{ resources = {{ device = \"{device}\" }} }}"
         ));
-        let lab = Lab::quiet(&campaign);
-        lab.conclude(&campaign);
-        let state = lab.state();
-        let sampler = planner::sampler(&campaign.planner);
-        let advice = Advice { pricer: &Hungry, sampler: sampler.as_ref(), slots: 8, now: 0.0 };
-        let hungry = (0..12u64)
-            .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
-            .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)
-            .count();
+        let hungry = hungry_proposals(&campaign, &Hungry);
         assert_eq!(hungry == 0, refused, "{device}, {limit} MiB, filter {filter}: {hungry} of 12 do not fit");
     }
 }

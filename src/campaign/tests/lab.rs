@@ -1,7 +1,7 @@
 //! A laboratory for whole campaigns in virtual time: a fake machine whose workers' results follow from their experiment.
 
 use crate::campaign::{
-    Advice, Conclusion, Event, Finish, Observer, Price, Pricer, State, World, create, drive, load, placement,
+    Advice, Conclusion, Event, Finish, Observer, Price, Pricer, State, World, create, decide, drive, load, placement,
 };
 use crate::config::{Campaign, Experiment, OptimizerSpec, TrainingBudget};
 use crate::exec::fake::{FakeExecutor, FakeMachine, Play};
@@ -337,4 +337,18 @@ pub fn remembering(
         script(spec, folder)
     };
     (seen, script)
+}
+
+/// How many of the next twelve proposals of a concluded campaign have a learning rate above 0.1, which `pricer` says needs
+/// more memory than there is.
+pub fn hungry_proposals(campaign: &Campaign, pricer: &dyn Pricer) -> usize {
+    let lab = Lab::quiet(campaign);
+    lab.conclude(campaign);
+    let state = lab.state();
+    let sampler = planner::sampler(&campaign.planner);
+    let advice = Advice { pricer, sampler: sampler.as_ref(), slots: 8, now: 0.0 };
+    (0..12u64)
+        .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
+        .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)
+        .count()
 }

@@ -1,9 +1,9 @@
 //! Compute-aware choices: the memory filter, weighing, calibration, racing and the correction over candidates.
 
-use super::lab::{Lab, Listed, accuracy, campaign, learning_rate};
+use super::lab::{Lab, Listed, accuracy, campaign, hungry_proposals, learning_rate};
 use crate::analysis::Verdict;
 use crate::campaign::folder::replay;
-use crate::campaign::{Advice, Event, Price, Pricer, Standing, correction, decide, gain};
+use crate::campaign::{Event, Price, Pricer, Standing, correction, decide, gain};
 use crate::config::Experiment;
 use crate::exec::fake::Play;
 use crate::journal;
@@ -34,15 +34,7 @@ fn what_does_not_fit_in_memory_is_never_proposed() {
         let campaign = campaign(&format!(
             "planner = {{ candidates = 12, memory_filter = {filter} }}\n[baseline]\nresources = {{ memory_mib = 100 }}"
         ));
-        let lab = Lab::quiet(&campaign);
-        lab.conclude(&campaign);
-        let state = lab.state();
-        let sampler = planner::sampler(&campaign.planner);
-        let advice = Advice { pricer: &Hungry, sampler: sampler.as_ref(), slots: 8, now: 0.0 };
-        let hungry = (0..12u64)
-            .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
-            .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)
-            .count();
+        let hungry = hungry_proposals(&campaign, &Hungry);
         assert_eq!(hungry == 0, filter, "{hungry} of 12 proposals do not fit");
     }
 }

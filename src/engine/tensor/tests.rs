@@ -8,10 +8,11 @@ use super::engine::rehearse;
 use super::ghost::{Ghost, Meter};
 use super::run::{Moment, run};
 use crate::config::{DeviceSpec, Precision};
+use crate::engine::agreement::{self, accumulate, inputs};
 use crate::engine::lifetimes::dead_after;
 use crate::engine::reference;
 use crate::engine::reference::tests::models::{BATCH, Bench, INPUTS, cases};
-use crate::engine::{Engine, EngineError, StepInputs};
+use crate::engine::{Engine, EngineError};
 use crate::sys::env;
 use candle_core::{DType, Device, Tensor};
 
@@ -26,71 +27,14 @@ fn twin(bench: &Bench, precision: Precision) -> TensorEngine {
     engine
 }
 
-fn accumulate(engine: &mut TensorEngine, bench: &Bench, inputs: &StepInputs) {
-    let size = bench.programs.micro_batch;
-    for i in 0..bench.programs.micro_steps {
-        engine.micro(&bench.slice(i * size, size), inputs, (i * size) as u32).unwrap();
-    }
-}
-
-fn inputs(step: u64) -> StepInputs {
-    StepInputs {
-        step,
-        bias_correction1: 1.0 - 0.9f64.powi(step as i32 + 1),
-        bias_correction2: 1.0 - 0.95f64.powi(step as i32 + 1),
-        ..INPUTS
-    }
-}
-
 #[test]
 fn gradients_agree_with_the_reference_in_double_precision() {
-    for case in cases() {
-        for micro_batch in [BATCH, 2] {
-            let mut bench = case.bench(reference::Precision::F64, micro_batch);
-            let mut engine = twin(&bench, Precision::F32);
-            accumulate(&mut engine, &bench, &INPUTS);
-            bench.accumulate();
-            for (_, gradient, name) in bench.params() {
-                let wanted = bench.engine.state(gradient).unwrap();
-                let got = engine.state(gradient);
-                let scale = wanted.iter().fold(1e-6f64, |m, v| m.max(v.abs()));
-                for (i, (&g, &w)) in got.iter().zip(&wanted).enumerate() {
-                    let error = (f64::from(g) - w).abs() / scale;
-                    assert!(error < 2e-5, "{} / {micro_batch}: {name}[{i}] is {g}, not {w}", case.name);
-                }
-            }
-        }
-    }
+    agreement::gradients(|bench| twin(bench, Precision::F32), TensorEngine::state);
 }
 
 #[test]
 fn ten_steps_follow_the_reference() {
-    for case in cases() {
-        let mut bench = case.bench(reference::Precision::F64, 2);
-        let mut engine = twin(&bench, Precision::F32);
-        for step in 0..10 {
-            let inputs = inputs(step);
-            accumulate(&mut engine, &bench, &inputs);
-            let got = engine.apply(&inputs).unwrap();
-            for first in [0, 2] {
-                bench.engine.micro(&bench.slice(first, 2), &inputs, first as u32).unwrap();
-            }
-            let wanted = bench.engine.apply(&inputs).unwrap();
-            let off = |a: f64, b: f64| (a - b).abs() / b.abs().max(1e-9);
-            assert!(off(got.loss_sum, wanted.loss_sum) < 2e-4, "{} {step}: {got:?} {wanted:?}", case.name);
-            assert!(off(got.grad_norm, wanted.grad_norm) < 2e-3, "{} {step}: {got:?} {wanted:?}", case.name);
-        }
-        let mut batch = case.batch(&bench.programs, case.experiment.evaluation.batch_size, 9);
-        let (got, wanted) = (engine.eval(&batch).unwrap(), bench.engine.eval(&batch).unwrap());
-        assert!((got.loss_sum - wanted.loss_sum).abs() < 2e-3 * wanted.loss_sum.abs(), "{}: {got:?}", case.name);
-        assert_eq!((got.correct_sum, got.weight_sum), (wanted.correct_sum, wanted.weight_sum), "{}", case.name);
-        // Padding may hold anything.
-        if let crate::data::Column::F32(values) = &mut batch.input {
-            let each = values.len() / batch.samples;
-            values[each * (batch.samples - 1)..].fill(f32::NAN);
-            assert_eq!(engine.eval(&batch).unwrap(), got, "{}: padding counts", case.name);
-        }
-    }
+    agreement::ten_steps(|bench| twin(bench, Precision::F32));
 }
 
 #[test]
