@@ -49,9 +49,9 @@ impl Placement {
 pub fn create(placement: Placement, programs: StepPrograms) -> Result<Box<dyn Engine>, EngineError> {
     let Placement { kind, device, precision, threads } = placement;
     limit_threads(threads);
-    let wanted = footprint(placement, &programs)?;
+    // An engine on a GPU finds what it needs itself, and compares it with what is free there.
     if device == DeviceSpec::Cpu {
-        check_memory(wanted, crate::sys::process::available_memory().map(Bytes))?;
+        check_memory(footprint(placement, &programs)?, crate::sys::process::available_memory().map(Bytes))?;
     }
     Ok(match (kind, device, precision) {
         (EngineKind::Compiled, DeviceSpec::Cpu, Precision::F32) => {

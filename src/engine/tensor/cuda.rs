@@ -51,7 +51,7 @@ mod without_cuda {
         BTreeMap::new()
     }
 
-    pub(in super::super) fn judge(_: &Device, text: String, _: Bytes) -> EngineError {
+    pub(in super::super) fn judge(text: String, _: Bytes) -> EngineError {
         EngineError::Backend(text)
     }
 }
@@ -87,7 +87,7 @@ mod with_cuda {
         // The allocator keeps it when it is freed, see `pool`.
         // SAFETY: nothing is read from it.
         let taken = unsafe { cuda.alloc::<u8>(usize::try_from(arena).unwrap_or(usize::MAX).max(1)) };
-        taken.map(drop).and_then(|()| device.synchronize()).map_err(|e| judge(&device, e.to_string(), wanted))?;
+        taken.map(drop).and_then(|()| device.synchronize()).map_err(|e| judge(e.to_string(), wanted))?;
         Ok(device)
     }
 
@@ -195,7 +195,7 @@ mod with_cuda {
     }
 
     /// An error of candle's or cudarc's, in the terms of the device.
-    pub(in super::super) fn judge(_: &Device, text: String, footprint: Bytes) -> EngineError {
+    pub(in super::super) fn judge(text: String, footprint: Bytes) -> EngineError {
         match GpuError::from_message(&text) {
             Some(GpuError::OutOfMemory { .. }) => {
                 let free = result::mem_get_info().map_or(0, |(free, _)| free as u64);

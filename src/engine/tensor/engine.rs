@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 pub struct TensorEngine {
     programs: StepPrograms,
     dead: [Vec<Vec<usize>>; 3],
+    /// For each program and batch input, below what its ids must be.
+    limits: [Vec<Option<usize>>; 3],
     place: DeviceSpec,
     precision: Precision,
     context: Context<Tensor>,
@@ -41,7 +43,8 @@ impl TensorEngine {
         let zeros = |shape: &[usize]| Tensor::filled(&context.device, shape, 0.0);
         let state = programs.state.tensors.iter().map(|t| zeros(&t.shape)).collect::<Answer<_>>()?;
         let dead = all(&programs).map(dead_after);
-        Ok(TensorEngine { dead, place, precision, context, state, footprint, programs })
+        let limits = all(&programs).map(|program| (0..program.batch.len()).map(|i| limit(program, i)).collect());
+        Ok(TensorEngine { dead, limits, place, precision, context, state, footprint, programs })
     }
 
     /// Peak memory of the device that these programs need: found by running them on arrays without elements.
@@ -69,12 +72,13 @@ impl TensorEngine {
 
     /// The program's batch inputs as tensors. Ids are checked here, on the host: a kernel that reads beyond a table
     /// cannot say which id it was.
-    fn batch(&self, program: &Program, batch: &Batch) -> Result<Vec<Tensor>, EngineError> {
+    fn batch(&self, which: Which, batch: &Batch) -> Result<Vec<Tensor>, EngineError> {
         let device = &self.context.device;
-        let tensor = |(index, input): (usize, &BatchInput)| -> Result<Tensor, EngineError> {
+        let program = all(&self.programs)[which as usize];
+        let tensor = |(input, limit): (&BatchInput, &Option<usize>)| -> Result<Tensor, EngineError> {
             match host::column(program, input, batch)? {
                 Values::U32(ids) => {
-                    if let Some(limit) = limit(program, index)
+                    if let Some(limit) = *limit
                         && let Some(id) = ids.iter().find(|id| **id as usize >= limit)
                     {
                         return Err(EngineError::Shape(format!(
@@ -87,15 +91,13 @@ impl TensorEngine {
                 Values::F32(values) => Tensor::real(device, &input.shape, || values.to_vec()),
             }
         };
-        program.batch.iter().enumerate().map(tensor).collect()
+        program.batch.iter().zip(&self.limits[which as usize]).map(tensor).collect()
     }
 
     /// What the library beneath said, in the terms of the device.
     fn judged(&self, error: EngineError) -> EngineError {
         match (error, self.place) {
-            (EngineError::Backend(text), DeviceSpec::Cuda(_)) => {
-                cuda::judge(&self.context.device, text, self.footprint)
-            }
+            (EngineError::Backend(text), DeviceSpec::Cuda(_)) => cuda::judge(text, self.footprint),
             (error, _) => error,
         }
     }
@@ -112,6 +114,10 @@ fn all(programs: &StepPrograms) -> [&Program; 3] {
     [&programs.micro, &programs.apply, &programs.eval]
 }
 
+/// For what is no step of a run: evaluations, rehearsals.
+const NO_STEP: StepInputs =
+    StepInputs { seed: 0, step: 0, learning_rate: 0.0, bias_correction1: 1.0, bias_correction2: 1.0 };
+
 /// Steps that are rehearsed: what the allocator is left with after the first changes what the next ones need.
 const REHEARSED: usize = 3;
 
@@ -119,24 +125,14 @@ const REHEARSED: usize = 3;
 pub(super) fn rehearse(programs: &StepPrograms, precision: Precision) -> Result<Meter, EngineError> {
     let steps = (0..REHEARSED)
         .flat_map(|_| std::iter::repeat_n(&programs.micro, programs.micro_steps.min(2)).chain([&programs.apply]));
-    rehearse_all(programs, precision, steps.chain([&programs.eval]))
-}
-
-/// Runs programs in turn on arrays without elements.
-pub(super) fn rehearse_all<'p>(
-    programs: &StepPrograms,
-    precision: Precision,
-    all: impl Iterator<Item = &'p Program>,
-) -> Result<Meter, EngineError> {
     let meter = Meter::default();
     let context = Context::<Ghost>::new(meter.clone(), compute_type(precision));
     let mut state: Vec<Ghost> =
         programs.state.tensors.iter().map(|t| Ghost::filled(&meter, &t.shape, 0.0)).collect::<Answer<_>>()?;
-    let inputs = StepInputs { seed: 0, step: 0, learning_rate: 0.0, bias_correction1: 1.0, bias_correction2: 1.0 };
-    for program in all {
+    for program in steps.chain([&programs.eval]) {
         let batch: Vec<Ghost> =
             program.batch.iter().map(|input| Ghost::filled(&meter, &input.shape, 0.0)).collect::<Answer<_>>()?;
-        let moment = Moment { inputs: &inputs, first_sample: 0 };
+        let moment = Moment { inputs: &NO_STEP, first_sample: 0 };
         let results = run(program, &dead_after(program), &state, &batch, &context, moment)?;
         for (index, ghost) in results.writes {
             state[index] = ghost;
@@ -224,7 +220,7 @@ impl Engine for TensorEngine {
 
     fn micro(&mut self, batch: &Batch, inputs: &StepInputs, first_sample: u32) -> Result<(), EngineError> {
         let results = self
-            .batch(&self.programs.micro, batch)
+            .batch(Which::Micro, batch)
             .and_then(|tensors| self.run(Which::Micro, &tensors, Moment { inputs, first_sample }))
             .map_err(|e| self.judged(e))?;
         self.commit(results);
@@ -244,10 +240,9 @@ impl Engine for TensorEngine {
     }
 
     fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError> {
-        let inputs = StepInputs { seed: 0, step: 0, learning_rate: 0.0, bias_correction1: 1.0, bias_correction2: 1.0 };
         let evaluate = || {
-            let tensors = self.batch(&self.programs.eval, batch)?;
-            let results = self.run(Which::Eval, &tensors, Moment { inputs: &inputs, first_sample: 0 })?;
+            let tensors = self.batch(Which::Eval, batch)?;
+            let results = self.run(Which::Eval, &tensors, Moment { inputs: &NO_STEP, first_sample: 0 })?;
             Ok(EvalOutput {
                 loss_sum: needed(&results, "loss_sum")?,
                 correct_sum: scalar(&results, "correct_sum")?.unwrap_or(0.0),

@@ -1,4 +1,4 @@
-//! Arrays without elements: what a program would allocate, launch and move, found without doing any of it.
+//! Arrays without elements: what a program would allocate, found without doing any of it.
 
 use super::array::{Answer, Array, Binary, Compare, Reduce, Unary};
 use super::pool::{Piece, Pool};
@@ -14,8 +14,6 @@ pub(super) struct Meter(Rc<Counts>);
 struct Counts {
     pool: RefCell<Pool>,
     launches: Cell<u64>,
-    moved: Cell<u64>,
-    flops: Cell<f64>,
 }
 
 /// Bytes of a device.
@@ -51,9 +49,8 @@ impl Meter {
         self.0.launches.get()
     }
 
-    fn launch(&self, read: u64, written: u64) {
+    fn launch(&self) {
         self.0.launches.set(self.0.launches.get() + 1);
-        self.0.moved.set(self.0.moved.get() + read + written);
     }
 }
 
@@ -91,16 +88,10 @@ impl Ghost {
         Ghost { shape: shape.to_vec(), dtype, block: Block::new(bytes as u64, meter) }
     }
 
-    fn bytes(&self) -> u64 {
-        (self.count() * self.dtype.size_in_bytes()) as u64
-    }
-
-    /// A result of an operation over this and other arrays.
-    fn result(&self, shape: &[usize], dtype: DType, others: &[&Ghost]) -> Answer<Ghost> {
-        let made = Ghost::new(shape, dtype, &self.block.meter);
-        let read = self.bytes() + others.iter().map(|g| g.bytes()).sum::<u64>();
-        self.block.meter.launch(read, made.bytes());
-        Ok(made)
+    /// The result of an operation.
+    fn result(&self, shape: &[usize], dtype: DType) -> Answer<Ghost> {
+        self.block.meter.launch();
+        Ok(Ghost::new(shape, dtype, &self.block.meter))
     }
 }
 
@@ -132,7 +123,7 @@ impl Array for Ghost {
     }
 
     fn cast(&self, dtype: DType) -> Answer<Self> {
-        if dtype == self.dtype { Ok(self.clone()) } else { self.result(&self.shape, dtype, &[]) }
+        if dtype == self.dtype { Ok(self.clone()) } else { self.result(&self.shape, dtype) }
     }
 
     fn permute(&self, order: &[usize]) -> Answer<Self> {
@@ -142,15 +133,13 @@ impl Array for Ghost {
         if moving(&mut order.iter().copied()) == moving(&mut (0..self.shape.len())) {
             return self.reshape(&shape);
         }
-        self.result(&shape, self.dtype, &[])
+        self.result(&shape, self.dtype)
     }
 
     fn narrow(&self, dim: usize, _: usize, length: usize) -> Answer<Self> {
         let mut shape = self.shape.clone();
         shape[dim] = length;
-        let made = Ghost::new(&shape, self.dtype, &self.block.meter);
-        self.block.meter.launch(made.bytes(), made.bytes());
-        Ok(made)
+        self.result(&shape, self.dtype)
     }
 
     fn cat(parts: &[Self], dim: usize) -> Answer<Self> {
@@ -160,8 +149,7 @@ impl Array for Ghost {
         }
         let mut shape = first.shape.clone();
         shape[dim] = parts.iter().map(|p| p.shape[dim]).sum();
-        let others: Vec<&Ghost> = parts[1..].iter().collect();
-        first.result(&shape, first.dtype, &others)
+        first.result(&shape, first.dtype)
     }
 
     fn pad(&self, dim: usize, before: usize, after: usize) -> Answer<Self> {
@@ -189,54 +177,51 @@ impl Array for Ghost {
             let n = shape.len();
             if t { (shape[n - 1], shape[n - 2]) } else { (shape[n - 2], shape[n - 1]) }
         };
-        let ((rows, inner), (_, columns)) = (matrix(&self.shape, transposed.0), matrix(&other.shape, transposed.1));
+        let ((rows, _), (_, columns)) = (matrix(&self.shape, transposed.0), matrix(&other.shape, transposed.1));
         let mut shape = self.shape.clone();
         let n = shape.len();
         (shape[n - 2], shape[n - 1]) = (rows, columns);
-        let flops = 2.0 * inner as f64 * shape.iter().product::<usize>() as f64;
-        let counts = &self.block.meter.0;
-        counts.flops.set(counts.flops.get() + flops);
-        self.result(&shape, self.dtype, &[other])
+        self.result(&shape, self.dtype)
     }
 
     fn binary(&self, _: Binary, other: &Self) -> Answer<Self> {
-        self.result(&broadcast(&self.shape, &other.shape), self.dtype, &[other])
+        self.result(&broadcast(&self.shape, &other.shape), self.dtype)
     }
 
     fn compare(&self, _: Compare, other: &Self) -> Answer<Self> {
-        self.result(&broadcast(&self.shape, &other.shape), DType::U8, &[other])
+        self.result(&broadcast(&self.shape, &other.shape), DType::U8)
     }
 
     fn unary(&self, _: Unary) -> Answer<Self> {
-        self.result(&self.shape, self.dtype, &[])
+        self.result(&self.shape, self.dtype)
     }
 
     fn affine(&self, _: f64, _: f64) -> Answer<Self> {
-        self.result(&self.shape, self.dtype, &[])
+        self.result(&self.shape, self.dtype)
     }
 
     fn reduce(&self, _: Reduce, dim: usize) -> Answer<Self> {
         let mut shape = self.shape.clone();
         shape[dim] = 1;
-        self.result(&shape, self.dtype, &[])
+        self.result(&shape, self.dtype)
     }
 
-    fn choose(&self, yes: &Self, no: &Self) -> Answer<Self> {
-        self.result(&self.shape, yes.dtype, &[yes, no])
+    fn choose(&self, yes: &Self, _: &Self) -> Answer<Self> {
+        self.result(&self.shape, yes.dtype)
     }
 
     fn rows(&self, ids: &Self) -> Answer<Self> {
-        self.result(&[ids.count(), self.features()], self.dtype, &[])
+        self.result(&[ids.count(), self.features()], self.dtype)
     }
 
-    fn scatter_rows(&self, ids: &Self, count: usize) -> Answer<Self> {
+    fn scatter_rows(&self, _: &Self, count: usize) -> Answer<Self> {
         // candle adds into a copy of the zeros.
         let _zeros = Ghost::new(&[count, self.features()], self.dtype, &self.block.meter);
-        self.result(&[count, self.features()], self.dtype, &[ids])
+        self.result(&[count, self.features()], self.dtype)
     }
 
     fn pick(&self, ids: &Self) -> Answer<Self> {
-        self.result(&[ids.count(), 1], self.dtype, &[ids])
+        self.result(&[ids.count(), 1], self.dtype)
     }
 }
 
