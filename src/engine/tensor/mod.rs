@@ -3,7 +3,7 @@
 //! [`reference`](super::reference) computes most ops on slices in host memory, which is exact and plain but stays on the
 //! CPU. Here the same ops are written once more over a small vocabulary of array operations ([`array::Array`]), which has
 //! two implementations: candle's tensors, on a CPU or an NVIDIA GPU, and [`ghost::Ghost`], which has shapes but no
-//! elements and counts what the operations allocate, launch and move. So what is predicted of memory and what is executed
+//! elements and counts what the operations allocate. So what is predicted of memory and what is executed
 //! are one program.
 //!
 //! **Numerics.** Parameters, gradients, optimiser state, norms' statistics, log-sum-exps and losses are f32. Values between
