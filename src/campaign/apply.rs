@@ -44,6 +44,7 @@ impl State {
                         baseline: None,
                         search_ended: None,
                         quarantined: Default::default(),
+                        missing: None,
                         halt: None,
                         conclusion: None,
                         decisions: Vec::new(),
@@ -254,6 +255,9 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 run.limits = Limits { wall_seconds, memory, micro_batch, device_memory };
             }
             run.next = Some(next.clone());
+            if let NextStep::Halt { reason } = next {
+                state.missing = Some(reason.clone());
+            }
             state.decided(Some(id.run), None, format!("attempt {id}: {why}"));
         }
         Event::NodeQuarantined { node, why } => {
@@ -352,6 +356,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
         }
         Event::Reopened { why } => {
             state.conclusion = None;
+            state.missing = None;
             state.halt = None;
             state.search_ended = None;
             state.decided(None, None, format!("the campaign goes on: {why}"));

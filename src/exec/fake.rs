@@ -52,6 +52,7 @@ impl Play {
             End::Completed | End::Paused | End::Diverged { .. } => 0,
             End::Checkpointed => 75,
             End::Refused { .. } => 2,
+            End::Missing { .. } => 4,
             End::DeviceFailed { fault, .. } if fault.is_unavailable() => 4,
             End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
         };
@@ -143,6 +144,7 @@ impl Worker {
             killed_for_time: false,
             never_started: false,
             scheduler: None,
+            job: None,
             seconds,
             log_tail: self.play.log.clone(),
         });

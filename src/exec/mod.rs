@@ -50,6 +50,8 @@ pub struct Place {
     pub exclude: Vec<String>,
     /// Memory that its GPU must have at least; 0 for any.
     pub device_memory: Bytes,
+    /// Host memory that it is expected to need; 0 where nothing is expected. A limit of its own counts more.
+    pub memory: Bytes,
 }
 
 /// What is known of an attempt right now.

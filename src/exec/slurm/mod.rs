@@ -13,6 +13,7 @@
 mod commands;
 mod judge;
 mod note;
+mod rules;
 mod submit;
 mod watch;
 
@@ -26,7 +27,7 @@ use super::{Executor, Launch, Status};
 use crate::config::Site;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::{Claim, Evidence, SchedulerEnd};
+use crate::record::{Claim, Evidence, JobEnd, SchedulerEnd};
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
 use crate::sys::clock::Clock;
@@ -34,6 +35,7 @@ use crate::sys::fs;
 use commands::{Commands, Pending, SystemCommands};
 use judge::Words;
 use note::Note;
+use rules::Rule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
@@ -83,6 +85,8 @@ struct Watched {
     accounts: Vec<Account>,
     /// Since when (monotonic) the queue shows it ended or not at all.
     over_since: Option<f64>,
+    /// Since when (monotonic) accounting has not answered while it was asked for this job.
+    accounts_missed: Option<f64>,
     /// How often `sbatch` has put it off.
     put_off: u32,
 }
@@ -168,6 +172,7 @@ impl<'c> SlurmExecutor<'c> {
             row: None,
             accounts: Vec::new(),
             over_since: None,
+            accounts_missed: None,
             put_off: 0,
         };
         self.watched.insert(launch.id, watched);
@@ -193,20 +198,32 @@ impl<'c> SlurmExecutor<'c> {
     fn end(&mut self, id: AttemptId, words: Words) -> Result<()> {
         let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
         let folder = &watched.launch.folder;
-        if !has_outcome(folder) && Claim::read(folder)?.is_none() {
+        if rules::on(Rule::GivenUpByClaim) && !has_outcome(folder) && Claim::read(folder)?.is_none() {
             let seen = watched.note.job.is_some();
             if !Claim::Abandoned.take(folder)? && words == Words::default() {
                 (watched.claimed, watched.over_since) = (true, None);
                 return Ok(());
             }
-            if watched.note.sent.is_some() && !seen {
+            if watched.note.sent.is_some() && !seen && rules::on(Rule::UnseenAreCancelled) {
                 self.farewells.push_back(watched.note.name.clone());
             }
         }
         let mut evidence = gather(folder, words.exit, words.killed_for_time, words.seconds)?;
-        evidence.scheduler = match &watched.note.refused {
-            Some(why) => Some(SchedulerEnd::Refused(why.clone())),
-            None => words.scheduler,
+        // A job that no worker began held its node all the same.
+        if let (Some(seconds), None) = (words.seconds, &evidence.outcome) {
+            evidence.seconds = seconds;
+        }
+        evidence.scheduler = match (&watched.note.refused, &watched.note.launch_failed) {
+            (Some(why), _) => Some(SchedulerEnd::Refused(why.clone())),
+            (None, Some(why)) => Some(SchedulerEnd::LaunchFailed(why.clone())),
+            (None, None) => words.scheduler,
+        };
+        let job = words.job.or_else(|| watched.note.job.map(|id| JobEnd { id: Some(id), ..JobEnd::default() }));
+        let incidents = watched.note.incidents.clone();
+        evidence.job = match job {
+            Some(job) => Some(JobEnd { incidents, ..job }),
+            None if incidents.is_empty() => None,
+            None => Some(JobEnd { incidents, ..JobEnd::default() }),
         };
         watched.stage = Stage::Ended(Box::new(evidence));
         self.stops.remove(&id);
@@ -226,7 +243,7 @@ impl Executor for SlurmExecutor<'_> {
             return Err(launched_before(launch));
         }
         let note = Note::new(self.name(launch));
-        self.write_script(launch, &note.name)?;
+        self.write_script(launch, &note.name, false)?;
         if !note.begin(folder)? {
             return Err(launched_before(launch));
         }

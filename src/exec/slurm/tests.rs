@@ -128,7 +128,7 @@ fn a_job_asks_for_its_gpu_and_stays_away_from_nodes() {
     let plain = script("cuda", Place::default()).unwrap();
     assert!(plain.contains("--gres=gpu:a:1\n") && plain.contains("--partition=small\n"), "{plain}");
     assert!(!plain.contains("--exclude") && !plain.contains("CUDA_VISIBLE_DEVICES"), "SLURM binds the GPU: {plain}");
-    let place = Place { exclude: vec!["n7".into(), "n2".into()], device_memory: Bytes(2000 << 20) };
+    let place = Place { exclude: vec!["n7".into(), "n2".into()], device_memory: Bytes(2000 << 20), ..Place::default() };
     let moved = script("cuda", place).unwrap();
     assert!(moved.contains("--gres=gpu:b:1\n") && moved.contains("--partition=large\n"), "{moved}");
     assert!(moved.contains("#SBATCH --exclude=n2,n7\n"), "{moved}");
