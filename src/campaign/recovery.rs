@@ -94,9 +94,7 @@ fn changed(state: &State, run: &Run, limits: Limits, end: &AttemptEnd, change: C
             };
             Some((Limits { wall_seconds, ..limits }, format!(", with {wall_seconds:.0} s of wall time{why}")))
         }
-        Change::MoreMemory { factor } => {
-            more_memory(limits, end, factor).or_else(|| smaller_micro_batch(run, limits))
-        }
+        Change::MoreMemory { factor } => more_memory(limits, end, factor).or_else(|| smaller_micro_batch(run, limits)),
         Change::HalveMicroBatch => smaller_micro_batch(run, limits).or_else(|| match end.class {
             Class::DeviceOutOfMemory => bigger_device(state, limits, end),
             _ => more_memory(limits, end, 1.5),

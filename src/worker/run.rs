@@ -80,20 +80,25 @@ fn pinned_program() -> Result<()> {
     check_pinned(&program)
 }
 
-/// The file's BLAKE3 hash against the sixteen digits in a name `nanoresearch-0123456789abcdef`; other names promise nothing.
+/// The file's BLAKE3 hash against the sixteen digits of a name `bin/nanoresearch-0123456789abcdef`, as a campaign's folder has
+/// it; other names promise nothing.
 fn check_pinned(program: &Path) -> Result<()> {
     let name = program.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some(promised) = name.strip_prefix("nanoresearch-").filter(|h| h.len() == PINNED_DIGITS) else { return Ok(()) };
-    if !promised.bytes().all(|b| b.is_ascii_hexdigit()) {
+    let of_a_campaign = program.parent().is_some_and(|folder| folder.ends_with("bin"));
+    if !of_a_campaign || !promised.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(());
     }
     let found = blake3::hash(&fs::read(program)?).to_hex();
     if found[..PINNED_DIGITS] == *promised {
         return Ok(());
     }
-    Err(Problem::usage(format!("this program is not the one that the campaign pinned: its hash begins with {}", &found[..PINNED_DIGITS]))
-        .at(program.display().to_string())
-        .remedy("remove that file and resume the campaign with the program that it was started with"))
+    Err(Problem::usage(format!(
+        "this program is not the one that the campaign pinned: its hash begins with {}",
+        &found[..PINNED_DIGITS]
+    ))
+    .at(program.display().to_string())
+    .remedy("remove that file and resume the campaign with the program that it was started with"))
 }
 
 /// Digits of the hash in a pinned program's name.
@@ -109,14 +114,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bytes = b"a program";
         let hash = blake3::hash(bytes).to_hex();
-        let pinned = folder.path().join(format!("nanoresearch-{}", &hash[..16]));
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        let pinned = folder.path().join("bin").join(format!("nanoresearch-{}", &hash[..16]));
         std::fs::write(&pinned, bytes).unwrap();
         check_pinned(&pinned).unwrap();
         std::fs::write(&pinned, b"another program").unwrap();
         let problem = check_pinned(&pinned).unwrap_err();
         assert!(problem.what.contains("pinned") && problem.remedy.is_some(), "{problem}");
         // A name without a hash promises nothing.
-        check_pinned(&folder.path().join("nanoresearch")).unwrap();
-        check_pinned(&folder.path().join("nanoresearch-not-a-hash-xx")).unwrap();
+        for name in ["bin/nanoresearch", "bin/nanoresearch-not-a-hash-at-all", "deps/nanoresearch-0123456789abcdef"] {
+            check_pinned(&folder.path().join(name)).unwrap();
+        }
     }
 }

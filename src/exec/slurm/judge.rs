@@ -17,8 +17,8 @@ use crate::record::{JobEnd, SchedulerEnd, Witness};
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
 use crate::slurm::{ExitStatus, Phase, State, Waiting};
-use crate::units::Bytes;
 use crate::sys::process::Exit;
+use crate::units::Bytes;
 
 /// Seconds for which a submission without a known job is looked for: longer than `sbatch` itself goes on trying.
 pub(super) const LOST: f64 = 240.0;
@@ -199,9 +199,9 @@ fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Ca
         State::Failed if !began && cannot_begin(exit_status) => {
             Some(SchedulerEnd::LaunchFailed(last_line(case.log).unwrap_or_else(|| state.to_string())))
         }
-        State::Failed if !began && (exit_status.is_some_and(|e| e.code == 2) || lacks_library(case.log)) => {
-            Some(SchedulerEnd::Missing(last_line(case.log).unwrap_or_else(|| "its script ended with code 2".to_string())))
-        }
+        State::Failed if !began && (exit_status.is_some_and(|e| e.code == 2) || lacks_library(case.log)) => Some(
+            SchedulerEnd::Missing(last_line(case.log).unwrap_or_else(|| "its script ended with code 2".to_string())),
+        ),
         State::OutOfMemory => Some(SchedulerEnd::OutOfMemory),
         _ if out_of_memory || (killed && said && !case.ended_by_us) => Some(SchedulerEnd::OutOfMemory),
         State::Preempted => Some(SchedulerEnd::Preempted),

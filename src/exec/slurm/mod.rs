@@ -20,6 +20,8 @@ mod watch;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 pub(super) mod tests;
 
 use super::evidence::{LOG_FILE, gather, has_outcome};
@@ -38,6 +40,9 @@ use note::Note;
 use rules::Rule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+
+/// Seconds for which a name that was given up is looked for: a controller that was frozen takes up what it was sent.
+const GIVEN_UP: f64 = 3600.0;
 
 /// Runs each attempt as a job on a site. Dropping it ends no job.
 pub struct SlurmExecutor<'c> {
@@ -61,7 +66,9 @@ pub struct SlurmExecutor<'c> {
     failed_looks: u32,
     /// Stops to be carried out, and when next.
     stops: BTreeMap<AttemptId, Stop>,
-    /// Names of jobs that were given up without being seen.
+    /// Names of jobs that were given up without being seen, and until when (monotonic) the queue is looked at for them.
+    given_up: BTreeMap<String, f64>,
+    /// Names of those that were seen after all, to be cancelled.
     farewells: VecDeque<String>,
     cancelling: Option<(Option<AttemptId>, Box<dyn Pending>)>,
 }
@@ -132,6 +139,7 @@ impl<'c> SlurmExecutor<'c> {
             next_look: f64::NEG_INFINITY,
             failed_looks: 0,
             stops: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             farewells: VecDeque::new(),
             cancelling: None,
         }
@@ -206,6 +214,7 @@ impl<'c> SlurmExecutor<'c> {
             }
             if watched.note.sent.is_some() && !seen && rules::on(Rule::UnseenAreCancelled) {
                 self.farewells.push_back(watched.note.name.clone());
+                self.given_up.insert(watched.note.name.clone(), self.clock.monotonic() + GIVEN_UP);
             }
         }
         let mut evidence = gather(folder, words.exit, words.killed_for_time, words.seconds)?;

@@ -8,8 +8,6 @@ pub(super) enum Rule {
     IntentComesFirst,
     /// After a lost answer the job is looked for by its name, and nothing is submitted again.
     LostAreLookedFor,
-    /// Nothing is concluded about a job while `sbatch` has not answered.
-    AnswersAreAwaited,
     /// Nothing follows from what a partial answer of the queue does not list.
     PartialSaysNothing,
     /// What is given up is given up through its claim, so that a worker which comes later leaves.
@@ -43,10 +41,9 @@ pub(super) fn on(rule: Rule) -> bool {
 }
 
 #[cfg(test)]
-pub(super) const ALL: [Rule; 10] = [
+pub(super) const ALL: [Rule; 9] = [
     Rule::IntentComesFirst,
     Rule::LostAreLookedFor,
-    Rule::AnswersAreAwaited,
     Rule::PartialSaysNothing,
     Rule::GivenUpByClaim,
     Rule::UnseenAreCancelled,

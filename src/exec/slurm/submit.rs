@@ -3,6 +3,7 @@
 use super::judge::Words;
 use super::rules::{self, Rule};
 use super::{LOG_FILE, SlurmExecutor, Stage};
+use crate::config::Site;
 use crate::exec::Launch;
 use crate::ids::AttemptId;
 use crate::problem::Result;
@@ -28,6 +29,21 @@ fn script(folder: &Path) -> PathBuf {
     folder.join(SCRIPT_FILE)
 }
 
+/// The time limit and the warning ahead of it of a job that may last `allowed` seconds and whose worker ends itself after
+/// `wall`. SLURM counts limits in whole minutes, rounded up, and warns up to a minute early. Rounded down here instead, the
+/// job never holds its node beyond what was reserved; the warning is shortened with it, so that it does not come before the
+/// worker's own limit. Where less than half of the warning would be left (on sites that warn late), it is rounded up: then a
+/// worker that hangs can hold its node up to a minute beyond the reservation, which the ledger shows as overrun.
+pub(super) fn limits(site: &Site, allowed: f64, wall: f64) -> (f64, u32) {
+    let limit = (allowed / MINUTE).floor() * MINUTE;
+    let warning = (limit - MINUTE - wall).min(f64::from(site.warning_seconds));
+    if wall > 0.0 && warning >= f64::from(site.warning_seconds) / 2.0 && warning >= 1.0 {
+        (limit, warning as u32)
+    } else {
+        (allowed.max(MINUTE), site.warning_seconds)
+    }
+}
+
 impl SlurmExecutor<'_> {
     /// A name that no other job has: made of the place, the time and this process.
     pub(super) fn name(&self, launch: &Launch) -> String {
@@ -39,11 +55,9 @@ impl SlurmExecutor<'_> {
     /// Writes the attempt's script into its folder.
     pub(super) fn write_script(&self, launch: &Launch, name: &str, anywhere: bool) -> Result<()> {
         let spec = AttemptSpec::read(&launch.folder)?;
-        let seconds = match launch.kill_after_seconds {
-            // SLURM rounds up to a minute, and what was reserved holds the minute by which it may warn early: rounded down,
-            // the job ends within what was reserved, and is still warned before its end.
-            limit if limit > 0.0 => ((limit - self.site.kill_margin_seconds) / MINUTE).floor().max(1.0) * MINUTE,
-            _ => DAY,
+        let (seconds, warning_seconds) = match launch.kill_after_seconds {
+            limit if limit > 0.0 => limits(&self.site, limit - self.site.kill_margin_seconds, spec.wall_seconds),
+            _ => (DAY, self.site.warning_seconds),
         };
         let threads = u32::try_from(spec.experiment.resources.threads).unwrap_or(1);
         let need = Need {
@@ -56,7 +70,7 @@ impl SlurmExecutor<'_> {
         };
         let request = Request::on(&self.site, &need)?;
         let text = render(&Job {
-            site: &self.site,
+            site: &Site { warning_seconds, ..self.site.clone() },
             request: &request,
             id: launch.id,
             name,

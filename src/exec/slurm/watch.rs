@@ -34,7 +34,8 @@ impl Watched {
                 let state = if waits { format!("{} ({})", row.state, row.reason.0) } else { row.state.to_string() };
                 if self.note.job.is_none() && !self.note.incidents.is_empty() {
                     let seconds = unix - self.note.sent.unwrap_or(unix);
-                    self.note.happened(format!("found in the queue by its name {seconds:.0} s after it was handed over"));
+                    self.note
+                        .happened(format!("found in the queue by its name {seconds:.0} s after it was handed over"));
                 }
                 if self.note.job != Some(row.id) || self.note.state != state {
                     (self.note.job, self.note.state) = (Some(row.id), state);
@@ -63,7 +64,8 @@ impl SlurmExecutor<'_> {
         if self.queue.is_some() || self.accounts.is_some() || now < self.next_look {
             return;
         }
-        if self.watched.values().any(Watched::is_sent) {
+        self.given_up.retain(|_, until| *until > now);
+        if !self.given_up.is_empty() || self.watched.values().any(Watched::is_sent) {
             self.next_look = now + self.site.poll_seconds * f64::from(1u32 << self.failed_looks.min(LONGEST_BACK_OFF));
             self.queue = Some(self.commands.start("squeue", &squeue::arguments()));
         }
@@ -84,6 +86,15 @@ impl SlurmExecutor<'_> {
         for watched in self.watched.values_mut().filter(|w| w.is_sent()) {
             watched.seen(rows.get(watched.note.name.as_str()).copied(), whole, now, unix)?;
         }
+        let late = |name: &&String| rows.get(name.as_str()).is_some_and(|row| row.state.phase() != Phase::Ended);
+        self.farewells.extend(
+            self.given_up
+                .keys()
+                .filter(late)
+                .filter(|name| !self.farewells.contains(name))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         self.end_hopeless()?;
         if !whole {
             return Ok(());
@@ -163,8 +174,7 @@ impl SlurmExecutor<'_> {
                 watched.note.write(&watched.launch.folder)?;
             }
             // The answer of `sbatch` is still to come.
-            if rules::on(Rule::AnswersAreAwaited)
-                && self.submitting.as_ref().is_some_and(|(submitting, _)| submitting == id) {
+            if self.submitting.as_ref().is_some_and(|(submitting, _)| submitting == id) {
                 continue;
             }
             let case = Case {
