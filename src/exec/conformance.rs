@@ -1,4 +1,5 @@
-//! One suite for every executor, run here against the fake and the local one.
+//! One suite for every executor: the fake machine, processes here, jobs of a fake SLURM, and jobs of a real one where there is
+//! a testbed.
 #![allow(clippy::disallowed_methods)]
 
 use super::fake::{FakeExecutor, FakeMachine, Play, outcome};
@@ -326,7 +327,7 @@ impl Bed for FakeBed {
 /// This machine, with a shell script for a worker.
 pub(super) struct LocalBed {
     pub clock: SystemClock,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     made: Cell<u32>,
 }
 
@@ -340,8 +341,8 @@ outcome() {
     cp "$folder/$1" "$folder/.outcome" && mv "$folder/.outcome" "$folder/outcome.json"
 }
 case $behaviour in
-    Deaf) trap '' TERM ;;
-    *) trap 'outcome checkpointed; exit 75' TERM ;;
+    Deaf) trap '' TERM USR2 ;;
+    *) trap 'outcome checkpointed; exit 75' TERM USR2 ;;
 esac
 sleep "$wait"
 read -r stat < /proc/$$/stat
@@ -441,12 +442,17 @@ macro_rules! conformance {
             use crate::exec::slurm::tests::SlurmBed;
             $(#[test] fn $name() { super::suite::$name(&SlurmBed::default()) })*
         }
+        mod real {
+            use crate::exec::slurm::real::RealBed;
+            $(#[test] fn $name() { RealBed::with(stringify!($name), |bed| super::suite::$name(bed)) })*
+        }
     };
 }
 
 mod late {
     //! A worker that has not begun yet: a process is given up, a job in a queue is waited for.
     use super::{FakeBed, LocalBed, suite};
+    use crate::exec::slurm::real::RealBed;
     use crate::exec::slurm::tests::SlurmBed;
 
     #[test]
@@ -460,6 +466,12 @@ mod late {
     #[test]
     fn slurm() {
         suite::a_waiting_job_is_adopted_and_runs_once(&SlurmBed::default());
+    }
+    #[test]
+    fn real() {
+        RealBed::with("a_waiting_job_is_adopted_and_runs_once", |bed| {
+            suite::a_waiting_job_is_adopted_and_runs_once(bed);
+        });
     }
 }
 

@@ -22,7 +22,7 @@ mod slurm;
 
 pub use cards::Cards;
 pub use local::LocalExecutor;
-pub use slurm::SlurmExecutor;
+pub use slurm::{SlurmExecutor, job_state};
 
 use crate::ids::AttemptId;
 use crate::problem::Result;

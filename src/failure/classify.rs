@@ -58,12 +58,36 @@ pub enum Class {
     Cancelled,
 }
 
+impl Class {
+    /// The name it has in the journal, for tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Class::Completed => "completed",
+            Class::Diverged => "diverged",
+            Class::Checkpointed => "checkpointed",
+            Class::Preempted => "preempted",
+            Class::Paused => "paused",
+            Class::TimedOut => "timed-out",
+            Class::OutOfMemory => "out-of-memory",
+            Class::DeviceOutOfMemory => "device-out-of-memory",
+            Class::DeviceFailed { .. } => "device-failed",
+            Class::NodeFailed => "node-failed",
+            Class::LaunchFailed => "launch-failed",
+            Class::Missing => "missing",
+            Class::Refused => "refused",
+            Class::NeverStarted => "never-started",
+            Class::Crashed { .. } => "crashed",
+            Class::Failed => "failed",
+            Class::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Classifies an ended attempt. The first rule that applies decides:
 ///
 /// 1. an outcome that the worker wrote is believed, whatever the process did afterwards: it is written last, by atomic
 ///    rename, after everything it speaks of was stored (so Completed with signal 9 is Completed). A worker that was asked to
-///    stop does not know by whom: there the scheduler says whether it was preempted, cancelled by a person, or its node
-///    failed;
+///    stop does not know by whom: there the executor says whether it was its limit, preemption, a person, or a failing node;
 /// 2. the scheduler's word: refused, ended by somebody, a failed node, a failed launch, something missing, preempted, memory;
 /// 3. never started; then killed for time: timed out;
 /// 4. SIGABRT, or an end nobody saw, with Rust's `memory allocation of N bytes failed` as the log's last words: out of memory;
@@ -79,6 +103,8 @@ pub fn classify(evidence: &Evidence) -> Class {
             End::Completed => Class::Completed,
             End::Diverged { .. } => Class::Diverged,
             End::Checkpointed => match told {
+                // It was told to stop at its limit, and not before.
+                _ if evidence.killed_for_time => Class::TimedOut,
                 Some(by @ (Class::Preempted | Class::Cancelled | Class::NodeFailed)) => by,
                 _ => Class::Checkpointed,
             },
@@ -149,6 +175,9 @@ fn what_happened(evidence: &Evidence) -> String {
     if let Some(outcome) = &evidence.outcome {
         return match &outcome.end {
             End::Completed => format!("completed at step {}", outcome.step),
+            End::Checkpointed if classify(evidence) == Class::TimedOut => {
+                format!("its time limit ended it at step {}, with a checkpoint", outcome.step)
+            }
             End::Checkpointed if classify(evidence) == Class::Preempted => {
                 format!("preempted at step {}, with a checkpoint", outcome.step)
             }
@@ -277,7 +306,8 @@ mod tests {
         for (end, class) in table.into_iter().chain(faults) {
             let plain = said(end);
             assert_eq!(classify(&plain), class);
-            // Every contradiction by the second witness, alone and together, changes nothing.
+            // Every contradiction by the second witness, alone and together, changes nothing but why it was asked to stop.
+            let for_time = if class == Class::Checkpointed { Class::TimedOut } else { class };
             let contradicted = Evidence {
                 exit_code: Some(101),
                 signal: Some(9),
@@ -286,7 +316,7 @@ mod tests {
                 log_tail: "memory allocation of 4096 bytes failed".to_string(),
                 ..plain.clone()
             };
-            assert_eq!(classify(&contradicted), class);
+            assert_eq!(classify(&contradicted), for_time);
             assert_eq!(classify(&Evidence { signal: Some(9), ..plain }), class);
         }
     }
@@ -389,9 +419,21 @@ mod tests {
     #[test]
     fn classes_survive_the_journal() {
         let lost = Class::DeviceFailed { fault: Fault::DeviceLost };
-        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted, lost] {
+        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted, lost]
+            .into_iter()
+            .chain([
+                Class::Preempted,
+                Class::NodeFailed,
+                Class::LaunchFailed,
+                Class::Missing,
+                Class::TimedOut,
+                Class::OutOfMemory,
+                Class::DeviceOutOfMemory,
+            ])
+        {
             let json = serde_json::to_string(&class).unwrap();
             assert_eq!(serde_json::from_str::<Class>(&json).unwrap(), class, "{json}");
+            assert!(json.contains(&format!("\"kind\":\"{}\"", class.name())), "{json}");
         }
     }
 }

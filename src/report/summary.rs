@@ -3,7 +3,7 @@
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
+use crate::campaign::{Conclusion, Halt, Overhead, Run, RunResult, Standing, State, Usage, assignment};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -30,6 +30,14 @@ pub struct Summary {
     pub budget: Account,
     /// What ended attempts held against what they used of it.
     pub usage: Usage,
+    /// Waiting for a place, and what failures wasted.
+    pub overhead: Overhead,
+    /// Jobs under way, where attempts are jobs and whoever makes this reads their notes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobSummary>,
+    /// Nodes that are left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
     /// The baseline's repetitions.
     pub baseline: Option<BaselineSummary>,
     /// Best confirmed candidate.
@@ -38,6 +46,17 @@ pub struct Summary {
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
     pub runs: Vec<RunSummary>,
+}
+
+/// A job under way, as the controller last saw it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobSummary {
+    /// The attempt.
+    pub attempt: String,
+    /// Its job's id, once known.
+    pub job: Option<u64>,
+    /// State in the cluster's words, with the reason for waiting: `PENDING (Resources)`.
+    pub state: String,
 }
 
 /// The ledger, in people's units.
@@ -130,6 +149,9 @@ impl Summary {
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
             usage: Usage::of(state),
+            overhead: Overhead::of(state),
+            jobs: Vec::new(),
+            quarantined: state.quarantined.iter().cloned().collect(),
             baseline: state.baseline.as_ref().map(|b| BaselineSummary {
                 values: b.values.clone(),
                 interval: b.interval,

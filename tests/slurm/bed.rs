@@ -68,10 +68,15 @@ impl Bed {
         assert!(status.success(), "cluster {name}");
     }
 
-    /// Sets a node's state.
-    pub fn node(&self, name: &str, state: &str) {
-        let (name, state) = (format!("nodename={name}"), format!("state={state}"));
-        self.say("scontrol", &["update", &name, &state, "reason=test"]);
+    /// Takes a node down under its jobs.
+    pub fn down(&self, node: &str) {
+        self.say("scontrol", &["update", &format!("nodename={node}"), "state=down", "reason=test"]);
+    }
+
+    /// Brings a node back, if it is down.
+    pub fn up(&self, node: &str) {
+        // Refused for a node that is not down.
+        let _ = self.try_say("scontrol", &["update", &format!("nodename={node}"), "state=resume"]);
     }
 
     /// What accounting has of a job, once it has it whole.
@@ -92,6 +97,12 @@ impl Bed {
                 node: last[2].to_string(),
             })
         })
+    }
+
+    /// Ends whatever an earlier test left.
+    pub fn clear(&self) {
+        let _ = self.try_say("scancel", &["--me"]);
+        patiently(60, "the queue to be empty", || self.left().is_empty().then_some(()));
     }
 
     /// Jobs that are not over.

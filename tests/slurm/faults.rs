@@ -16,7 +16,7 @@ use std::time::Instant;
 const SITE: &str = r#"
 name = "testbed"
 gpus = 0
-cpus = 1
+cpus = 2
 memory_mib = 300
 poll_seconds = 1.0
 warning_seconds = 5
@@ -44,7 +44,7 @@ execution = { parallel = 4, retries = 6, site = "site.toml" }
 data.kind = "digits"
 model = { kind = "mlp", widths = [256, 256] }
 optimizer = { kind = "adamw", learning_rate = 1e-3 }
-training = { batch_size = 64, budget = { steps = 8000 } }
+training = { batch_size = 64, budget = { steps = 12000 } }
 evaluation = { checkpoint_every = 250 }
 resources = { threads = 1, wall_seconds = 55.0 }
 "#;
@@ -54,8 +54,9 @@ fn a_campaign_survives_its_cluster() {
     let Some(bed) = Bed::find("a_campaign_survives_its_cluster") else { return };
     let began = Instant::now();
     let say = |what: &str| println!("{:5.0} s  {what}", began.elapsed().as_secs_f64());
-    bed.node("n1", "resume");
-    bed.node("n2", "resume");
+    bed.clear();
+    bed.up("n1");
+    bed.up("n2");
     let field = Field::new(CAMPAIGN);
     std::fs::write(field.folder().with_file_name("site.toml"), SITE).unwrap();
     let mut controller = field.run();
@@ -65,7 +66,7 @@ fn a_campaign_survives_its_cluster() {
     std::fs::write(field.folder().join("hog"), "").unwrap();
 
     // slurmctld freezes while a script is handed over: sbatch says that it timed out, and there will be a job. The
-    // controller dies before it can find that out.
+    // controller dies before it can find that out, with the next sbatch under way.
     patiently(60, "a job", || notes(&field).iter().any(|(_, n)| n["job"].is_u64()).then_some(()));
     bed.fault("freeze");
     say("slurmctld frozen");
@@ -73,6 +74,7 @@ fn a_campaign_survives_its_cluster() {
         let lost = |n: &serde_json::Value| n["incidents"].to_string().contains("answer was lost");
         notes(&field).into_iter().find(|(_, note)| lost(note)).map(|(folder, _)| folder)
     });
+    patiently(60, "the next sbatch", || submitting(&field).then_some(()));
     assert!(controller.kill(), "{}", controller.said());
     bed.fault("thaw");
     say(&format!("{} lost its answer; controller killed, slurmctld thawed", short(&lost)));
@@ -84,42 +86,34 @@ fn a_campaign_survives_its_cluster() {
     ended(&field, "the end for memory", |_, class, _| class == Class::OutOfMemory);
     say("a job was ended for memory");
 
-    // A worker hangs until its time limit ends it; meanwhile other things happen.
-    let (hung, process) = working(&field, "a worker to stop", |_| true);
-    process.signal(libc::SIGSTOP).unwrap();
-    say(&format!("attempt {hung} hangs"));
+    // A worker hangs until its time limit ends it; meanwhile other things happen on the other node.
+    let (hung, process) = working(&field, "a worker to hang", |_| true);
+    let spared = node_of(&bed, &field, hung);
+    hang(process);
+    say(&format!("attempt {hung} on {spared} hangs"));
+    let elsewhere = |id: AttemptId| id != hung && node_of(&bed, &field, id) != spared;
 
-    // Somebody more important needs a node.
-    let (victim, _) = working(&field, "a worker to preempt", |id| id != hung);
+    // Somebody more important needs the other node, where one worker leaves with a checkpoint, and one that hangs is killed.
+    let (victim, process) = working(&field, "a worker to preempt", elsewhere);
     let node = node_of(&bed, &field, victim);
-    let script = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3"];
+    hang(process);
+    let script = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3", "--job-name=urgent"];
     let there = format!("--nodelist={node}");
-    bed.say("sbatch", &[script.as_slice(), &["--job-name=urgent", &there]].concat());
-    say(&format!("attempt {victim} on {node} is preempted"));
-    if node_of(&bed, &field, hung) == node {
-        // It cannot leave when asked to, so the preemption ends it; another one hangs then.
-        ended(&field, "the end of the hung worker", |id, _, _| id == hung);
-        let (another, process) = working(&field, "another worker to stop", |_| true);
-        process.signal(libc::SIGSTOP).unwrap();
-        say(&format!("attempt {another} hangs instead"));
-    }
-    ended(&field, "a preemption", |_, class, job| class == Class::Preempted || job.state == "PREEMPTED");
+    bed.say("sbatch", &[script.as_slice(), &[&there]].concat());
+    say(&format!("attempt {victim} on {node} hangs and is preempted"));
+    ended(&field, "a preemption", |_, _, job| job.state == "PREEMPTED");
     say("preempted");
     assert!(controller.kill(), "{}", controller.said());
     controller = field.resume();
     say("controller killed");
 
-    // A node goes down under its jobs. The one that hangs stays where it is.
-    let stopped = stopped(&field);
-    let spared: BTreeSet<String> = stopped.iter().map(|id| node_of(&bed, &field, *id)).collect();
-    let (lost, _) = working(&field, "a worker on another node", |id| {
-        !stopped.contains(&id) && !spared.contains(&node_of(&bed, &field, id))
-    });
+    // A node goes down under its jobs.
+    let (lost, _) = working(&field, "a worker on the other node", elsewhere);
     let node = node_of(&bed, &field, lost);
-    bed.node(&node, "down");
+    bed.down(&node);
     say(&format!("{node} is down, and attempt {lost} with it"));
     ended(&field, "a failed node", |_, class, job| class == Class::NodeFailed && job.state == "NODE_FAIL");
-    bed.node(&node, "resume");
+    bed.up(&node);
     say(&format!("{node} is back"));
 
     // Accounting goes away while jobs end, and so does the controller.
@@ -185,7 +179,7 @@ fn check_events(field: &Field) {
     assert!(memory.contains("of memory where it had 300"), "{memory}");
     let time = why(&|class, job| *class == Class::TimedOut && job.state == "TIMEOUT");
     assert!(time.contains("s a step call for"), "{time}");
-    let preempted = why(&|_, job| job.state == "PREEMPTED");
+    let preempted = why(&|class, job| *class == Class::Preempted && job.state == "PREEMPTED");
     assert!(preempted.contains("again, from"), "{preempted}");
     let node = why(&|class, job| *class == Class::NodeFailed && job.state == "NODE_FAIL");
     assert!(node.contains("on another node than n"), "{node}");
@@ -264,20 +258,49 @@ fn working(field: &Field, what: &str, is: impl Fn(AttemptId) -> bool) -> (Attemp
         field.living(&state).into_iter().find(|(id, process)| {
             let folder = field.folder().join(attempt_path(*id)).join(CHECKPOINTS_FOLDER);
             let step = list_checkpoints(&folder).ok().and_then(|found| found.last().map(|(step, _)| *step));
-            step.is_some_and(|step| step <= 5000) && process.alive() && !is_stopped(*process) && is(*id)
+            step.is_some_and(|step| step <= 8000) && process.alive() && !hangs(*process) && is(*id)
         })
     })
 }
 
-/// Attempts whose worker is stopped.
-fn stopped(field: &Field) -> Vec<AttemptId> {
-    let state = field.state().unwrap();
-    field.living(&state).into_iter().filter(|(_, process)| is_stopped(*process)).map(|(id, _)| id).collect()
+/// Stops every thread of a process for good: no signal but SIGKILL reaches it any more, as when a driver or a filesystem hangs.
+/// (What SIGSTOP does, SLURM undoes with SIGCONT.)
+fn hang(process: ProcessId) {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.pid)).unwrap().flatten();
+    let tasks: Vec<i32> = tasks.map(|task| task.file_name().to_str().unwrap().parse().unwrap()).collect();
+    for &task in &tasks {
+        // SAFETY: plain ptrace(2) and waitpid(2) on threads of a worker of this test; no memory is passed.
+        unsafe {
+            let nothing = std::ptr::null_mut::<libc::c_void>();
+            assert_eq!(libc::ptrace(libc::PTRACE_ATTACH, task, nothing, nothing), 0);
+            assert_eq!(libc::waitpid(task, std::ptr::null_mut(), libc::__WALL), task);
+        }
+    }
+    // Its parent learns of its death only after whoever traces it has, of the first thread after all others.
+    std::thread::spawn(move || {
+        for task in tasks.into_iter().rev() {
+            let mut status = 0;
+            // SAFETY: as above; `status` outlives the call.
+            while unsafe { libc::waitpid(task, &mut status, libc::__WALL) } == task
+                && !(libc::WIFEXITED(status) || libc::WIFSIGNALED(status))
+            {}
+        }
+    });
 }
 
-fn is_stopped(process: ProcessId) -> bool {
+/// Whether it hangs.
+fn hangs(process: ProcessId) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('t'))
+}
+
+/// Whether an sbatch with a script of this campaign is under way.
+fn submitting(field: &Field) -> bool {
+    let folder = field.folder().canonicalize().unwrap();
+    let folder = folder.to_string_lossy();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+    lines.any(|line| line.starts_with(b"sbatch\0") && String::from_utf8_lossy(&line).contains(folder.as_ref()))
 }
 
 /// The node of a running attempt's job.

@@ -301,9 +301,11 @@ impl FakeJob {
             Behaviour::Deaf if self.cancelled.is_some_and(|c| now >= c + KILL_WAIT) => {
                 self.cancelled.map(|c| (c + KILL_WAIT, "CANCELLED by 1000", "0:0", "0:9"))
             }
-            Behaviour::Hangs | Behaviour::Deaf if now >= at + self.limit => {
-                Some((at + self.limit, "TIMEOUT", "0:0", "0:15"))
+            Behaviour::Hangs if now >= at + self.limit => {
+                leave(End::Checkpointed);
+                Some((at + self.limit, "TIMEOUT", "0:0", "75:0"))
             }
+            Behaviour::Deaf if now >= at + self.limit => Some((at + self.limit, "TIMEOUT", "0:0", "0:15")),
             Behaviour::Hangs | Behaviour::Deaf => None,
             _ if !done => None,
             Behaviour::Completes | Behaviour::StartsAfter(_) => {

@@ -20,6 +20,8 @@ mod watch;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+pub(super) mod real;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 pub(super) mod tests;
@@ -308,6 +310,18 @@ impl Executor for SlurmExecutor<'_> {
             }
         }
     }
+}
+
+/// The job of the attempt in a folder as its controller last saw it: its id, where that is known, and its state in words, with
+/// the reason for waiting; none where the attempt is no job, or where its note cannot be read.
+pub fn job_state(folder: &Path) -> Option<(Option<u64>, String)> {
+    let note = Note::read(folder).ok()??;
+    let state = match (&note.sent, note.state.is_empty()) {
+        (None, _) => "not submitted yet".to_string(),
+        (Some(_), true) => "submitted".to_string(),
+        (Some(_), false) => note.state,
+    };
+    Some((note.job, state))
 }
 
 fn launched_before(launch: &Launch) -> Problem {

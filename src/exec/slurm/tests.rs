@@ -336,15 +336,17 @@ fn a_held_job_waits_for_a_hand_and_not_for_ever() {
     let mut executor = bed.slurm();
     [&given_up, &let_go].iter().for_each(|launch| executor.launch(launch).unwrap());
     for hour in 0..30 {
-        for _ in 0..60 {
+        for _ in 0..180 {
             [&given_up, &let_go].iter().for_each(|launch| drop(executor.poll(launch.id).unwrap()));
-            bed.clock.advance(60.0);
+            bed.clock.advance(20.0);
         }
         if hour == 10 {
             bed.world.borrow_mut().release(&let_go.folder);
         }
-        executor = bed.slurm();
-        [&given_up, &let_go].iter().for_each(|launch| executor.adopt(launch).unwrap());
+        if hour < 10 {
+            executor = bed.slurm();
+            [&given_up, &let_go].iter().for_each(|launch| executor.adopt(launch).unwrap());
+        }
         assert!(hour < 23 || hour > 24 || bed.world.borrow_mut().live() <= 1);
     }
     let evidence = end_of(&bed, &mut executor, &given_up);
@@ -359,7 +361,7 @@ fn a_held_job_waits_for_a_hand_and_not_for_ever() {
 /// A job's limit fits in what was reserved for it, and the warning comes after the worker's own limit.
 #[test]
 fn limits_keep_to_the_reservation() {
-    let site = parse_site("name = \"s\"\n[[partitions]]\nname = \"p\"\n", "s", &[]).unwrap();
+    let site = parse_site("name = \"s\"\ngpus = 0\n[[partitions]]\nname = \"p\"\n", "s", &[]).unwrap();
     for wall in [5.0, 59.0, 60.0, 100.0, 3333.0, 86399.0] {
         let allowed = wall + site.margin_seconds() - site.kill_margin_seconds;
         let (limit, warning) = submit::limits(&site, allowed, wall);
