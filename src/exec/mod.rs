@@ -20,6 +20,9 @@ mod evidence;
 mod local;
 mod slurm;
 
+#[cfg(test)]
+pub(crate) use slurm::tests::SlurmBed;
+
 pub use cards::Cards;
 pub use local::LocalExecutor;
 pub use slurm::{SlurmExecutor, job_state};

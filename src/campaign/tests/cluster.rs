@@ -2,11 +2,17 @@
 //! bring about.
 
 use super::failures::one_candidate;
-use super::lab::{Lab, campaign, completes, learning_rate};
-use crate::campaign::{Conclusion, NextStep, Overhead, Reason, RunResult, State};
+use super::lab::{Lab, LabPricer, campaign, completes, learning_rate};
+use crate::campaign::{
+    Conclusion, Event, NextStep, Observer, Overhead, Reason, RunResult, State, World, create, drive,
+};
+use crate::exec::SlurmBed;
 use crate::exec::fake::Play;
 use crate::failure::Class;
+use crate::planner;
 use crate::record::{JobEnd, SchedulerEnd};
+use crate::sys::clock::Clock;
+use crate::sys::signal::StopFlag;
 use crate::units::{Bytes, DeviceTime};
 use std::path::Path;
 
@@ -182,4 +188,75 @@ fn what_is_missing_stops_the_campaign_until_it_is_there() {
     let state = lab.check();
     assert!(state.runs.iter().all(|r| learning_rate(&r.experiment) != 0.01 || r.attempts.len() <= 2));
     assert!(state.runs.iter().all(|r| matches!(r.result, Some(RunResult::Finished { .. }))));
+}
+
+/// What a controller of 1,000 live jobs takes of a core, in seconds of its own time for a second of the cluster's, and how many
+/// commands it runs. The fake cluster's time is part of it; the commands themselves are not.
+fn thousand(seconds: f64) -> (f64, f64) {
+    const JOBS: usize = 1000;
+    let bed = SlurmBed::default();
+    let campaign = campaign(&format!(
+        "execution = {{ site = \"site.toml\", parallel = {JOBS} }}\nseeds = {{ baseline = {JOBS} }}\n\
+         budget = {{ device_hours = 1e5 }}\nbaseline = {{ resources = {{ wall_seconds = 36000.0 }} }}\n"
+    ));
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("campaign");
+    create(&folder, &campaign, temporary.path(), bed.clock).unwrap();
+    let pricer = LabPricer { most: 1.0, asked: Default::default() };
+    let stop = StopFlag::inert();
+    let mut executor = bed.slurm();
+    /// Leaves when all jobs run and have been watched for a while.
+    struct Watching<'a> {
+        stop: &'a StopFlag,
+        bed: &'a SlurmBed,
+        seconds: f64,
+        since: Option<(f64, f64, usize)>,
+        took: (f64, f64),
+    }
+    impl Observer for Watching<'_> {
+        fn on_event(&mut self, _: &State, _: &Event) {}
+        fn on_tick(&mut self, state: &State) {
+            let now = self.bed.clock.monotonic();
+            let looks = self.bed.count("squeue") + self.bed.count("sacct");
+            match self.since {
+                None if state.live().count() == JOBS && self.bed.running() == JOBS => {
+                    self.since = Some((now, cpu_seconds(), looks));
+                }
+                Some((since, cpu, before)) if now - since >= self.seconds => {
+                    let each = |x: f64| x / (now - since);
+                    self.took = (each(cpu_seconds() - cpu), each((looks - before) as f64));
+                    self.stop.request();
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut watching = Watching { stop: &stop, bed: &bed, seconds, since: None, took: (0.0, 0.0) };
+    let sampler = planner::sampler(&campaign.planner);
+    let world =
+        World { pricer: &pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: bed.clock, stop: &stop };
+    drive(&folder, &campaign, world, &mut [&mut watching]).unwrap();
+    watching.took
+}
+
+/// Processor time of this thread, in seconds.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
+}
+
+/// A whole controller: one `squeue` an interval (5 s here), and no `sacct` while nothing ends.
+#[test]
+fn a_controller_of_a_thousand_jobs_looks_once_an_interval() {
+    let (_, looks) = thousand(50.0);
+    assert!((0.15..=0.25).contains(&looks), "{looks} looks a second");
+}
+
+/// `cargo test --release --lib a_thousand_jobs_take -- --ignored --nocapture`; docs/benchmarks/controller.md has the figure.
+#[test]
+#[ignore = "a measurement: it says how much, and wants a quiet machine"]
+fn a_thousand_jobs_take_little_of_a_core() {
+    let (cpu, looks) = thousand(300.0);
+    println!("1,000 live jobs: {:.2}% of a core, {looks:.2} looks a second", 100.0 * cpu);
+    assert!(cpu < 0.02, "{:.2}% of a core", 100.0 * cpu);
 }

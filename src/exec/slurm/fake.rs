@@ -123,7 +123,7 @@ impl FakeSlurm {
         self.jobs.push(FakeJob {
             id: self.next_id,
             name: option("job-name"),
-            behaviour: self.behaviours[&folder],
+            behaviour: self.behaviours.get(&folder).copied().unwrap_or(Behaviour::Hangs),
             folder,
             submitted: at,
             limit: (limit / 60.0).ceil() * 60.0,
@@ -249,6 +249,11 @@ fn time(seconds: f64) -> String {
 }
 
 impl FakeJob {
+    /// Whether it runs, as far as anybody has looked.
+    pub fn runs(&self) -> bool {
+        self.began.is_some() && self.ended.is_none()
+    }
+
     fn starts(&self) -> f64 {
         self.submitted + 1.0
     }

@@ -192,7 +192,8 @@ fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Ca
         0 => Exit { code: i32::try_from(e.code).ok(), signal: None },
         signal => Exit { code: None, signal: i32::try_from(signal).ok() },
     });
-    let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL));
+    // The queue knows no exit codes; where only it speaks, the log has to do.
+    let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL)) || (exit.is_none() && *state == State::Failed);
     let said = ["exceeded memory limit", "oom-kill", "oom_kill"].iter().any(|w| case.log.contains(w));
     let began = case.claimed || case.outcome;
     let scheduler = match state {

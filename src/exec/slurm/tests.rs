@@ -14,11 +14,11 @@ use crate::units::Bytes;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-const SITE: &str = "name = \"fake\"\ngpus = 0\npoll_seconds = 5.0\nkill_margin_seconds = 0.0\nsubmits_per_minute = 6000\n\
+const SITE: &str = "name = \"fake\"\ngpus = 0\npoll_seconds = 5.0\nkill_margin_seconds = 0.0\nsubmits_per_minute = 6000\nmax_jobs = 1000\n\
                     [[partitions]]\nname = \"gpu\"\n";
 
 pub struct SlurmBed {
-    pub(super) clock: &'static FakeClock,
+    pub(crate) clock: &'static FakeClock,
     pub(super) world: Rc<RefCell<FakeSlurm>>,
     folder: tempfile::TempDir,
     made: Cell<u32>,
@@ -37,7 +37,7 @@ fn in_memory() -> tempfile::TempDir {
 }
 
 impl SlurmBed {
-    pub(super) fn slurm(&self) -> SlurmExecutor<'static> {
+    pub(crate) fn slurm(&self) -> SlurmExecutor<'static> {
         let site = parse_site(SITE, "fake", &[]).unwrap();
         let commands = Box::new(FakeCommands(Rc::clone(&self.world)));
         let folder = self.folder.path().to_path_buf();
@@ -56,7 +56,12 @@ impl SlurmBed {
         std::fs::read_to_string(launch.folder.join("ran")).map_or(0, |t| t.lines().count())
     }
 
-    fn count(&self, program: &str) -> usize {
+    /// Jobs that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.world.borrow().jobs.iter().filter(|j| j.runs()).count()
+    }
+
+    pub(crate) fn count(&self, program: &str) -> usize {
         self.world.borrow().counts.get(program).copied().unwrap_or(0)
     }
 }
