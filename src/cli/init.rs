@@ -164,11 +164,11 @@ fn line(key: &str, value: &str) -> String {
 /// The campaign's name, which is also the folder that its runs go to: not this one.
 fn name(folder: &Path) -> String {
     let whole = env::current_dir().join(folder);
-    let last = whole.components().filter_map(|c| match c {
+    let mut last = whole.components().filter_map(|c| match c {
         std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
         _ => None,
     });
     let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
-    let own: String = last.last().unwrap_or_default().chars().map(legal).take(50).collect();
+    let own: String = last.next_back().unwrap_or_default().chars().map(legal).take(50).collect();
     format!("{}-runs", own.trim_start_matches('-'))
 }
