@@ -32,6 +32,7 @@ mod overrides;
 mod places;
 mod presets;
 mod schema;
+mod templates;
 mod types;
 
 // What types mean.
@@ -70,4 +71,5 @@ pub use schema::schema;
 pub use shape::*;
 pub use site::*;
 pub use space::same_value;
+pub use templates::{Fill, Template, template, templates};
 pub use training::*;

@@ -107,7 +107,10 @@ impl FakeSlurm {
 
     /// Lets a held job start.
     pub fn release(&mut self, folder: &Path) {
-        self.jobs.iter_mut().filter(|j| j.folder == folder).for_each(|j| j.reason = "None");
+        let now = self.clock.monotonic();
+        // What counts is from when on it could start.
+        let held = self.jobs.iter_mut().filter(|j| j.folder == folder);
+        held.for_each(|j| (j.reason, j.submitted) = ("None", now));
     }
 
     fn submit(&mut self, script: &Path, at: f64) -> u64 {

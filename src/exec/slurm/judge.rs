@@ -44,6 +44,8 @@ pub(super) struct Case<'a> {
     pub known: bool,
     /// Seconds since the queue first showed it ended or not at all.
     pub over: f64,
+    /// Seconds since accounting first said that it has ended; 0 before.
+    pub settling: f64,
     /// Seconds since it was handed to `sbatch`.
     pub sent: f64,
     /// Seconds that files and records may take to arrive.
@@ -122,7 +124,8 @@ pub(super) fn judge(case: &Case) -> Verdict {
         (Some(account), _) => {
             let settling = account.is_settling() && rules::on(Rule::RecordsSettle);
             let coming = settling || (!case.outcome && case.claimed && rules::on(Rule::OutcomesArrive));
-            if coming && !patient(case.settle) {
+            // Counted from that record on: the queue may have lost sight of the job long before its end.
+            if coming && case.settling < case.settle {
                 return Verdict::Watch;
             }
             let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);

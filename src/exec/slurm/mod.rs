@@ -94,6 +94,8 @@ struct Watched {
     accounts: Vec<Account>,
     /// Since when (monotonic) the queue shows it ended or not at all.
     over_since: Option<f64>,
+    /// Since when (monotonic) accounting says that it has ended.
+    recorded_since: Option<f64>,
     /// Since when (monotonic) accounting has not answered while it was asked for this job.
     accounts_missed: Option<f64>,
     /// How often `sbatch` has put it off.
@@ -182,6 +184,7 @@ impl<'c> SlurmExecutor<'c> {
             row: None,
             accounts: Vec::new(),
             over_since: None,
+            recorded_since: None,
             accounts_missed: None,
             put_off: 0,
         };

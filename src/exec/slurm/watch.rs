@@ -177,6 +177,8 @@ impl SlurmExecutor<'_> {
             if self.submitting.as_ref().is_some_and(|(submitting, _)| submitting == id) {
                 continue;
             }
+            let over = watched.accounts.last().is_some_and(|account| account.job.state.phase() == Phase::Ended);
+            watched.recorded_since = watched.recorded_since.filter(|_| over).or(over.then_some(now));
             let case = Case {
                 row: watched.row.as_ref(),
                 accounts: &watched.accounts,
@@ -185,6 +187,7 @@ impl SlurmExecutor<'_> {
                 claimed: watched.claimed,
                 known: watched.note.job.is_some(),
                 over: now - since,
+                settling: watched.recorded_since.map_or(0.0, |since| now - since),
                 sent: unix - watched.note.sent.unwrap_or(unix),
                 settle,
                 ended_by_us: watched.note.ended_by_us,
