@@ -6,6 +6,7 @@ use crate::campaigns::{Controller, Field, audit, weights};
 use nanoresearch::campaign::{Event, Run, RunResult, attempt_path, run_path};
 use nanoresearch::failure::Class;
 use nanoresearch::ids::AttemptId;
+use nanoresearch::journal;
 use nanoresearch::record::{CHECKPOINTS_FOLDER, Claim, JobEnd, Outcome, Witness, list_checkpoints};
 use nanoresearch::sys::process::ProcessId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,13 +133,38 @@ fn a_campaign_survives_its_cluster() {
 
     finish(&field, &mut controller);
     say("the campaign is over");
-    check_events(&field);
+    check_events(field.events().into_iter().map(|(_, event)| event));
     check_account(&bed, &field);
     assert_eq!(bed.left(), "", "jobs are left");
     audit(&field);
     keep(&field);
     check_bits(&field);
     say("the same bits as undisturbed runs");
+}
+
+/// The campaign that is kept in docs is one to which all of this happened.
+#[test]
+fn the_committed_campaign_has_every_fault() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recovery-campaign");
+    let events = journal::read(&folder).unwrap();
+    check_events(events.iter().map(|e| Event::decode(&e.kind, e.version, &e.data).unwrap()));
+    let state = nanoresearch::campaign::load(&folder).unwrap();
+    assert!(state.runs.len() >= 12);
+    assert!(state.runs.iter().all(|run| matches!(run.result, Some(RunResult::Finished { .. }))));
+    // Accounting's own words, kept beside it: the ledger has the same seconds.
+    let records = std::fs::read_to_string(folder.join("sacct.txt")).unwrap();
+    let theirs: BTreeMap<&str, f64> = records
+        .lines()
+        .skip(1)
+        .map(|line| line.split('|').collect::<Vec<_>>())
+        .map(|fields| (fields[0], fields[7].parse().unwrap()))
+        .collect();
+    for attempt in state.runs.iter().flat_map(|r| &r.attempts) {
+        let end = attempt.ended.as_ref().unwrap();
+        let id = end.evidence.job.as_ref().unwrap().id.unwrap().to_string();
+        let held = (end.used.time + end.overrun).seconds();
+        assert!((held - theirs[id.as_str()]).abs() <= 2.0, "attempt {}: {held} s settled", attempt.id);
+    }
 }
 
 /// Waits for the end of the campaign, which is a success.
@@ -153,10 +179,10 @@ fn finish(field: &Field, controller: &mut Controller) {
 }
 
 /// Everything that was done to it is in its journal, with what was concluded from it.
-fn check_events(field: &Field) {
+fn check_events(events: impl Iterator<Item = Event>) {
     let (mut controllers, mut whys) = (0, BTreeMap::new());
     let mut ends = Vec::new();
-    for (_, event) in field.events() {
+    for event in events {
         match event {
             Event::ControllerStarted { .. } => controllers += 1,
             Event::AttemptEnded { id, class, evidence, .. } => {
