@@ -39,16 +39,3 @@ thread_local! {
 pub(super) fn on(rule: Rule) -> bool {
     OFF.with(std::cell::Cell::get) != Some(rule)
 }
-
-#[cfg(test)]
-pub(super) const ALL: [Rule; 9] = [
-    Rule::IntentComesFirst,
-    Rule::LostAreLookedFor,
-    Rule::PartialSaysNothing,
-    Rule::GivenUpByClaim,
-    Rule::UnseenAreCancelled,
-    Rule::OutcomesArrive,
-    Rule::RecordsSettle,
-    Rule::LiveRecordsLive,
-    Rule::EndsAreRepeated,
-];
