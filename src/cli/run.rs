@@ -79,7 +79,7 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     let sampler = planner::sampler(&campaign.planner);
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), counsel: None, clock: &clock, stop: &stop };
     let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
         .map_err(|problem| with_way_on(problem, folder))?;
     match finish {

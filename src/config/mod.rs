@@ -9,6 +9,7 @@
 //! the same tree (`assign`), so they can do nothing that a file could not.
 
 // The types.
+mod approval;
 mod budget;
 mod campaign;
 mod data;
@@ -51,6 +52,7 @@ mod shipped_tests;
 #[cfg(test)]
 mod tests;
 
+pub use approval::Approval;
 pub use campaign::*;
 pub use data::*;
 pub use difference::{Difference, differences};
