@@ -112,14 +112,18 @@ impl Validator {
             let Some(n) = design.hypothesis else { continue };
             let Some(posed) = n.checked_sub(1).and_then(|k| self.hypotheses.get(k)) else {
                 let there = self.hypotheses.len();
-                return Err(format!("{at}.hypothesis = {n} is not the number of a hypothesis (there are {there}); leave it out"));
+                return Err(format!(
+                    "{at}.hypothesis = {n} is not the number of a hypothesis (there are {there}); leave it out"
+                ));
             };
             if posed.dropped {
                 return Err(format!("{at}.hypothesis = {n} was dropped; choose another, or leave it out"));
             }
-            let outside = posed.hypothesis.region.iter().find(|(path, region)| {
-                design.settings.get(*path).is_some_and(|value| !region.contains(value))
-            });
+            let outside = posed
+                .hypothesis
+                .region
+                .iter()
+                .find(|(path, region)| design.settings.get(*path).is_some_and(|value| !region.contains(value)));
             if let (Some((path, _)), Part::Test) = (outside, design.part) {
                 return Err(format!("{at}.settings: {path} lies outside the region of hypothesis {n}"));
             }
@@ -150,7 +154,9 @@ impl Validator {
             return Err(format!("{at}.settings is empty: that is the baseline"));
         }
         for (path, value) in &design.settings {
-            let Some(parameter) = self.space.get(path) else { return Err(self.unknown(&format!("{at}.settings"), path)) };
+            let Some(parameter) = self.space.get(path) else {
+                return Err(self.unknown(&format!("{at}.settings"), path));
+            };
             if !parameter.domain.contains(value) {
                 let range = super::context::parameter_words(parameter);
                 return Err(format!("{at}.settings: {path} = {value} is not allowed; it is {range}"));
@@ -179,7 +185,8 @@ impl Validator {
         };
         let bounds: Vec<f64> = region.low.into_iter().chain(region.high).collect();
         let crossed = matches!((region.low, region.high), (Some(low), Some(high)) if low > high);
-        if crossed || bounds.iter().any(|x| outside(*x)) || region.values.iter().any(|v| !parameter.domain.contains(v)) {
+        if crossed || bounds.iter().any(|x| outside(*x)) || region.values.iter().any(|v| !parameter.domain.contains(v))
+        {
             let range = super::context::parameter_words(parameter);
             return Err(format!("{at}: the part of {path} does not lie in its range; it is {range}"));
         }

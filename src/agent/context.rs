@@ -4,7 +4,7 @@
 //! models and other campaigns stand in fences.
 
 use crate::campaign::{
-    Candidate, Inquiry, Run, RunResult, Seen, Standing, State, Usage, assignment, correction, gain, hypotheses, value_text,
+    Candidate, Inquiry, Run, RunResult, Seen, Standing, State, Usage, correction, gain, hypotheses, value_text,
 };
 use crate::config::{Constraint, Direction, Domain, Parameter, Relation};
 use crate::llm::fence;
@@ -72,7 +72,7 @@ fn about(state: &State) -> String {
         );
         let own: Assignment =
             state.campaign.space.keys().filter_map(|path| Some((path.clone(), e.get(path)?))).collect();
-        text += &format!("\nbaseline: {}", assignment(&own));
+        text += &format!("\nbaseline: {}", settings(&own));
     }
     if let Some(b) = &state.baseline {
         text += &format!(
@@ -167,7 +167,8 @@ fn sampler(state: &State, known: &[&Candidate]) -> String {
         let values: Vec<&Value> = good.iter().filter_map(|c| c.assignment.get(path)).collect();
         let numbers: Vec<f64> = values.iter().filter_map(|v| v.as_f64()).collect();
         let range = if !numbers.is_empty() && numbers.len() == values.len() {
-            let (low, high) = numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
+            let (low, high) =
+                numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x)));
             format!("{} to {}", value_text(&low.into()), value_text(&high.into()))
         } else {
             let mut list: Vec<String> = values.iter().map(|v| value_text(v)).collect();
@@ -197,10 +198,12 @@ fn results(state: &State, known: &[&Candidate], curves: bool) -> String {
         }
     };
     list("Best", &ranked[..ranked.len().min(SHOWN)]);
+    let shown: Vec<u64> = ranked.iter().take(SHOWN).map(|c| c.index).collect();
     let latest: Vec<&Candidate> = known.iter().rev().take(SHOWN).copied().collect();
-    list("Latest", &latest);
-    let failed: Vec<&Candidate> = known.iter().rev().filter(|c| c.value.is_none()).take(3).copied().collect();
-    list("Without a value", &failed);
+    let new: Vec<&Candidate> = latest.iter().filter(|c| !shown.contains(&c.index)).copied().collect();
+    list("Latest of the others", &new);
+    let failed = known.iter().rev().filter(|c| c.value.is_none() && latest.iter().all(|l| l.index != c.index));
+    list("Earlier ones without a value", &failed.take(3).copied().collect::<Vec<_>>());
     let judged = |c: &&&Candidate| matches!(c.standing, Standing::Judged { .. });
     let judged: Vec<String> = known.iter().filter(judged).map(|c| verdict(state, c)).collect();
     if !judged.is_empty() {
@@ -225,7 +228,7 @@ fn line(state: &State, candidate: &Candidate, curves: bool) -> String {
     let run = candidate.screening.and_then(|id| state.run(id));
     let number = run.map_or_else(|| "-".to_string(), |r| r.id.to_string());
     let by = &candidate.planner;
-    let head = format!("run {number} ({by}): {}", assignment(&candidate.assignment));
+    let head = format!("run {number} ({by}): {}", settings(&candidate.assignment));
     let baseline = state.baseline.as_ref().map_or(f64::NAN, |b| b.interval.mean);
     match (candidate.value, run.map(|r| &r.result)) {
         (Some(value), _) => {
@@ -239,6 +242,12 @@ fn line(state: &State, candidate: &Candidate, curves: bool) -> String {
     }
 }
 
+/// Settings by their full paths, as answers must name them.
+fn settings(assignment: &Assignment) -> String {
+    let words: Vec<String> = assignment.iter().map(|(path, value)| format!("{path}={}", value_text(value))).collect();
+    words.join(", ")
+}
+
 /// The curve of a run's last attempt that left one.
 fn curve(run: &Run) -> Option<String> {
     let ended = run.attempts.iter().rev().filter_map(|a| a.ended.as_ref());
@@ -250,7 +259,7 @@ fn verdict(state: &State, candidate: &Candidate) -> String {
     let difference = difference.map_or_else(|| "too few seeds".to_string(), |d| format!("{d:.5} over {} seeds", d.n));
     let survives = correction::survivors(state).contains(&candidate.index);
     let kept = if survives { ", survives the correction over candidates" } else { "" };
-    format!("{}: {difference}, {verdict:?}{kept}", assignment(&candidate.assignment)).to_lowercase()
+    format!("{}: {difference}, {verdict:?}{kept}", settings(&candidate.assignment)).to_lowercase()
 }
 
 fn claims(state: &State) -> String {
@@ -288,9 +297,8 @@ fn findings(state: &State) -> String {
     let lines: Vec<String> = recalled
         .iter()
         .map(|f| {
-            let settings =
-                if f.settings.is_empty() { String::new() } else { format!(" [{}]", assignment(&f.settings)) };
-            format!("- {}: {}{settings}", f.campaign, f.text)
+            let own = if f.settings.is_empty() { String::new() } else { format!(" [{}]", settings(&f.settings)) };
+            format!("- {}: {}{own}", f.campaign, f.text)
         })
         .collect();
     if lines.is_empty() {

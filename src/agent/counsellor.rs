@@ -27,6 +27,8 @@ pub struct Agent {
     post: Arc<dyn Post + Send + Sync>,
     /// How the service is reached; none: nobody is asked.
     access: Option<Access>,
+    /// Models that may be asked, in words.
+    models: String,
     store: Option<Store>,
     /// First entry of each question on the tape; this is a replay.
     replay: Option<BTreeMap<usize, u32>>,
@@ -45,22 +47,25 @@ struct Letter {
 }
 
 impl Agent {
-    /// For the campaign in `folder`: asks where `access` says, keeps findings in `store`.
+    /// For the campaign in `folder`: asks whom `reached` says, keeps findings in `store`.
     pub fn new(
         folder: &Path,
-        access: Option<Access>,
+        reached: Option<(&LlmSpec, Access)>,
         store: Option<Store>,
         post: Arc<dyn Post + Send + Sync>,
     ) -> Self {
         let tape = folder.join(crate::campaign::placement::TAPE_FOLDER);
-        Agent { tape, post, access, store, replay: None, under_way: None }
+        let models = reached.as_ref().map_or_else(String::new, |(spec, _)| spec.planning_models().join(", "));
+        let access = reached.map(|(_, access)| access);
+        Agent { tape, post, access, models, store, replay: None, under_way: None }
     }
 
     /// Plays the tape of a campaign as it stands at its end; asks nobody and keeps nothing.
     pub fn replay(folder: &Path, end: &State, post: Arc<dyn Post + Send + Sync>) -> Self {
         let first = |a: &crate::campaign::counsel::Answered| Some((a.question.number, *a.paid.entries.first()?));
         let entries = end.counsel.answered.iter().filter_map(first).collect();
-        Agent { replay: Some(entries), ..Self::new(folder, Some(Access::nowhere()), None, post) }
+        let agent = Self::new(folder, None, None, post);
+        Agent { replay: Some(entries), access: Some(Access::nowhere()), ..agent }
     }
 
     fn letter(&self, state: &State, inquiry: Inquiry, allowance: Option<Dollars>) -> Option<Letter> {
@@ -73,7 +78,7 @@ impl Agent {
 
 impl Counsellor for Agent {
     fn model(&self) -> Option<String> {
-        self.access.as_ref().map(|access| access.base_url.clone())
+        self.access.as_ref().map(|_| self.models.clone())
     }
 
     fn worst(&self, state: &State, inquiry: Inquiry) -> Option<Dollars> {
@@ -187,4 +192,3 @@ impl Letter {
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
-

@@ -43,7 +43,9 @@ pub fn findings(state: &State) -> Vec<Finding> {
         let word = match (kept, verdict) {
             (true, _) => "better than its baseline beyond the noise",
             (false, Verdict::Worse) => "worse than its baseline beyond the noise",
-            (false, Verdict::Better) => "better than its baseline, which does not survive the correction over candidates",
+            (false, Verdict::Better) => {
+                "better than its baseline, which does not survive the correction over candidates"
+            }
             (false, Verdict::Undecided) => "not told apart from its baseline",
         };
         let metric = state.metric();
@@ -59,7 +61,8 @@ pub fn findings(state: &State) -> Vec<Finding> {
         }
         let standing = format!("{:?}", judgement.verdict).to_lowercase();
         let text = format!("hypothesis \"{}\": {standing}, {}", posed.hypothesis.claim, judgement.words);
-        let tests = judgement.proposals.iter().filter_map(|p| state.candidates.get(*p as usize)).flat_map(runs).collect();
+        let tests =
+            judgement.proposals.iter().filter_map(|p| state.candidates.get(*p as usize)).flat_map(runs).collect();
         add(Kind::Hypothesis, i.to_string(), text, Assignment::new(), None, tests);
     }
     for c in state.candidates.iter().rev().filter(|c| matches!(c.standing, Standing::Failed { .. })).take(FAILURES) {

@@ -136,7 +136,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             if !findings.is_empty() {
                 let from: std::collections::BTreeSet<&str> = findings.iter().map(|f| f.campaign.as_str()).collect();
                 let from: Vec<&str> = from.into_iter().collect();
-                let text = format!("{} findings of earlier campaigns matter here ({})", findings.len(), from.join(", "));
+                let text =
+                    format!("{} findings of earlier campaigns matter here ({})", findings.len(), from.join(", "));
                 state.decided(None, None, text);
             }
         }
@@ -145,9 +146,11 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 return Err(inconsistent(&format!("question {number} is out of order")));
             }
             state.ledger.ask(allowance.unwrap_or_default())?;
-            state.counsel.asking = Some(Question { number: *number, inquiry: *inquiry, allowance: *allowance, at: time });
+            state.counsel.asking =
+                Some(Question { number: *number, inquiry: *inquiry, allowance: *allowance, at: time });
             let most = allowance.map_or_else(String::new, |d| format!(", for {d} at most"));
-            let text = format!("question {number}: the {} is asked {}{most}: {why}", inquiry.role().name(), inquiry.words());
+            let text =
+                format!("question {number}: the {} is asked {}{most}: {why}", inquiry.role().name(), inquiry.words());
             state.decided(None, None, text);
         }
         Event::Answered { number, reply, paid } => answered(state, *number, reply, paid, time)?,
@@ -220,7 +223,8 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             });
             if let Some(design) = design {
                 let designed = state.counsel.designs.get_mut(*design).filter(|d| d.proposal.is_none());
-                let designed = designed.ok_or_else(|| inconsistent(&format!("there is no design {design} to propose")))?;
+                let designed =
+                    designed.ok_or_else(|| inconsistent(&format!("there is no design {design} to propose")))?;
                 designed.proposal = Some(*index);
             }
             state.decided(None, Some(*index), format!("candidate {index} proposed: {why}"));

@@ -95,4 +95,3 @@ fn unheard(folder: &Path, heard: u32) -> Result<Paid> {
     }
     Ok(paid)
 }
-

@@ -11,6 +11,7 @@ use super::facts::Reason;
 use super::room::{self, Need};
 use super::state::{Candidate, Limits, Standing, State};
 use super::{hypotheses, ledger::Amount};
+use crate::knowledge::{Finding, Kind};
 use crate::planner::{Assignment, verdict_gain};
 use crate::units::{DeviceTime, Dollars};
 
@@ -57,7 +58,8 @@ pub(super) fn waiting(state: &State, index: u64) -> Vec<Waiting> {
     if index < REMEMBERED as u64 {
         let recalled = state.counsel.recalled.iter().flatten();
         let known = |a: &Assignment| !a.is_empty() && a.keys().all(|path| state.campaign.space.contains_key(path));
-        let confirmed = recalled.filter(|f| f.kind == crate::knowledge::Kind::Confirmed).map(|f| f.settings.clone());
+        let same = |f: &&Finding| f.kind == Kind::Confirmed && f.metric == state.metric();
+        let confirmed = recalled.filter(same).map(|f| f.settings.clone());
         let settings: Vec<Assignment> = confirmed.filter(known).filter(|a| within(state, a)).take(REMEMBERED).collect();
         all.push(Waiting { name: KNOWLEDGE, settings });
     }
@@ -97,7 +99,9 @@ pub(super) fn reason(state: &State, name: &str, settings: &Assignment) -> String
         let recalled = state.counsel.recalled.iter().flatten().find(|f| f.settings == *settings);
         return recalled.map_or_else(String::new, |f| format!("campaign {} found: {}", f.campaign, f.text));
     }
-    let Some(designed) = designs(state).into_iter().find(|d| d.design.settings == *settings) else { return String::new() };
+    let Some(designed) = designs(state).into_iter().find(|d| d.design.settings == *settings) else {
+        return String::new();
+    };
     let design = &designed.design;
     let part = match design.part {
         Part::Test => "test",
@@ -243,7 +247,11 @@ impl Mind<'_> {
         let design = &state.counsel.design_of(candidate.index)?.design;
         room::fits(state, need + room::kept_back(state, self.scope.confirm, None)).then(|| Event::FinalistChosen {
             index: candidate.index,
-            why: format!("its design asks for {} seeds, to decide hypothesis {}", design.seeds, design.hypothesis.unwrap_or(0)),
+            why: format!(
+                "its design asks for {} seeds, to decide hypothesis {}",
+                design.seeds,
+                design.hypothesis.unwrap_or(0)
+            ),
         })
     }
 }
@@ -270,7 +278,8 @@ fn advised(state: &State) -> Option<Event> {
     let last = state.counsel.analyses.last().filter(|a| a.analysis.course == Course::Conclude)?;
     let final_word = state.counsel.answered.iter().find(|a| a.question.number == last.question)?;
     // What was said before a person reopened the campaign ended it once, and does not a second time.
-    let reopened = state.decisions.iter().any(|d| d.at > final_word.question.at && d.text.starts_with("the campaign goes on"));
+    let reopened =
+        state.decisions.iter().any(|d| d.at > final_word.question.at && d.text.starts_with("the campaign goes on"));
     (final_word.question.inquiry == Inquiry::Analysis { last: false } && !reopened).then(|| Event::SearchEnded {
         reason: Reason::Advised,
         why: format!("the analyst concludes, {}: {}", words(state, last.question), last.analysis.reasons),

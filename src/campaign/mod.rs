@@ -40,13 +40,13 @@ pub mod usage;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::config::Experiment;
 use crate::problem::Result;
 
 pub use approval::{Approvals, Subject};
-pub use consult::{CONCLUDE_AFTER, words as question_words, within};
+pub use consult::{CONCLUDE_AFTER, within, words as question_words};
 pub use counsel::{Counsel, Counsellor, Inquiry, Paid, Question, Reply};
 pub use decide::{Advice, acceptable, decide};
 pub use driver::{Finish, Observer, World, drive};

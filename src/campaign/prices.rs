@@ -115,7 +115,7 @@ impl Pricer for Player {
         match line {
             Some(Line { price: Some(price), .. }) => Ok(price.clone()),
             Some(Line { refused: Some(why), .. }) => Err(Problem::usage(why.clone())),
-            _ => Err(Problem::failed("the replay asks for a price that was never asked for")
+            _ => Err(Problem::failed("the replay decides otherwise than was recorded: it asks for a price that was never asked for")
                 .at(PRICES_FILE)
                 .remedy("replay with the program that recorded the campaign; campaigns of before prices were kept cannot be replayed")),
         }

@@ -120,7 +120,10 @@ impl Campaign {
         relate(
             unpriced.is_none(),
             "llm.prices",
-            format!("budget.dollars limits what is spent, and llm.prices does not say what {} costs", unpriced.unwrap_or_default()),
+            format!(
+                "budget.dollars limits what is spent, and llm.prices does not say what {} costs",
+                unpriced.unwrap_or_default()
+            ),
             "add its price, dollars a million tokens: [llm.prices.\"MODEL\"] with input = and output =, both 0 for a model of your own",
         );
         relate(

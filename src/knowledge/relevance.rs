@@ -31,7 +31,8 @@ pub fn relevant<'f>(findings: &'f [Finding], query: &str, limit: usize) -> Vec<&
         };
         wanted.iter().map(part).sum()
     };
-    let mut ranked: Vec<(f64, &Finding)> = documents.iter().map(score).zip(findings).filter(|(s, _)| *s > 0.0).collect();
+    let mut ranked: Vec<(f64, &Finding)> =
+        documents.iter().map(score).zip(findings).filter(|(s, _)| *s > 0.0).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     ranked.into_iter().take(limit).map(|(_, finding)| finding).collect()
 }
@@ -47,8 +48,8 @@ fn document(finding: &Finding) -> Vec<String> {
 /// Lower-case words of letters and digits; `optimizer.learning_rate` gives its parts. Words of one letter say nothing.
 fn words(text: &str) -> Vec<String> {
     const COMMON: [&str; 24] = [
-        "the", "of", "and", "is", "in", "to", "at", "for", "on", "with", "by", "it", "which", "what", "does", "do", "how",
-        "be", "are", "or", "an", "from", "best", "this",
+        "the", "of", "and", "is", "in", "to", "at", "for", "on", "with", "by", "it", "which", "what", "does", "do",
+        "how", "be", "are", "or", "an", "from", "best", "this",
     ];
     let split = text.split(|c: char| !c.is_alphanumeric());
     let lower = split.map(str::to_lowercase);

@@ -245,8 +245,14 @@ impl Lab {
             refuse_launches: self.refuse_launches,
         };
         let mut witness = Witness { die_after: self.die_after, ..Witness::default() };
-        let world =
-            World { pricer: &self.pricer, executor: &mut executor, sampler, counsel: None, clock: self.clock, stop: &self.stop };
+        let world = World {
+            pricer: &self.pricer,
+            executor: &mut executor,
+            sampler,
+            counsel: None,
+            clock: self.clock,
+            stop: &self.stop,
+        };
         let finish = drive(&self.folder, campaign, world, &mut [&mut witness]);
         (finish, witness.events)
     }

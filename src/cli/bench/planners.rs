@@ -170,7 +170,8 @@ fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePri
         executor = executor.with_environment(name, &value);
     }
     let sampler = planner::sampler(&campaign.planner);
-    let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), counsel: None, clock: &clock, stop: &stop };
+    let world =
+        World { pricer, executor: &mut executor, sampler: sampler.as_ref(), counsel: None, clock: &clock, stop: &stop };
     match campaign::drive(folder, campaign, world, &mut [])? {
         Finish::Concluded(_) => campaign::load(folder),
         Finish::Left { .. } => Err(Problem::failed("interrupted; what has ended is kept")
