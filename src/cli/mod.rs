@@ -12,6 +12,7 @@ mod data;
 mod demo;
 mod doctor;
 mod folder;
+mod init;
 mod logs;
 mod narrate;
 mod output;
@@ -48,6 +49,8 @@ struct Cli {
 enum Command {
     /// Run a real little campaign on the embedded digits, in under a minute
     Demo(demo::DemoArgs),
+    /// Write a campaign to begin with, from a template or for your data, and say what it will cost
+    Init(init::InitArgs),
     /// Validate an experiment or campaign and say what it will cost, without running it; or a site and its job script
     Check(check::CheckArgs),
     Train(train::Args),
@@ -108,6 +111,7 @@ fn dispatch(command: Command) -> Result<u8> {
     let done = |result: Result<()>| result.map(|()| 0);
     match command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => done(init::run(&args)),
         Command::Check(args) => done(check::run(&args)),
         Command::Train(args) => train::run(&args),
         Command::Run(args) => run::run(&args),

@@ -283,7 +283,7 @@ fn planner_words(campaign: &Campaign) -> String {
 }
 
 /// The first plan and what it may cost at most.
-fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
+pub(super) fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let pricer = MachinePricer::of(base, campaign);
     let price = pricer.price(&campaign.baseline)?;
     let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
@@ -310,7 +310,11 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     // What one run is charged: its share of a device.
     let charged = price.seconds / campaign.execution.attempts_per_device.max(1) as f64;
     let expected = charged * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
-    let room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
+    let mut room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
+    if campaign.budget.runs > 0 {
+        let others = seeds + campaign.seeds.finalists * campaign.seeds.confirm;
+        room = room.min(campaign.budget.runs.saturating_sub(others) as u64);
+    }
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
     output::print(&format!("planner    {}\n", planner_words(campaign)));
     let sampler = planner::sampler(&campaign.planner);

@@ -33,6 +33,7 @@ mod overrides;
 mod places;
 mod presets;
 mod schema;
+mod templates;
 mod types;
 
 // What types mean.
@@ -72,4 +73,5 @@ pub use schema::schema;
 pub use shape::*;
 pub use site::*;
 pub use space::same_value;
+pub use templates::{Fill, Template, template, templates};
 pub use training::*;

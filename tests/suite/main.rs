@@ -8,6 +8,7 @@ mod control;
 mod demo;
 mod device;
 mod gpu;
+mod init;
 mod kill_campaign;
 mod kill_train;
 mod levels;
