@@ -5,6 +5,7 @@
 //! prompts     the texts of prompts/, filled in
 //! answers     the forms of answers, and what makes sense of one
 //! counsellor  asks in a thread of its own, or plays the tape; remembers
+//! draft       from a sentence to a campaign
 //! findings    what a concluded campaign leaves for others
 //! ```
 //! Boundary: reads campaigns' states, asks through [`crate::llm`], changes nothing: answers go to the driver. Must not know
@@ -14,11 +15,13 @@
 mod answers;
 mod context;
 mod counsellor;
+mod draft;
 mod findings;
 mod prompts;
 #[cfg(test)]
 mod tests;
 
 pub use counsellor::Agent;
+pub use draft::{Draft, Drafted, draft, filled};
 pub use findings::findings;
 pub use prompts::{TEMPLATES, fill};

@@ -12,6 +12,7 @@ mod data;
 mod demo;
 mod doctor;
 mod folder;
+mod goal;
 mod init;
 mod logs;
 mod narrate;

@@ -86,6 +86,21 @@ pub struct TokenPrice {
 }
 
 impl LlmSpec {
+    /// A model with everything else at its default.
+    pub fn asking(model: &str) -> Self {
+        LlmSpec {
+            provider: LlmProvider::default(),
+            model: model.to_string(),
+            base_url: None,
+            roles: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            timeout_seconds: timeout(),
+            retries: retries(),
+            repairs: repairs(),
+            max_tokens: max_tokens(),
+        }
+    }
+
     /// The models that planning may ask.
     pub fn planning_models(&self) -> Vec<&str> {
         let mut models: Vec<&str> =

@@ -73,5 +73,5 @@ pub use schema::schema;
 pub use shape::*;
 pub use site::*;
 pub use space::same_value;
-pub use templates::{Fill, Template, template, templates};
+pub use templates::{Fill, Template, nearest_template, template, templates};
 pub use training::*;

@@ -51,7 +51,8 @@ impl Server {
                         let usage = json!({ "prompt_tokens": prompt.len() / 4, "completion_tokens": text.len() / 4 });
                         let choice = json!({ "message": { "content": text }, "finish_reason": "stop" });
                         let body = json!({ "model": "scripted", "usage": usage, "choices": [choice] }).to_string();
-                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                        let head =
+                            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
                         let _ = stream.write_all((head + &body).as_bytes());
                     }
                     Answer::Raw(bytes) => {
@@ -115,11 +116,13 @@ fn reads(name: &str, prompt: &str) -> Answer {
             // More room, more experiments; the second is the first with its momentum of ideas taken back.
             let n = if room > 60.0 { 3 } else { 1 };
             let tried = prompt.matches("run 0").count();
-            let design = |k: usize| json!({
-                "hypothesis": 1, "part": if k == 0 { "test" } else { "ablation" },
-                "settings": { "optimizer.learning_rate": centre * (1.1 + 0.07 * k as f64 + 0.003 * tried as f64) },
-                "seeds": if k == 0 { 2 } else { 1 }, "why": format!("{room} further looks fit"),
-            });
+            let design = |k: usize| {
+                json!({
+                    "hypothesis": 1, "part": if k == 0 { "test" } else { "ablation" },
+                    "settings": { "optimizer.learning_rate": centre * (1.1 + 0.07 * k as f64 + 0.003 * tried as f64) },
+                    "seeds": if k == 0 { 2 } else { 1 }, "why": format!("{room} further looks fit"),
+                })
+            };
             json!({ "experiments": (0..n).map(design).collect::<Vec<_>>() })
         }
         "analysis" => json!({
@@ -222,7 +225,11 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     std::fs::write(&tape, text.replace("You are the ideator", "You are the dreamer")).unwrap();
     let said = field.say(&["run", "c", "--replay"]);
     assert_eq!(said.code, 1);
-    assert!(said.stderr.contains("-You are the dreamer") && said.stderr.contains("+You are the ideator"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("-You are the dreamer") && said.stderr.contains("+You are the ideator"),
+        "{}",
+        said.stderr
+    );
     std::fs::write(&tape, &text).unwrap();
     let second = field.folder().join("llm/0002.json");
     let answer = std::fs::read_to_string(&second).unwrap();
@@ -241,7 +248,10 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     assert_eq!(related.candidates[0].planner, "knowledge");
     assert_eq!(related.candidates[0].assignment["optimizer.learning_rate"], best);
     let (prompt, said) = &server.asked()[asked];
-    assert!(prompt.contains("# Findings of earlier campaigns") && prompt.contains("asking: optimizer") | prompt.contains("asking: learning_rate"));
+    assert!(
+        prompt.contains("# Findings of earlier campaigns")
+            && prompt.contains("asking: optimizer") | prompt.contains("asking: learning_rate")
+    );
     assert!(!said.contains("near 0.01 "), "its hypothesis rests on what was found: {said}");
     let designs = |s: &State, question: usize| s.counsel.designs.iter().filter(|d| d.question == question).count();
     let theirs = related.counsel.designs.first().map(|d| d.question).expect("one turn is the model's");

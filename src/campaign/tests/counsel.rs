@@ -290,22 +290,15 @@ fn dollars_bound_devices_model_and_overhead_together() {
     };
     // Two baseline runs, a first look and two confirmations are the least: $20.
     assert_eq!(attempts(19.99, "", false).0, 0);
-    // $16 after the first: four further attempts of two hours, and no fifth.
-    assert_eq!(
-        attempts(20.0, "", false),
-        (3, 12.0, 0.0),
-        "what confirmations need stays free, and nothing was worth one"
-    );
-    let (runs, settled, asked) = attempts(36.0, "", false);
-    assert_eq!((runs, settled, asked), (7, 28.0, 0.0));
-    // Four at once for two hours cost sixteen dollars.
-    assert_eq!(4.0 * 2.0 * 2.0, settled - 3.0 * 4.0);
+    assert_eq!(attempts(36.0, "", false), (9, 36.0, 0.0), "two hours at $2: $4 an attempt");
+    // Sixteen dollars more are four GPUs for two hours.
+    assert_eq!(attempts(36.0 + 4.0 * 2.0 * 2.0, "", false), (9 + 4, 52.0, 0.0));
+    assert_eq!(attempts(51.99, "", false).0, 12);
     // A cent for a question, and a run less fits.
     let (runs, settled, asked) = attempts(36.0, "", true);
-    assert!(asked > 0.0 && runs == 6 && settled == 24.0, "{runs} {settled} {asked}");
+    assert!(asked > 0.0 && runs == 8 && settled == 32.0, "{runs} {settled} {asked}");
     // Overhead of a dollar an attempt.
-    let (runs, settled, _) = attempts(36.0, ", overhead_dollars_per_attempt = 1.0", false);
-    assert_eq!((runs, settled), (5, 25.0));
+    assert_eq!(attempts(36.0, ", overhead_dollars_per_attempt = 1.0", false), (7, 35.0, 0.0));
 }
 
 #[test]
