@@ -12,9 +12,18 @@ use std::sync::Arc;
 /// The counsellor of the campaign in `folder`; paths in its config are relative to `base`. Keys come from the environment and
 /// stay in memory. Without a key or an address nobody is asked, and nothing is said about it.
 pub fn agent(folder: &Path, campaign: &Campaign, base: &Path) -> Agent {
+    with(folder, campaign, store(campaign, base))
+}
+
+/// As [`agent`], without memory: contests must not learn from each other.
+pub fn forgetful(folder: &Path, campaign: &Campaign) -> Agent {
+    with(folder, campaign, None)
+}
+
+fn with(folder: &Path, campaign: &Campaign, store: Option<Store>) -> Agent {
     let asks = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks());
     let reached = asks.and_then(|spec| Some((spec, llm::access(spec, &env::var)?)));
-    Agent::new(folder, reached, store(campaign, base), Arc::new(Network))
+    Agent::new(folder, reached, store, Arc::new(Network))
 }
 
 /// Where the campaign's findings go: the file it names, else with a language model this user's.
