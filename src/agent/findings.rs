@@ -51,7 +51,7 @@ pub fn findings(state: &State) -> Vec<Finding> {
         let metric = state.metric();
         let text = format!("{}: {metric} {d:.5} over {} seeds, {word}", assignment(&c.assignment), d.n);
         let finite = d.low.is_finite() && d.high.is_finite();
-        let evidence = finite.then(|| Evidence { difference: d.mean, low: d.low, high: d.high, seeds: d.n });
+        let evidence = finite.then_some(Evidence { difference: d.mean, low: d.low, high: d.high, seeds: d.n });
         add(kind, c.index.to_string(), text, c.assignment.clone(), evidence, runs(c));
     }
     for (i, posed) in state.counsel.hypotheses.iter().enumerate() {

@@ -11,6 +11,7 @@ use super::facts::Reason;
 use super::room::{self, Need};
 use super::state::{Candidate, Limits, Standing, State};
 use super::{hypotheses, ledger::Amount};
+use crate::config::Direction;
 use crate::knowledge::{Finding, Kind};
 use crate::planner::{Assignment, verdict_gain};
 use crate::units::{DeviceTime, Dollars};
@@ -57,9 +58,14 @@ pub(super) fn waiting(state: &State, index: u64) -> Vec<Waiting> {
     let mut all = Vec::new();
     if index < REMEMBERED as u64 {
         let recalled = state.counsel.recalled.iter().flatten();
+        let maximize = state.direction() == Direction::Maximize;
         let known = |a: &Assignment| !a.is_empty() && a.keys().all(|path| state.campaign.space.contains_key(path));
         let same = |f: &&Finding| f.kind == Kind::Confirmed && f.metric == state.metric();
-        let confirmed = recalled.filter(same).map(|f| f.settings.clone());
+        let mut confirmed: Vec<&Finding> = recalled.filter(same).collect();
+        // What gained most first; equal ones stay in the order of their relevance.
+        let gain = |f: &Finding| f.evidence.map_or(0.0, |e| if maximize { e.difference } else { -e.difference });
+        confirmed.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
+        let confirmed = confirmed.into_iter().map(|f| f.settings.clone());
         let settings: Vec<Assignment> = confirmed.filter(known).filter(|a| within(state, a)).take(REMEMBERED).collect();
         all.push(Waiting { name: KNOWLEDGE, settings });
     }

@@ -115,9 +115,9 @@ pub(super) mod tests {
         assert!(store.read().unwrap().is_empty());
         let (a, b) = (finding("a", "q", "one"), finding("b", "q", "two"));
         assert_eq!(store.add(&[a.clone(), b.clone()]).unwrap(), 2);
-        assert_eq!(store.add(&[a.clone()]).unwrap(), 0, "nothing is written twice");
+        assert_eq!(store.add(std::slice::from_ref(&a)).unwrap(), 0, "nothing is written twice");
         let newer = Finding { text: "three".into(), ..a };
-        assert_eq!(store.add(&[newer.clone()]).unwrap(), 1);
+        assert_eq!(store.add(std::slice::from_ref(&newer)).unwrap(), 1);
         let mut text = std::fs::read_to_string(store.path()).unwrap();
         text += "{\"format\": 1, \"id\": \"torn\n";
         text += &serde_json::to_string(&Finding { format: FORMAT + 1, id: "c".into(), ..newer.clone() }).unwrap();
