@@ -24,6 +24,14 @@ pub struct InitArgs {
     /// Column of the table that is to be predicted
     #[arg(long, value_name = "COLUMN", requires = "data")]
     target: Option<String>,
+    /// What you want to find out, in a sentence: a language model writes the campaign, or without one the nearest template
+    /// asks it
+    #[arg(long, value_name = "SENTENCE", conflicts_with = "list")]
+    goal: Option<String>,
+    /// Language model to ask and to plan with, as its service calls it; keys and addresses as in docs/llm.md [default:
+    /// NANORESEARCH_MODEL]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// List the templates
     #[arg(long)]
     list: bool,
@@ -46,8 +54,11 @@ pub fn run(args: &InitArgs) -> Result<()> {
             .at(file.display().to_string())
             .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", file.display())));
     }
-    let (template, mut fill) = chosen(args)?;
+    let (mut template, mut fill) = chosen(args)?;
     fill.name = name(folder);
+    if let Some(goal) = &args.goal {
+        (template, fill) = super::goal::campaign(goal, args.model.as_deref(), folder, template, fill, fixed(args))?;
+    }
     // Refused before anything is written, as far as it can be told without the folder.
     config::parse_campaign(&template.fill(&fill), FILE, &[])?;
     fs::create_dir(folder)?;
@@ -70,6 +81,11 @@ pub fn run(args: &InitArgs) -> Result<()> {
          look       nanoresearch status --in {runs}\n"
     ));
     Ok(())
+}
+
+/// Whether the template is the person's choice: by its name or by the data.
+fn fixed(args: &InitArgs) -> bool {
+    args.template.is_some() || args.data.is_some()
 }
 
 /// What it will cost; data that are not here yet make no campaign wrong.

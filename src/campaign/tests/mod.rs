@@ -3,10 +3,11 @@
 
 mod budget;
 mod cluster;
+mod counsel;
 mod devices;
 mod failures;
 mod halving;
-mod lab;
+pub(crate) mod lab;
 mod people;
 mod restart;
 mod usage;
