@@ -4,6 +4,7 @@ use super::ceilings::{Ceilings, Rates};
 use super::measure::median;
 use super::session::{Session, StepSize};
 use crate::config::{DataShape, EngineKind, Experiment};
+use crate::engine::PartTime;
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
 use crate::sys::process::{reset_peak_memory, resident_memory};
@@ -70,6 +71,24 @@ pub struct Subject<'a> {
     pub experiment: &'a Experiment,
     /// Its data's shape.
     pub shape: &'a DataShape,
+}
+
+/// The parts of one step (of its first micro-batch, where it has several) with their median times over about `seconds`.
+pub fn step_parts(subject: &Subject<'_>, threads: usize, seconds: f64) -> Result<Vec<PartTime>> {
+    let mut session = Session::new(subject.experiment, subject.shape, None, threads)?;
+    session.block(1)?;
+    let mut parts = session.profile()?;
+    let mut times: Vec<Vec<f64>> = parts.iter().map(|part| vec![part.seconds]).collect();
+    let watch = Stopwatch::start();
+    while !parts.is_empty() && watch.seconds() < seconds {
+        for (times, part) in times.iter_mut().zip(session.profile()?) {
+            times.push(part.seconds);
+        }
+    }
+    for (part, times) in parts.iter_mut().zip(times) {
+        part.seconds = median(times);
+    }
+    Ok(parts)
 }
 
 /// An engine at work and what was seen of it.
