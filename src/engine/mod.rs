@@ -14,7 +14,7 @@ pub mod reference;
 mod tensor;
 mod threads;
 
-pub use cpu::CpuEngine;
+pub use cpu::{CpuEngine, SquareProduct, product_tile};
 pub use create::{Placement, create, footprint};
 pub use tensor::card_rates;
 pub use threads::{limit_threads, thread_count, thread_environment};

@@ -44,7 +44,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     if args.profile {
         return run_profile(args, threads, &subjects);
     }
-    let mut ceilings = Ceilings::new(threads)?;
+    let mut ceilings = Ceilings::new(threads);
     let mut rows = Vec::new();
     for named in &subjects {
         say(&format!("timing {}", named.name));

@@ -17,7 +17,8 @@ fn one(of: &'static [&'static str]) -> impl Strategy<Value = Value> {
 const ACTIVATIONS: &[&str] = &["relu", "gelu", "relu-squared", "silu", "tanh"];
 
 fn mlp() -> impl Strategy<Value = (Value, DataShape)> {
-    let widths = prop_oneof![prop::collection::vec(1usize..40, 0..4), (1usize..40, 1usize..4).prop_map(|(w, n)| vec![w; n])];
+    let widths =
+        prop_oneof![prop::collection::vec(1usize..40, 0..4), (1usize..40, 1usize..4).prop_map(|(w, n)| vec![w; n])];
     let norm = one(&["none", "layer", "rms"]);
     let options = (any::<bool>(), prop::sample::select(vec![0.0, 0.3]), 1usize..20, 1usize..6, any::<bool>());
     (widths, norm, one(ACTIVATIONS), options).prop_map(|(widths, norm, activation, rest)| {
@@ -100,10 +101,16 @@ fn check(model: Value, shape: DataShape, samples: usize, halves: bool, threads: 
         assert!(error <= 1e-3 * size + 1e-5, "{name}: {parameter} is off by {error} of {size}");
     }
     let (got, wanted) = (engine.apply(&numbers).unwrap(), bench.engine.apply(&numbers).unwrap());
-    assert!((got.loss_sum - wanted.loss_sum).abs() <= 1e-4 * wanted.loss_sum.abs() + 1e-5, "{name}: {got:?} {wanted:?}");
+    assert!(
+        (got.loss_sum - wanted.loss_sum).abs() <= 1e-4 * wanted.loss_sum.abs() + 1e-5,
+        "{name}: {got:?} {wanted:?}"
+    );
     let batch = case.batch(&bench.programs, 3, 9);
     let (got, wanted) = (engine.eval(&batch).unwrap(), bench.engine.eval(&batch).unwrap());
-    assert!((got.loss_sum - wanted.loss_sum).abs() <= 1e-2 * wanted.loss_sum.abs() + 1e-3, "{name}: {got:?} {wanted:?}");
+    assert!(
+        (got.loss_sum - wanted.loss_sum).abs() <= 1e-2 * wanted.loss_sum.abs() + 1e-3,
+        "{name}: {got:?} {wanted:?}"
+    );
 }
 
 proptest! {
