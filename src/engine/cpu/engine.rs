@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Raised whenever plans, tiles or kernels give other bits than before.
+const PLAN_VERSION: u32 = 2;
 /// Elements of the flat state in one tile of the update at least.
 const UPDATE_ELEMENTS: usize = 16_384;
 /// Tiles of the update at most.
@@ -270,6 +272,7 @@ impl Engine for CpuEngine {
         let mut facts = fingerprint::compiled();
         facts.insert("engine".into(), self.name().into());
         facts.insert("precision".into(), "f32".into());
+        facts.insert("plan".into(), PLAN_VERSION.to_string());
         facts
     }
 
