@@ -3,7 +3,7 @@
 use super::narrate::Narrator;
 use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
-use super::{smoke, status};
+use super::{counsel, replay, smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The campaign, TOML or JSON
+    /// The campaign, TOML or JSON; with --replay a campaign's folder
     file: PathBuf,
     /// Settings that replace the file's: key=value (budget.device_hours=8, planner.kind=random)
     #[arg(value_name = "KEY=VALUE")]
@@ -37,6 +37,9 @@ pub struct RunArgs {
     /// A few steps of the baseline, one save and resume, one evaluation; then stop
     #[arg(long)]
     smoke: bool,
+    /// Derive a recorded campaign's decisions again, offline, from its journal and the tape of its questions
+    #[arg(long, conflicts_with_all = ["smoke", "dry_run", "out", "overrides"])]
+    replay: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
@@ -44,6 +47,9 @@ pub struct RunArgs {
 
 /// Starts the campaign.
 pub fn run(args: &RunArgs) -> Result<u8> {
+    if args.replay {
+        return replay::run(&args.file, output::Format::Table);
+    }
     let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
     let site = site_of(&mut loaded.value, &loaded.base)?;
     start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
@@ -67,11 +73,12 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
-    drive(&folder, campaign, &pricer, args.quiet)
+    drive(&folder, campaign, &loaded.base, &pricer, args.quiet)
 }
 
-/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
-pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
+/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended. Paths in
+/// its config are relative to `base`.
+pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
@@ -79,7 +86,15 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     let sampler = planner::sampler(&campaign.planner);
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let mut counsel = counsel::agent(folder, campaign, base);
+    let world = World {
+        pricer,
+        executor: &mut *executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut counsel),
+        clock: &clock,
+        stop: &stop,
+    };
     let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
         .map_err(|problem| with_way_on(problem, folder))?;
     match finish {
@@ -251,8 +266,24 @@ impl Observer for Interrupts {
     }
 }
 
+/// Who proposes, and whether a language model can be asked.
+fn planner_words(campaign: &Campaign) -> String {
+    let classical = planner::sampler(&campaign.planner).name();
+    let Some(spec) = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks()) else {
+        return format!("{classical}, first proposals:");
+    };
+    let models = spec.planning_models().join(", ");
+    match crate::llm::access(spec, &env::var) {
+        Some(_) => format!(
+            "{classical}, with {models} for up to {:.0}% of the proposals; first proposals of {classical}:",
+            100.0 * campaign.planner.share()
+        ),
+        None => format!("{classical} alone ({models} cannot be asked: no key and no address), first proposals:"),
+    }
+}
+
 /// The first plan and what it may cost at most.
-fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
+pub(super) fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let pricer = MachinePricer::of(base, campaign);
     let price = pricer.price(&campaign.baseline)?;
     let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
@@ -279,9 +310,13 @@ fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     // What one run is charged: its share of a device.
     let charged = price.seconds / campaign.execution.attempts_per_device.max(1) as f64;
     let expected = charged * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
-    let room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
+    let mut room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
+    if campaign.budget.runs > 0 {
+        let others = seeds + campaign.seeds.finalists * campaign.seeds.confirm;
+        room = room.min(campaign.budget.runs.saturating_sub(others) as u64);
+    }
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));
+    output::print(&format!("planner    {}\n", planner_words(campaign)));
     let sampler = planner::sampler(&campaign.planner);
     let mut seen: Vec<planner::Observation> = Vec::new();
     for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
