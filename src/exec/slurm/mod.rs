@@ -43,6 +43,8 @@ use rules::Rule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+/// The least time for which files and records may be on their way, in seconds: accounting was seen to be 9 s late.
+const SETTLE: f64 = 10.0;
 /// Seconds for which a name that was given up is looked for: a controller that was frozen takes up what it was sent.
 const GIVEN_UP: f64 = 3600.0;
 
@@ -170,7 +172,7 @@ impl<'c> SlurmExecutor<'c> {
 
     /// Seconds for which files and records may be on their way.
     fn settle(&self) -> f64 {
-        2.0 * self.site.poll_seconds
+        (2.0 * self.site.poll_seconds).max(SETTLE)
     }
 
     fn watch(&mut self, launch: &Launch, note: Note, stage: Stage) {
@@ -223,9 +225,10 @@ impl<'c> SlurmExecutor<'c> {
             }
         }
         let mut evidence = gather(folder, words.exit, words.killed_for_time, words.seconds)?;
-        // A job that no worker began held its node all the same.
-        if let (Some(seconds), None) = (words.seconds, &evidence.outcome) {
-            evidence.seconds = seconds;
+        if let Some(seconds) = words.seconds {
+            // A job that no worker began held its node all the same. The cluster counts whole seconds, a worker its own.
+            let own = evidence.outcome.as_ref().map_or(0.0, |outcome| outcome.seconds);
+            evidence.seconds = seconds.max(own.min(seconds + 1.0));
         }
         evidence.scheduler = match (&watched.note.refused, &watched.note.launch_failed) {
             (Some(why), _) => Some(SchedulerEnd::Refused(why.clone())),

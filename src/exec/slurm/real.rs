@@ -59,4 +59,7 @@ impl Bed for RealBed {
     fn knows_at_once(&self) -> bool {
         false
     }
+    fn warns(&self) -> bool {
+        true
+    }
 }
