@@ -233,8 +233,14 @@ fn thousand(seconds: f64) -> (f64, f64) {
     }
     let mut watching = Watching { stop: &stop, bed: &bed, seconds, since: None, took: (0.0, 0.0) };
     let sampler = planner::sampler(&campaign.planner);
-    let world =
-        World { pricer: &pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: bed.clock, stop: &stop };
+    let world = World {
+        pricer: &pricer,
+        executor: &mut executor,
+        sampler: sampler.as_ref(),
+        clock: bed.clock,
+        stop: &stop,
+        counsel: None,
+    };
     drive(&folder, &campaign, world, &mut [&mut watching]).unwrap();
     watching.took
 }
