@@ -62,7 +62,7 @@ pub(super) enum Verdict {
     /// Nothing is certain yet.
     Watch,
     /// It has ended.
-    Ended(Words),
+    Ended(Box<Words>),
 }
 
 /// What SLURM says of an end; all empty where it said nothing.
@@ -119,7 +119,7 @@ pub(super) fn wait(row: &Row, held_seconds: f64) -> Wait {
 pub(super) fn judge(case: &Case) -> Verdict {
     let patient = |seconds: f64| case.over >= seconds;
     let ended = case.accounts.last().filter(|a| a.job.state.phase() == Phase::Ended);
-    let by_queue = || Verdict::Ended(case.row.map_or_else(Words::default, |row| queue_words(row, case)));
+    let by_queue = || Verdict::Ended(Box::new(case.row.map_or_else(Words::default, |row| queue_words(row, case))));
     match (ended, case.accounts.last()) {
         (Some(account), _) => {
             let settling = account.is_settling() && rules::on(Rule::RecordsSettle);
@@ -132,7 +132,7 @@ pub(super) fn judge(case: &Case) -> Verdict {
             let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
             words.seconds = Some(seconds as f64);
             words.job = Some(account_words(account));
-            Verdict::Ended(words)
+            Verdict::Ended(Box::new(words))
         }
         (None, Some(_)) if patient(RUNAWAY) => by_queue(),
         (None, Some(_)) if rules::on(Rule::LiveRecordsLive) => Verdict::Watch,

@@ -197,7 +197,7 @@ impl SlurmExecutor<'_> {
                 if let Some(missed) = watched.accounts_missed {
                     watched.note.happened(format!("accounting did not answer for the last {:.0} s", now - missed));
                 }
-                ended.push((*id, words));
+                ended.push((*id, *words));
             }
         }
         ended.into_iter().try_for_each(|(id, words)| self.end(id, words))
