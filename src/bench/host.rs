@@ -5,7 +5,7 @@ use crate::config::parse_experiment;
 use crate::data::Dataset;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT};
+use crate::record::{AttemptSpec, FORMAT, Outcome};
 use crate::sys::clock::{Clock, Stopwatch, SystemClock};
 use crate::sys::http::FakeFetch;
 use crate::sys::process::{self, DetachedChild};
@@ -23,6 +23,8 @@ pub(super) struct Host {
     pub startup_seconds: f64,
     /// Seconds to write and sync one byte of a checkpoint.
     pub write_seconds_per_byte: f64,
+    /// Peak resident memory of a worker that has next to no state and data: the program, its threads, its tables.
+    pub process_memory: Bytes,
 }
 
 /// From the cache, or measured now (under a second) and kept there where that is possible.
@@ -37,7 +39,8 @@ pub(super) fn host() -> Result<Host> {
     {
         return Ok(host);
     }
-    let host = Host { startup_seconds: startup()?, write_seconds_per_byte: write_speed()? };
+    let (startup_seconds, process_memory) = startup()?;
+    let host = Host { startup_seconds, write_seconds_per_byte: write_speed()?, process_memory };
     let text = serde_json::to_vec(&host).map_err(|e| Problem::failed(format!("a measurement is no JSON: {e}")))?;
     // Without a writable cache it is measured again; the profile, which is kept beside it, says so.
     let _ = fs::create_dir(&folder).and_then(|()| fs::write_atomic(&path, &text));
@@ -55,16 +58,16 @@ pub(super) fn chip() -> BTreeMap<String, String> {
     env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-/// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
-/// that train one step on the embedded digits.
-fn startup() -> Result<f64> {
+/// Seconds of a worker beside its steps (launch, reading the data, folders, manifest, outcome) and its memory, by its own
+/// outcome. Measured on real workers that train one step on the embedded digits.
+fn startup() -> Result<(f64, Bytes)> {
     let folder = env::scratch_dir().join(format!("startup-{}", std::process::id()));
-    let result = worker_seconds(&folder);
+    let result = small_worker(&folder);
     fs::remove_dir(&folder)?;
     result
 }
 
-fn worker_seconds(folder: &Path) -> Result<f64> {
+fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let experiment = parse_experiment(
         "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
@@ -75,7 +78,7 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
     let base = Path::new(".");
     let digits = Dataset::load(&experiment.data, base, base, &FakeFetch::default(), &mut |_, _| {})?;
     let clock = SystemClock::default();
-    let mut times = Vec::new();
+    let (mut times, mut memory) = (Vec::new(), Bytes(0));
     for number in 1..=3 {
         let attempt = folder.join(number.to_string());
         fs::create_dir(&attempt)?;
@@ -100,9 +103,10 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
             clock.sleep(0.001);
         }
         times.push(watch.seconds());
+        memory = memory.max(Outcome::read(&attempt)?.map_or(Bytes(0), |outcome| outcome.peak_memory));
     }
     times.sort_by(f64::total_cmp);
-    Ok(times[1])
+    Ok((times[1], memory))
 }
 
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.

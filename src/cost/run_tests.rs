@@ -104,12 +104,12 @@ fn memory_of_host_and_device_is_told_apart() {
     let experiment = experiment(json!({"batch_size": 64, "budget": {"epochs": 2.0}}), json!({}));
     let (programs, prediction) = built(&experiment);
     let cost = run_cost(&experiment, &programs, &prediction, SAMPLES);
-    let (engine, process, state) = (Bytes(7 << 30), Bytes(300 << 20), Bytes(50 << 20));
-    let cpu = cost.on_cpu(engine, process);
-    assert_eq!((cpu.memory, cpu.device_memory), (Bytes((7 << 30) + (300 << 20)), None));
-    assert_eq!(cost.on_cpu(Bytes(0), Bytes(0)).memory, cost.memory, "never less than the programs need");
-    let gpu = cost.on_gpu(engine, process, state);
-    assert_eq!((gpu.memory, gpu.device_memory), (Bytes(400 << 20), Some(engine)));
+    let mib = |n: u64| Bytes(n << 20);
+    let host = HostMemory { process: mib(300), data: mib(20), checkpoint: mib(50) };
+    let cpu = cost.on_cpu(mib(7000), host);
+    assert_eq!((cpu.memory, cpu.device_memory), (mib(7420), None));
+    let gpu = cost.on_gpu(mib(7000), host);
+    assert_eq!((gpu.memory, gpu.device_memory), (mib(420), Some(mib(7000))));
     assert_eq!((gpu.wall, gpu.device_time), (cost.wall, cost.device_time));
 }
 
