@@ -127,19 +127,31 @@ impl Mind<'_> {
             }
             // The proposal stays as it is: with a larger budget it is the first to be taken up.
             None => {
-                let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
-                let mut why = format!(
-                    "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for confirmations",
-                    kept.amount.time
-                );
-                let limit = state.campaign.budget.runs;
-                if limit > 0 {
-                    let left = limit.saturating_sub(state.runs.len());
-                    why += &format!("; of {limit} runs {left} are left, {} of them kept back", kept.runs);
-                }
+                let why = self.no_room_for(index);
                 Ok(vec![Event::SearchEnded { reason: Reason::BudgetSpent, why }])
             }
         }
+    }
+
+    /// Which limit a candidate that fits in no form runs into: the number of runs or the device time.
+    fn no_room_for(&self, index: u64) -> String {
+        let state = self.state;
+        let kept = room::kept_back(state, self.scope.confirm, None);
+        let limit = state.campaign.budget.runs;
+        let left = limit.saturating_sub(state.runs.len());
+        if limit > 0 && left <= kept.runs {
+            return format!(
+                "of {limit} runs {left} are left, and {} of them are kept back for confirmations: none is left for \
+                 candidate {index}",
+                kept.runs
+            );
+        }
+        let free = state.ledger.free().time;
+        format!(
+            "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for \
+             confirmations",
+            kept.amount.time
+        )
     }
 
     /// Asks for the next proposal.
