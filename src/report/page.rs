@@ -129,7 +129,7 @@ fn candidates(page: &mut Page, state: &State) {
                 compared
                     .iter()
                     .find(|x| x.index == c.index)
-                    .map_or_else(|| "-".into(), |x| format!("{:.3}", x.adjusted)),
+                    .map_or_else(|| "-".into(), |x| correction::p_value(x.adjusted)),
             ]),
             _ => None,
         })
