@@ -3,9 +3,9 @@
 
 use crate::config::parse_experiment;
 use crate::data::Dataset;
-use crate::ids::{AttemptId, RunId};
+use crate::ids::{AttemptId, RunId, RunKey};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT, Outcome};
+use crate::record::{AttemptSpec, CheckpointInfo, FORMAT, Outcome, write_checkpoint};
 use crate::sys::clock::{Clock, Stopwatch, SystemClock};
 use crate::sys::http::FakeFetch;
 use crate::sys::process::{self, DetachedChild};
@@ -23,6 +23,8 @@ pub(super) struct Host {
     pub startup_seconds: f64,
     /// Seconds to write and sync one byte of a checkpoint.
     pub write_seconds_per_byte: f64,
+    /// Seconds of a checkpoint beside its bytes: folders, syncs, renames.
+    pub checkpoint_seconds: f64,
     /// Peak resident memory of a worker that has next to no state and data: the program, its threads, its tables.
     pub process_memory: Bytes,
 }
@@ -39,8 +41,11 @@ pub(super) fn host() -> Result<Host> {
     {
         return Ok(host);
     }
-    let (startup_seconds, process_memory) = startup()?;
-    let host = Host { startup_seconds, write_seconds_per_byte: write_speed()?, process_memory };
+    let (worker_seconds, process_memory) = startup()?;
+    let checkpoint_seconds = checkpoint()?;
+    // The worker wrote a checkpoint and its model, which are counted by themselves.
+    let startup_seconds = (worker_seconds - 2.0 * checkpoint_seconds).max(0.0);
+    let host = Host { startup_seconds, write_seconds_per_byte: write_speed()?, checkpoint_seconds, process_memory };
     let text = serde_json::to_vec(&host).map_err(|e| Problem::failed(format!("a measurement is no JSON: {e}")))?;
     // Without a writable cache it is measured again; the profile, which is kept beside it, says so.
     let _ = fs::create_dir(&folder).and_then(|()| fs::write_atomic(&path, &text));
@@ -107,6 +112,35 @@ fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
     }
     times.sort_by(f64::total_cmp);
     Ok((times[1], memory))
+}
+
+/// Seconds of a checkpoint of next to nothing: the median of five.
+fn checkpoint() -> Result<f64> {
+    let folder = env::scratch_dir().join(format!("checkpoint-{}", std::process::id()));
+    let tensors = [("x".to_string(), (vec![1], vec![0.0]))].into();
+    let mut times = Vec::new();
+    for step in 1..=5 {
+        let info = CheckpointInfo {
+            format: FORMAT,
+            step,
+            total_steps: step,
+            seed: 0,
+            key: RunKey(String::new()),
+            fingerprint: BTreeMap::new(),
+            metrics_bytes: 0,
+            seconds: 0.0,
+            metrics: BTreeMap::new(),
+            best: None,
+            state_hash: String::new(),
+            checksum: String::new(),
+        };
+        let watch = Stopwatch::start();
+        write_checkpoint(&folder, &tensors, info)?;
+        times.push(watch.seconds());
+    }
+    fs::remove_dir(&folder)?;
+    times.sort_by(f64::total_cmp);
+    Ok(times[2])
 }
 
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.

@@ -31,8 +31,6 @@ use crate::units::{Bytes, DeviceTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Seconds between two looks at the attempts.
-const NAP: f64 = 0.1;
 /// Seconds between two writings of `state.json` while nothing ends.
 const STATE_EVERY: f64 = 2.0;
 
@@ -213,7 +211,8 @@ impl Controller<'_, '_, '_> {
                 return Err(problem);
             }
             if self.state.conclusion.is_none() {
-                self.world.clock.sleep(NAP);
+                let nap = self.world.executor.nap();
+                self.world.clock.sleep(nap);
             }
         }
     }

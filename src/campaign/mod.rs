@@ -8,6 +8,7 @@
 //! Boundary: starts runs only through an [`Executor`](crate::exec::Executor), asks prices of a [`Pricer`] and proposals of a
 //! [`Sampler`](crate::planner::Sampler). Must not know engines, tensors, processes, reports or the command line.
 
+pub mod admission;
 pub mod apply;
 mod changes;
 mod conclude;
@@ -37,7 +38,9 @@ mod tests;
 use crate::config::Experiment;
 use crate::problem::Result;
 
-pub use decide::{Advice, acceptable, decide};
+pub use admission::{Admission, LeftOut, acceptable};
+pub use conclude::goal_met;
+pub use decide::{Advice, decide, first_plan};
 pub use driver::{Finish, Observer, World, drive};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
@@ -45,7 +48,7 @@ pub use folder::{create, load};
 pub use ledger::{Amount, Ledger};
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
 pub use results::results_tsv;
-pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
+pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 pub use usage::{Usage, energy};
 pub use words::{assignment, value_text};
 

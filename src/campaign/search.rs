@@ -2,18 +2,19 @@
 //!
 //! Boundary: the part of [`super::decide`] that is about candidates; pure as all of it.
 
+use super::admission::{Admission, LeftOut};
 use super::conclude;
 use super::decide::{Advice, Mind, Wanted};
 use super::downscale::{self, Plan};
 use super::events::Event;
 use super::facts::{Price, Purpose, Reason, Seen, Weighed};
 use super::gain;
-use super::room::{self, Need};
+use super::room::{self, Need, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
-use crate::config::{Constraint, Downscale, Experiment};
+use crate::config::{Downscale, Experiment};
 use crate::planner::{Assignment, Prospect, Purse, choose};
 use crate::problem::{Class, Problem, Result};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Proposals in a row that cannot be run before the space counts as exhausted.
 const REJECTIONS: usize = 100;
@@ -97,11 +98,16 @@ impl Mind<'_> {
         if !self.slot_free() {
             return Ok(Vec::new());
         }
-        let fits = |plan: &Plan| {
-            let (look, whole) =
-                (self.first_look(&plan.experiment, &plan.price, index), Limits::first(&plan.experiment, &plan.price));
-            room::fits(state, Need::run(state, &look) + room::kept_back(state, plan.confirm, Some(&whole)))
+        let outlays = |plan: &Plan| {
+            let look = self.first_look(&plan.experiment, &plan.price, index);
+            let whole = Limits::first(&plan.experiment, &plan.price);
+            [look, whole].map(|limits| Outlay::of(state, &limits, &plan.price))
         };
+        let fits = |plan: &Plan| {
+            let [look, whole] = outlays(plan);
+            room::leaves(state, look, 1, room::kept_back(state, plan.confirm, Some(whole)))
+        };
+        let takes = |plan: &Plan| (outlays(plan)[0].expected.time.seconds(), fits(plan));
         let plan =
             Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
         if !fits(&plan) && self.live > 0 {
@@ -111,7 +117,7 @@ impl Mind<'_> {
         let first = state.candidates.iter().all(|c| c.runs.is_empty());
         let order: Vec<Downscale> =
             state.campaign.budget.downscale.iter().copied().filter(|d| first || *d != Downscale::Seeds).collect();
-        match downscale::fit(plan, &order, false, self.advice.pricer, &fits)? {
+        match downscale::fit(plan, &order, false, self.advice.pricer, &takes)? {
             Some((plan, downscaled)) => {
                 if let Some(run) = self.existing(&plan.experiment, seed, &plan.price) {
                     return Ok(vec![Event::RunReused { index, run: run.id, seed }]);
@@ -169,8 +175,10 @@ impl Mind<'_> {
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
-        let Some((mut pool, weighed)) = propose(state, self.advice, index, observed, seen)? else {
-            return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
+        let Proposal { pool, weighed, left_out } = propose(state, self.advice, index, observed, seen)?;
+        let Some(mut pool) = pool else {
+            let name = self.advice.sampler.name();
+            return end(Reason::SpaceExhausted, format!("{name} has nothing new to propose{}", left_out.words()));
         };
         let chosen = pool.swap_remove(0);
         let (assignment, gain) = (chosen.assignment, chosen.gain);
@@ -187,7 +195,7 @@ impl Mind<'_> {
         Ok(vec![Event::ProposalMade {
             index,
             planner: name.to_string(),
-            why: format!("{name}, from {known} results, {pending} taken as under way"),
+            why: format!("{name}, from {known} results, {pending} taken as under way{}", left_out.words()),
             assignment,
             observed,
             seen,
@@ -199,22 +207,23 @@ impl Mind<'_> {
     }
 }
 
-/// Whether an assignment makes a valid experiment of the baseline and keeps the constraints.
-pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment: &Assignment) -> bool {
-    baseline.with(assignment).is_ok_and(|e| constraints.iter().all(|c| c.holds(&|path| e.get(path))))
+/// What a sampler came up with.
+pub struct Proposal {
+    /// The chosen one first; none where there is nothing new.
+    pub pool: Option<Vec<Prospect>>,
+    /// What it was chosen by, where several were weighed.
+    pub weighed: Option<Weighed>,
+    /// What it drew in vain.
+    pub left_out: LeftOut,
 }
 
 /// What is proposed as number `index` when it rests on `observed` results: the chosen one first, and what it was chosen by
 /// where several were weighed. Without weighing it depends on the journal and the prices alone; with it also on what was
 /// left of the budget, so it is derived again from the journal up to the proposal.
-pub fn propose(
-    state: &State,
-    advice: &Advice,
-    index: u64,
-    observed: usize,
-    seen: Seen,
-) -> Result<Option<(Vec<Prospect>, Option<Weighed>)>> {
-    let Some(scope) = state.scope.as_ref() else { return Ok(None) };
+pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen: Seen) -> Result<Proposal> {
+    let Some(scope) = state.scope.as_ref() else {
+        return Ok(Proposal { pool: None, weighed: None, left_out: LeftOut::default() });
+    };
     let spec = &state.campaign.planner;
     // Asked again and again while a pool is drawn; the pricer may be slow.
     let prices: RefCell<Vec<(Assignment, Option<Price>)>> = RefCell::default();
@@ -235,19 +244,9 @@ pub fn propose(
         prices.borrow_mut().push((assignment.clone(), price.clone()));
         price
     };
-    // The limit is the machine's, so a candidate cannot move it; 0 is none.
-    let limit = if spec.memory_filter { scope.baseline.resources.memory_mib.saturating_mul(1 << 20) } else { 0 };
+    let (admission, left_out) = (Admission::of(&state.campaign, &scope.baseline), Cell::default());
+    let accept = |a: &Assignment| admission.admits(a, &price, &left_out);
     let execution = &state.campaign.execution;
-    let device = if spec.memory_filter && scope.baseline.resources.device.is_gpu() {
-        execution.device_memory_mib.saturating_mul(1 << 20)
-    } else {
-        0
-    };
-    let within = |p: &Price| {
-        (limit == 0 || p.memory.0 <= limit) && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
-    };
-    let fits = |a: &Assignment| (limit == 0 && device == 0) || price(a).is_none_or(|p| within(&p));
-    let accept = |a: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, a) && fits(a);
     let observations = state.observations(index, observed, seen);
     let alpha = gain::alpha(state);
     let sharers = execution.attempts_per_device.max(1) as f64;
@@ -273,8 +272,6 @@ pub fn propose(
         let beta = spec.weighing.filter(|_| pool.len() > 1)?.beta * share_left.clamp(0.0, 1.0);
         Some(Weighed { beta, alpha, left, pool: pool.clone() })
     };
-    Ok(pool.map(|pool| {
-        let weighed = weighed(&pool);
-        (pool, weighed)
-    }))
+    let weighed = pool.as_ref().and_then(weighed);
+    Ok(Proposal { pool, weighed, left_out: left_out.get() })
 }

@@ -8,7 +8,8 @@ use crate::engine::{self, plan::Plan};
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
 use crate::slurm;
-use crate::sys::fs;
+use crate::sys::{fs, process};
+use crate::units::Bytes;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("validation samples", a.samples.validation.to_string(), String::new());
     row("steps", a.cost.steps.to_string(), String::new());
     row("work a step", a.programs.step_flops().to_string(), String::new());
-    row("traffic a step", crate::units::Bytes(step_bytes).to_string(), String::new());
+    row("traffic a step", Bytes(step_bytes).to_string(), String::new());
     row("memory", a.cost.memory.to_string(), String::new());
     if let Some(memory) = a.cost.device_memory {
         row("GPU memory", memory.to_string(), String::new());
@@ -145,10 +146,31 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("time a run", duration(wall.seconds), format!("{} to {}", duration(wall.low), duration(wall.high)));
     row("device time a run", a.cost.device_time.to_string(), String::new());
     output::print(&table.render());
+    if let Some(warning) = memory_warning(experiment, a) {
+        output::say(&warning);
+    }
     if args.plan {
         output::print(&format!("\n{}", plan(experiment, a)?));
     }
     Ok(())
+}
+
+/// Says where the host's memory will not do, and whether a smaller micro-batch can help.
+fn memory_warning(experiment: &Experiment, a: &Assessment) -> Option<String> {
+    let limit = Bytes(experiment.resources.memory_mib.saturating_mul(1 << 20));
+    let here = process::available_memory().map(Bytes);
+    let over = |free: Bytes| a.cost.memory > free;
+    let place = match here.filter(|free| over(*free)) {
+        _ if limit.0 > 0 && over(limit) => format!("resources.memory_mib allows {limit}"),
+        Some(free) => format!("this machine has {free} available"),
+        None => return None,
+    };
+    let state = a.programs.state.bytes();
+    Some(format!(
+        "warning: it needs about {} of memory, and {place}; {state} of it are weights, gradients and optimiser state, which a \
+         smaller resources.micro_batch does not lessen",
+        a.cost.memory
+    ))
 }
 
 /// What the experiment's engine will execute.

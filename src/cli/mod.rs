@@ -10,6 +10,7 @@ mod control;
 mod data;
 mod demo;
 mod doctor;
+mod dry_run;
 mod folder;
 mod logs;
 mod narrate;

@@ -1,22 +1,21 @@
 //! `run FILE`: starts a campaign and drives it to its conclusion; and what `resume` and `demo` share with it.
 
 use super::narrate::Narrator;
-use super::output::{self, duration, say};
+use super::output::{self, say};
 use super::pricer::MachinePricer;
-use super::{smoke, status};
-use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
+use super::{dry_run, smoke, status};
+use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
 use crate::gpu::{GpuError, Inventory};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
-use crate::report::Summary;
+use crate::report::{self, Summary};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
 use crate::sys::{env, fs};
-use crate::units::DeviceTime;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +51,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
-        return dry_run(campaign, &loaded.base).map(|()| 0);
+        return dry_run::run(campaign, &loaded.base);
     }
     if args.smoke {
         return smoke::run(&campaign.baseline, &loaded.base).map(|()| 0);
@@ -85,6 +84,9 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
+            if ["report.html", "results.tsv"].iter().any(|name| !folder.join(name).exists()) {
+                report::write(folder, &state)?;
+            }
             finished(folder, &state);
             Ok(match conclusion.reason {
                 Reason::BaselineFailed => Class::Failed.exit_code(),
@@ -249,51 +251,4 @@ impl Observer for Interrupts {
             }
         }
     }
-}
-
-/// The first plan and what it may cost at most.
-fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
-    let pricer = MachinePricer::of(base, campaign);
-    let price = pricer.price(&campaign.baseline)?;
-    let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
-    let budget = DeviceTime::from_hours(campaign.budget.device_hours);
-    let seeds = campaign.seeds.baseline;
-    let worst = reserved.times(seeds);
-    output::print(&format!(
-        "campaign   {}\nquestion   {}\nbudget     {budget}\nbaseline   {seeds} seeds, about {} a run (80% below {}), {} steps, {}{}\n\
-         worst case {} reserved for each attempt, {} for the baseline ({:.0}% of the budget)\n",
-        campaign.name,
-        campaign.question,
-        duration(price.seconds),
-        duration(price.high_seconds),
-        price.steps,
-        price.memory,
-        price.device_memory.map_or_else(String::new, |memory| format!(" and {memory} of GPU memory")),
-        reserved.time,
-        worst.time,
-        100.0 * worst.time.seconds() / budget.seconds().max(f64::MIN_POSITIVE),
-    ));
-    if !worst.time.le(&budget) {
-        output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
-    }
-    // What one run is charged: its share of a device.
-    let charged = price.seconds / campaign.execution.attempts_per_device.max(1) as f64;
-    let expected = charged * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
-    let room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
-    output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));
-    let sampler = planner::sampler(&campaign.planner);
-    let mut seen: Vec<planner::Observation> = Vec::new();
-    for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
-        let accept = |a: &planner::Assignment| campaign::acceptable(&campaign.baseline, &campaign.constraints, a);
-        let Some(proposal) = sampler.propose(&campaign.space, &seen, index, &accept) else { break };
-        let cost = match campaign.baseline.with(&proposal).and_then(|e| pricer.price(&e)) {
-            Ok(price) => duration(price.seconds),
-            Err(problem) => format!("not possible: {}", problem.what),
-        };
-        output::print(&format!("  {index:>2}  {cost:<10} {}\n", assignment(&proposal)));
-        seen.push(planner::Observation::pending(proposal));
-    }
-    output::print("nothing was run\n");
-    Ok(())
 }

@@ -44,6 +44,10 @@ pub fn text(s: &Summary) -> String {
     if let Some(conclusion) = &s.conclusion {
         out += &format!("finding   {}\n", conclusion.sentence);
     }
+    if let Some(goal) = s.goal {
+        let reached = if goal.reached { "reached" } else { "not reached with confidence" };
+        out += &format!("goal      {} {}, {reached}\n", s.metric, goal.value);
+    }
     out += &format!("budget    {}\n", s.budget.words());
     if s.usage.attempts > 0 {
         out += &format!("devices   {}\n", s.usage.words());

@@ -56,7 +56,8 @@ pub fn predict(programs: &StepPrograms, profile: &ThroughputProfile) -> Predicti
         apply_seconds: apply,
         eval_seconds: seconds(&programs.eval, profile),
         step_seconds: Estimate::new(programs.micro_steps as f64 * micro + apply, profile.log_spread),
-        checkpoint_seconds: checkpoint.0 as f64 * profile.machine.write_seconds_per_byte,
+        checkpoint_seconds: profile.machine.checkpoint_seconds
+            + checkpoint.0 as f64 * profile.machine.write_seconds_per_byte,
         startup_seconds: profile.machine.startup_seconds,
         memory: Bytes(profile.machine.process_memory.0 + programs.state.bytes().0 + largest.unwrap_or(0)),
         log_spread: profile.log_spread,

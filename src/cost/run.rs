@@ -95,8 +95,14 @@ pub fn run_cost(
         limit => limit.min(samples.validation),
     };
     let batches = evaluated.div_ceil(evaluation.batch_size.max(1));
-    // At the end there is one more checkpoint and the model itself.
-    let checkpoints = 2 + steps.checked_div(evaluation.checkpoint_every).unwrap_or(0);
+    // At the end there is one more checkpoint and the model itself. In between one at each new best evaluation too: most of
+    // them are, while a run learns.
+    let every = evaluation.checkpoint_every;
+    let checkpoints = match steps.checked_div(every) {
+        None => 2,
+        // Those that fall on a regular checkpoint, or on the end, are none more.
+        Some(regular) => 2 + regular + evaluations.saturating_sub(1 + steps / lcm(every, evaluation.interval(steps))),
+    };
     let seconds = prediction.startup_seconds
         + stepping
         + (evaluations as usize * batches) as f64 * prediction.eval_seconds
@@ -109,6 +115,14 @@ pub fn run_cost(
         memory: prediction.memory,
         device_memory: None,
     }
+}
+
+fn lcm(a: u64, b: u64) -> u64 {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x.max(1)).saturating_mul(b).max(1)
 }
 
 /// Tokens in one sample; 1 for data without tokens.

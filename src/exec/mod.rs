@@ -77,6 +77,10 @@ pub trait Executor {
     /// What is known of it now. Cheap; never blocks. This is also where limits are enforced, so it is to be called often.
     /// Once `Ended`, it stays so, with the same evidence.
     fn poll(&mut self, id: AttemptId) -> Result<Status>;
+    /// Seconds after which looking again is worth while.
+    fn nap(&self) -> f64 {
+        0.1
+    }
     /// Asks the worker to checkpoint and leave (`gentle`), or kills it. Fine on one that has ended.
     fn stop(&mut self, id: AttemptId, gentle: bool) -> Result<()>;
 }

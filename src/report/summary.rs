@@ -3,7 +3,7 @@
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
+use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment, goal_met};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -24,6 +24,9 @@ pub struct Summary {
     pub metric: &'static str,
     /// Which way is better.
     pub direction: Direction,
+    /// What the objective is to reach, where the campaign names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
     /// The finding, once there is one.
     pub conclusion: Option<Conclusion>,
     /// The account.
@@ -38,6 +41,15 @@ pub struct Summary {
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
     pub runs: Vec<RunSummary>,
+}
+
+/// A campaign's goal.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Goal {
+    /// The value of the objective.
+    pub value: f64,
+    /// Whether the baseline or a confirmed candidate lies wholly beyond it.
+    pub reached: bool,
 }
 
 /// The ledger, in people's units.
@@ -127,6 +139,7 @@ impl Summary {
             phase: phase(state),
             metric: state.metric(),
             direction: state.direction(),
+            goal: state.campaign.objective.goal.map(|value| Goal { value, reached: goal_met(state) }),
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
             usage: Usage::of(state),

@@ -50,6 +50,11 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     let dataset = load_data(&experiment.data, base, observer)?;
     build(experiment, &dataset)?;
     refuse_foreign(folder, resume)?;
+    let fresh = !folder.exists();
+    if resume && !folder.join(ATTEMPT_FILE).exists() && !folder.join(MANIFEST_FILE).exists() {
+        let what = format!("there is no run in {} to go on with: it begins at step 0", folder.display());
+        observer.on_event(&Event::Warning(what));
+    }
     fs::create_dir(folder)?;
     let spec = AttemptSpec {
         stop_at: None,
@@ -63,7 +68,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         memory: Bytes(experiment.resources.memory_mib << 20),
         predicted_seconds: None,
     };
-    let _lock = lock(folder)?;
+    let held = lock(folder)?;
     clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {
         let earlier = AttemptSpec::read(folder)?;
@@ -80,7 +85,14 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     spec.write(folder)?;
     fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
-    perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+    let (outcome, _) = perform(&setting, Some(dataset), observer)?;
+    let unavailable = matches!(&outcome.end, End::DeviceFailed { fault, .. } if fault.is_unavailable());
+    if fresh && unavailable && outcome.step == 0 {
+        // Nothing was begun, so the same command on another device finds the folder as it was.
+        drop(held);
+        fs::remove_dir(folder)?;
+    }
+    Ok(outcome)
 }
 
 /// Whether the outcome is final and what it speaks of is there. A damaged model is made again from the last checkpoint.
