@@ -97,12 +97,19 @@ fn scope_campaign(state: &State, pricer: &dyn Pricer) -> Result<Vec<Event>> {
     let price = pricer.price(&campaign.baseline).map_err(place)?;
     let seeds = campaign.seeds.baseline.max(2);
     let confirm = campaign.seeds.confirm.clamp(2, seeds);
+    // Attempts that need more than they may halve their micro-batch; nothing helps where one sample at a time is too much.
     let limit = campaign.baseline.resources.memory_mib;
     if limit > 0 && price.memory.0 > limit.saturating_mul(1 << 20) {
-        let what = format!("the baseline needs about {} and may use {limit} MiB", price.memory);
-        return Err(Problem::usage(what).at("baseline.resources.memory_mib").remedy(
-            "raise it (0 is no limit), or make the baseline smaller: its attempts would be ended for using more",
-        ));
+        let mut least = campaign.baseline.clone();
+        least.resources.micro_batch = 1;
+        let least = pricer.price(&least).map_err(place)?.memory;
+        if least.0 > limit.saturating_mul(1 << 20) {
+            let what =
+                format!("the baseline needs about {least} even for one sample at a time, and may use {limit} MiB");
+            return Err(Problem::usage(what).at("baseline.resources.memory_mib").remedy(
+                "raise it (0 is no limit), or make the baseline smaller: every attempt would be ended for it",
+            ));
+        }
     }
     let plan = Plan { experiment: campaign.baseline.clone(), price, seeds, confirm };
     // The baseline, the first look at one candidate, and its confirmation.

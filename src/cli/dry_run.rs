@@ -18,8 +18,11 @@ const SHOWN: usize = 8;
 pub fn run(campaign: &Campaign, base: &Path) -> Result<u8> {
     let pricer = MachinePricer::of(base, campaign);
     let budget = DeviceTime::from_hours(campaign.budget.device_hours);
+    // Said as `run` says it: missing data and impossible shapes.
+    pricer.price(&campaign.baseline)?;
+    let plan = first_plan(campaign, &pricer)?;
     output::print(&format!("campaign   {}\nquestion   {}\nbudget     {budget}\n", campaign.name, campaign.question));
-    let scope = match first_plan(campaign, &pricer)? {
+    let scope = match plan {
         Ok(scope) => scope,
         Err(refusal) => {
             output::print(&format!("{refusal}\n"));

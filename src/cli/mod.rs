@@ -35,7 +35,8 @@ use std::process::ExitCode;
 #[command(name = "nanoresearch", version, propagate_version = true, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed; 2 usage or config; 3 budget spent, goal unmet; 4 device or network \
-unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted."
+unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted, 143 told to \
+                  end: attempts go on."
 )]
 struct Cli {
     #[command(subcommand)]

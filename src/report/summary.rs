@@ -25,7 +25,6 @@ pub struct Summary {
     /// Which way is better.
     pub direction: Direction,
     /// What the objective is to reach, where the campaign names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub goal: Option<Goal>,
     /// The finding, once there is one.
     pub conclusion: Option<Conclusion>,

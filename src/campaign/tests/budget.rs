@@ -97,7 +97,7 @@ fn a_baseline_above_its_own_memory_limit_is_refused() {
     }
     let campaign = campaign("baseline = { resources = { memory_mib = 8 } }");
     let problem = crate::campaign::first_plan(&campaign, &Hungry).unwrap_err().to_string();
-    assert!(problem.contains("needs about 9.0 MiB and may use 8 MiB"), "{problem}");
+    assert!(problem.contains("needs about 9.0 MiB even for one sample at a time, and may use 8 MiB"), "{problem}");
 }
 
 #[test]
