@@ -1,4 +1,4 @@
-//! What may be proposed at all: valid experiments that keep the campaign's constraints and fit in memory.
+//! What may be proposed at all: valid experiments that keep the campaign's constraints and fit in memory and time.
 
 use super::facts::Price;
 use crate::config::{Campaign, Constraint, Experiment};
@@ -16,6 +16,8 @@ pub struct Admission<'a> {
     constraints: &'a [Constraint],
     /// Bytes of the host and of the GPU; 0 is no limit.
     memory: [u64; 2],
+    /// Wall seconds of all attempts together that a run may have; 0 is no limit.
+    wall: f64,
 }
 
 impl<'a> Admission<'a> {
@@ -25,7 +27,10 @@ impl<'a> Admission<'a> {
         let bytes = |mib: u64, on: bool| if filter && on { mib.saturating_mul(1 << 20) } else { 0 };
         let resources = &baseline.resources;
         let device = bytes(campaign.execution.device_memory_mib, resources.device.is_gpu());
-        Admission { baseline, constraints: &campaign.constraints, memory: [bytes(resources.memory_mib, true), device] }
+        // What cannot be done within the wall limit, going on from checkpoints as often as it may, is not begun.
+        let wall = if filter { resources.wall_seconds * (1 + campaign.execution.retries) as f64 } else { 0.0 };
+        let memory = [bytes(resources.memory_mib, true), device];
+        Admission { baseline, constraints: &campaign.constraints, memory, wall }
     }
 
     /// Whether it may be proposed; `price` is only asked where there is a limit to compare with. What is refused is
@@ -42,11 +47,15 @@ impl<'a> Admission<'a> {
         let within = |p: &Price| {
             (host == 0 || p.memory.0 <= host) && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
         };
-        let fits = !acceptable || self.memory == [0, 0] || price(assignment).is_none_or(|p| within(&p));
+        let unlimited = self.memory == [0, 0] && self.wall == 0.0;
+        let price = if acceptable && !unlimited { price(assignment) } else { None };
+        let fits = price.as_ref().is_none_or(within);
+        let in_time = price.is_none_or(|p| self.wall == 0.0 || p.seconds <= self.wall);
         count.constraints += usize::from(!acceptable);
         count.memory += usize::from(!fits);
+        count.time += usize::from(!in_time);
         left_out.set(count);
-        acceptable && fits
+        acceptable && fits && in_time
     }
 }
 
@@ -57,6 +66,8 @@ pub struct LeftOut {
     pub constraints: usize,
     /// More memory than `resources.memory_mib` or the GPU has.
     pub memory: usize,
+    /// Longer than `resources.wall_seconds` allows, retries included.
+    pub time: usize,
 }
 
 impl LeftOut {
@@ -66,6 +77,7 @@ impl LeftOut {
         let parts = [
             part(self.constraints, "no valid experiment or the constraints allow"),
             part(self.memory, "need more memory than there is"),
+            part(self.time, "take longer than resources.wall_seconds allows"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { String::new() } else { format!("; points left out: {}", parts.join(", ")) }

@@ -3,7 +3,9 @@
 //! Boundary: the part of [`super::decide`] that is about candidates; pure as all of it.
 
 use super::admission::{Admission, LeftOut};
+use super::approval::Subject;
 use super::conclude;
+use super::consult::{self, LLM};
 use super::decide::{Advice, Mind, Wanted};
 use super::downscale::{self, Plan};
 use super::events::Event;
@@ -12,7 +14,7 @@ use super::gain;
 use super::room::{self, Need, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
 use crate::config::{Downscale, Experiment};
-use crate::planner::{Assignment, Prospect, Purse, choose};
+use crate::planner::{Assignment, Prospect, Purse, Queue, Sampler, choose};
 use crate::problem::{Class, Problem, Result};
 use std::cell::{Cell, RefCell};
 
@@ -78,6 +80,9 @@ impl Mind<'_> {
     pub(super) fn take_up(&self, candidate: &Candidate) -> Result<Vec<Event>> {
         let (state, index) = (self.state, candidate.index);
         let reject = |reason: String| Ok(vec![Event::ProposalRejected { index, reason }]);
+        if state.approvals.refused.contains(&Subject::Candidate { index }) {
+            return reject("a person refused it".to_string());
+        }
         let Some(seed) = state.screening_seed() else {
             return reject("the baseline has no value to compare with".into());
         };
@@ -175,10 +180,29 @@ impl Mind<'_> {
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
-        let Proposal { pool, weighed, left_out } = propose(state, self.advice, index, observed, seen)?;
-        let Some(mut pool) = pool else {
-            let name = self.advice.sampler.name();
-            return end(Reason::SpaceExhausted, format!("{name} has nothing new to propose{}", left_out.words()));
+        let mut drawn = None;
+        for waiting in consult::waiting(state, index) {
+            let queue = Queue::new(waiting.name, waiting.settings);
+            let Proposal { pool, weighed, .. } = draw(state, self.advice, &queue, index, observed, seen)?;
+            if let Some(pool) = pool {
+                let why = consult::reason(state, waiting.name, &pool[0].assignment);
+                drawn = Some((pool, weighed, waiting.name, why));
+                break;
+            }
+        }
+        if drawn.is_none() {
+            if let Some(asked) = self.ask_for_designs(index) {
+                return Ok(asked);
+            }
+            let own = propose(state, self.advice, index, observed, seen)?;
+            let (name, left_out) = (self.advice.sampler.name(), own.left_out.words());
+            let Some(pool) = own.pool else {
+                return end(Reason::SpaceExhausted, format!("{name} has nothing new to propose{left_out}"));
+            };
+            drawn = Some((pool, own.weighed, name, left_out));
+        }
+        let Some((mut pool, weighed, name, reason)) = drawn else {
+            return end(Reason::SpaceExhausted, "nothing new is proposed".to_string());
         };
         let chosen = pool.swap_remove(0);
         let (assignment, gain) = (chosen.assignment, chosen.gain);
@@ -191,11 +215,13 @@ impl Mind<'_> {
         self.same_data(&experiment, price.as_ref())?;
         let known = state.observations(index, observed, seen).iter().filter(|o| o.ended()).count();
         let pending = state.candidates.len() - known;
-        let name = self.advice.sampler.name();
+        let reason = if reason.is_empty() { reason } else { format!(", {reason}") };
+        let open = |d: &super::counsel::Designed| d.proposal.is_none() && !d.dropped && d.design.settings == assignment;
         Ok(vec![Event::ProposalMade {
             index,
             planner: name.to_string(),
-            why: format!("{name}, from {known} results, {pending} taken as under way{}", left_out.words()),
+            why: format!("{name}, from {known} results, {pending} taken as under way{reason}"),
+            design: state.counsel.designs.iter().position(open).filter(|_| name == LLM),
             assignment,
             observed,
             seen,
@@ -221,6 +247,18 @@ pub struct Proposal {
 /// where several were weighed. Without weighing it depends on the journal and the prices alone; with it also on what was
 /// left of the budget, so it is derived again from the journal up to the proposal.
 pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen: Seen) -> Result<Proposal> {
+    draw(state, advice, advice.sampler, index, observed, seen)
+}
+
+/// As [`propose`], from any sampler.
+fn draw(
+    state: &State,
+    advice: &Advice,
+    sampler: &dyn Sampler,
+    index: u64,
+    observed: usize,
+    seen: Seen,
+) -> Result<Proposal> {
     let Some(scope) = state.scope.as_ref() else {
         return Ok(Proposal { pool: None, weighed: None, left_out: LeftOut::default() });
     };
@@ -264,7 +302,7 @@ pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen
         calibration: &calibration,
     };
     let space = &state.campaign.space;
-    let pool = choose(spec, advice.sampler, space, &observations, index, &accept, &purse);
+    let pool = choose(spec, sampler, space, &observations, index, &accept, &purse);
     if let Some(problem) = broken.into_inner() {
         return Err(problem);
     }

@@ -7,6 +7,7 @@ use crate::config::Campaign;
 use crate::cost::overhead_factor;
 use crate::planner::{self, Assignment};
 use crate::problem::{Class, Result};
+use crate::sys::env;
 use crate::units::DeviceTime;
 use std::cell::Cell;
 use std::path::Path;
@@ -75,10 +76,26 @@ fn cost(campaign: &Campaign, scope: &Scope, budget: DeviceTime) {
     ));
 }
 
+/// Who proposes, and whether a language model can be asked.
+fn planner_words(campaign: &Campaign) -> String {
+    let classical = planner::sampler(&campaign.planner).name();
+    let Some(spec) = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks()) else {
+        return format!("{classical}, first proposals:");
+    };
+    let models = spec.planning_models().join(", ");
+    match crate::llm::access(spec, &env::var) {
+        Some(_) => format!(
+            "{classical}, with {models} for up to {:.0}% of the proposals; first proposals of {classical}:",
+            100.0 * campaign.planner.share()
+        ),
+        None => format!("{classical} alone ({models} cannot be asked: no key and no address), first proposals:"),
+    }
+}
+
 /// What the planner tries first, with prices.
 fn proposals(campaign: &Campaign, scope: &Scope, pricer: &MachinePricer) -> Result<()> {
     let sampler = planner::sampler(&campaign.planner);
-    output::print(&format!("planner    {}, first proposals:\n", sampler.name()));
+    output::print(&format!("planner    {}\n", planner_words(campaign)));
     let price = |a: &Assignment| -> Option<Price> { scope.baseline.with(a).and_then(|e| pricer.price(&e)).ok() };
     let (admission, left_out) = (Admission::of(campaign, &scope.baseline), Cell::new(LeftOut::default()));
     let accept = |a: &Assignment| admission.admits(a, &price, &left_out);

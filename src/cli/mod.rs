@@ -7,15 +7,20 @@ mod bench;
 mod best;
 mod check;
 mod control;
+mod counsel;
 mod data;
 mod demo;
 mod doctor;
 mod dry_run;
 mod folder;
+mod goal;
+mod init;
 mod logs;
 mod narrate;
 mod output;
+mod people;
 mod pricer;
+mod replay;
 mod report;
 mod resume;
 mod run;
@@ -47,6 +52,8 @@ struct Cli {
 enum Command {
     /// Run a real little campaign on the embedded digits, in under a minute
     Demo(demo::DemoArgs),
+    /// Write a campaign to begin with, from a template or for your data, and say what it will cost
+    Init(init::InitArgs),
     /// Validate an experiment or campaign and say what it will cost, without running it; or a site and its job script
     Check(check::CheckArgs),
     Train(train::Args),
@@ -64,6 +71,12 @@ enum Command {
     Stop(control::ControlArgs),
     /// Kill running attempts and conclude
     Cancel(control::ControlArgs),
+    /// Start nothing new for a while
+    Pause(people::PauseArgs),
+    /// Tell the campaign something that planning should know
+    Note(people::NoteArgs),
+    /// Agree to what a campaign with `approval` asks before it spends
+    Approve(people::ApproveArgs),
     /// Show the best confirmed candidate and its config
     Best(best::BestArgs),
     /// Write report.html and results.tsv
@@ -101,6 +114,7 @@ fn dispatch(command: Command) -> Result<u8> {
     let done = |result: Result<()>| result.map(|()| 0);
     match command {
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => done(init::run(&args)),
         Command::Check(args) => done(check::run(&args)),
         Command::Train(args) => train::run(&args),
         Command::Run(args) => run::run(&args),
@@ -110,6 +124,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Why(args) => done(why::run(&args)),
         Command::Stop(args) => done(control::run(&args, control::Request::Stop)),
         Command::Cancel(args) => done(control::run(&args, control::Request::Cancel)),
+        Command::Pause(args) => done(people::pause(&args)),
+        Command::Note(args) => done(people::note(&args)),
+        Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),

@@ -38,6 +38,6 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     let base = args.folder.join(&state.base);
     // Messages about data read better without the way there and back.
     let base = base.canonicalize().unwrap_or(base);
-    let driven = drive(&args.folder, &loaded.value, &MachinePricer::of(&base, &loaded.value), args.quiet);
+    let driven = drive(&args.folder, &loaded.value, &base, &MachinePricer::of(&base, &loaded.value), args.quiet);
     driven.map_err(|p| loaded.places.locate(p))
 }

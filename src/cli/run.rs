@@ -3,7 +3,7 @@
 use super::narrate::Narrator;
 use super::output::{self, say};
 use super::pricer::MachinePricer;
-use super::{dry_run, smoke, status};
+use super::{counsel, dry_run, replay, smoke, status};
 use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The campaign, TOML or JSON
+    /// The campaign, TOML or JSON; with --replay a campaign's folder
     file: PathBuf,
     /// Settings that replace the file's: key=value (budget.device_hours=8, planner.kind=random)
     #[arg(value_name = "KEY=VALUE")]
@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// A few steps of the baseline, one save and resume, one evaluation; then stop
     #[arg(long)]
     smoke: bool,
+    /// Derive a recorded campaign's decisions again, offline, from its journal and the tape of its questions
+    #[arg(long, conflicts_with_all = ["smoke", "dry_run", "out", "overrides"])]
+    replay: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
@@ -43,6 +46,9 @@ pub struct RunArgs {
 
 /// Starts the campaign.
 pub fn run(args: &RunArgs) -> Result<u8> {
+    if args.replay {
+        return replay::run(&args.file, output::Format::Table);
+    }
     let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
     let site = site_of(&mut loaded.value, &loaded.base)?;
     start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
@@ -66,11 +72,12 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
-    drive(&folder, campaign, &pricer, args.quiet)
+    drive(&folder, campaign, &loaded.base, &pricer, args.quiet)
 }
 
-/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
-pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
+/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended. Paths in
+/// its config are relative to `base`.
+pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
@@ -78,7 +85,15 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
     let sampler = planner::sampler(&campaign.planner);
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let mut counsel = counsel::agent(folder, campaign, base);
+    let world = World {
+        pricer,
+        executor: &mut *executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut counsel),
+        clock: &clock,
+        stop: &stop,
+    };
     let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
         .map_err(|problem| with_way_on(problem, folder))?;
     match finish {

@@ -9,6 +9,7 @@
 //! the same tree (`assign`), so they can do nothing that a file could not.
 
 // The types.
+mod approval;
 mod budget;
 mod campaign;
 mod data;
@@ -32,6 +33,7 @@ mod overrides;
 mod places;
 mod presets;
 mod schema;
+mod templates;
 mod types;
 
 // What types mean.
@@ -51,6 +53,7 @@ mod shipped_tests;
 #[cfg(test)]
 mod tests;
 
+pub use approval::Approval;
 pub use campaign::*;
 pub use data::*;
 pub use difference::{Difference, differences};
@@ -70,4 +73,5 @@ pub use schema::schema;
 pub use shape::*;
 pub use site::*;
 pub use space::same_value;
+pub use templates::{Fill, Template, nearest_template, template, templates};
 pub use training::*;

@@ -7,6 +7,7 @@
 //! function of the spec and the files' content, so [`Dataset::hash`] names exactly what a run will see.
 
 mod batch;
+mod columns;
 mod dataset;
 mod digits;
 mod fetch;
@@ -26,6 +27,7 @@ mod text;
 mod tests;
 
 pub use batch::{Batch, Column, Part};
+pub use columns::{ColumnSummary, table_columns};
 pub use dataset::Dataset;
 pub use fetch::get;
 pub use registry::{NamedSet, RemoteFile, SetKind, registry};

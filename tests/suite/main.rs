@@ -1,12 +1,14 @@
 //! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
 #![allow(clippy::disallowed_methods)]
 
+mod agent;
 mod bad_input;
 mod campaigns;
 mod control;
 mod demo;
 mod device;
 mod gpu;
+mod init;
 mod kill_campaign;
 mod kill_train;
 mod levels;

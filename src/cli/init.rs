@@ -1,0 +1,190 @@
+//! `init DIR`: writes a campaign from the nearest template, to be read and changed, and says what it will cost.
+
+use super::dry_run;
+use super::output::{self, Table, say};
+use crate::config::{self, Fill, Template};
+use crate::data;
+use crate::problem::{Class, Problem, Result};
+use crate::sys::{env, fs};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Folder to write campaign.toml into; made where it is missing
+    #[arg(required_unless_present = "list")]
+    folder: Option<PathBuf>,
+    /// What it is to be like: a template's name, or a word such as csv, text, cnn, gpt [default: by --data, else digits-mlp]
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// Your data: a .csv table with a header (with --target), or a text
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Column of the table that is to be predicted
+    #[arg(long, value_name = "COLUMN", requires = "data")]
+    target: Option<String>,
+    /// What you want to find out, in a sentence: a language model writes the campaign, or without one the nearest template
+    /// asks it
+    #[arg(long, value_name = "SENTENCE", conflicts_with = "list")]
+    goal: Option<String>,
+    /// Language model to ask and to plan with, as its service calls it; keys and addresses as in docs/llm.md [default:
+    /// NANORESEARCH_MODEL]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// List the templates
+    #[arg(long)]
+    list: bool,
+}
+
+/// Name of the file that is written.
+const FILE: &str = "campaign.toml";
+
+/// Writes it.
+pub fn run(args: &InitArgs) -> Result<()> {
+    let Some(folder) = args.folder.as_deref().filter(|_| !args.list) else {
+        let mut table = Table::new(&["template", "about"]);
+        config::templates().iter().for_each(|t| table.row(vec![t.name.into(), t.about().into()]));
+        output::print(&table.render());
+        return Ok(());
+    };
+    let file = folder.join(FILE);
+    if file.exists() {
+        return Err(Problem::usage("there is a campaign here already; nothing was changed")
+            .at(file.display().to_string())
+            .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", file.display())));
+    }
+    let (mut template, mut fill) = chosen(args)?;
+    fill.name = name(folder);
+    if let Some(goal) = &args.goal {
+        (template, fill) = super::goal::campaign(goal, args.model.as_deref(), folder, template, fill, fixed(args))?;
+    }
+    // Refused before anything is written, as far as it can be told without the folder.
+    config::parse_campaign(&template.fill(&fill), FILE, &[])?;
+    fs::create_dir(folder)?;
+    if let (Some(data), Some(lines)) = (&args.data, &mut fill.data) {
+        let way = fs::relative(folder, data.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        let path = way.join(data.file_name().unwrap_or_default()).display().to_string();
+        lines.iter_mut().filter(|l| l.starts_with("path")).for_each(|l| *l = line("path", &path));
+    }
+    fs::write_atomic(&file, template.fill(&fill).as_bytes())?;
+    output::print(&format!(
+        "written    {} from the template {}: {}\n",
+        file.display(),
+        template.name,
+        template.about()
+    ));
+    price(&file)?;
+    let (campaign, runs) = (file.display(), &fill.name);
+    output::print(&format!(
+        "\nread it    {campaign}\ntry it     nanoresearch run {campaign} --smoke\nrun it     nanoresearch run {campaign}\n\
+         look       nanoresearch status --in {runs}\n"
+    ));
+    Ok(())
+}
+
+/// Whether the template is the person's choice: by its name or by the data.
+fn fixed(args: &InitArgs) -> bool {
+    args.template.is_some() || args.data.is_some()
+}
+
+/// What it will cost; data that are not here yet make no campaign wrong.
+fn price(file: &Path) -> Result<()> {
+    let loaded = config::load_campaign(file, &[])?;
+    match dry_run::run(&loaded.value, &loaded.base).map(drop) {
+        Err(problem) if problem.class == Class::Unavailable => {
+            say(&format!("its price cannot be told yet: {problem}"));
+            Ok(())
+        }
+        priced => priced.map_err(|p| loaded.places.locate(p)),
+    }
+}
+
+/// The template, and what its data lines are.
+fn chosen(args: &InitArgs) -> Result<(Template, Fill)> {
+    let mut fill = Fill::default();
+    let by_data = match args.data.as_deref() {
+        None => None,
+        Some(path) => Some(about_data(path, args.target.as_deref(), &mut fill)?),
+    };
+    let template = match (&args.template, by_data) {
+        (Some(word), None) => config::template(word)?,
+        (None, name) => config::template(name.unwrap_or(config::templates()[0].name))?,
+        (Some(word), Some(name)) if config::template(word)?.name == name => config::template(name)?,
+        (Some(word), Some(name)) => {
+            return Err(Problem::usage(format!("the template {word} has no place for these data"))
+                .at("command line: --template")
+                .remedy(format!("leave --template out; {name} is the one for them")));
+        }
+    };
+    Ok((template, fill))
+}
+
+/// The template for a data file, and the lines of `[baseline.data]`; the path is put in once the folder is there.
+fn about_data(path: &Path, target: Option<&str>, fill: &mut Fill) -> Result<&'static str> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let shown = path.display().to_string();
+    if !path.is_file() {
+        return Err(Problem::usage("there is no such file").at(shown).remedy("check the path given with --data"));
+    }
+    if !name.trim_end_matches(".gz").ends_with(".csv") {
+        if target.is_some() {
+            return Err(Problem::usage("only a table has a target column")
+                .at("command line: --target")
+                .remedy("leave it out, or name a .csv file with --data"));
+        }
+        fs::read_text(path).map_err(|p| p.class(Class::Usage))?;
+        fill.data = Some(vec![line("kind", "text"), line("path", &shown), line("tokens", "char")]);
+        fill.question = Some(format!(
+            "Which changes to a very small transformer predict the characters of {name} best at equal steps?"
+        ));
+        return Ok("shakespeare-gpt");
+    }
+    let columns = data::table_columns(path)?;
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let wanted = target.ok_or_else(|| {
+        Problem::usage("which column is to be predicted?")
+            .at(&*shown)
+            .remedy(format!("add --target with one of {}", names.join(", ")))
+    })?;
+    let Some(column) = columns.iter().find(|c| c.name == wanted) else {
+        return Err(Problem::usage(format!("there is no column \"{wanted}\""))
+            .at(&*shown)
+            .remedy(format!("use one of {}", names.join(", "))));
+    };
+    // A number with many values is a quantity; few values, or words, are classes.
+    let task = if column.numeric && column.distinct > 20 { "regression" } else { "classification" };
+    let mut lines = vec![
+        line("kind", "csv"),
+        line("path", &shown),
+        line("target", wanted),
+        format!("# A guess from its {} different values: \"regression\" or \"classification\".", column.distinct),
+        line("task", task),
+    ];
+    let ignored: Vec<&str> =
+        columns.iter().filter(|c| !c.numeric && c.name != wanted).map(|c| c.name.as_str()).collect();
+    if !ignored.is_empty() {
+        lines.push("# Features are numbers; these columns are not.".to_string());
+        lines.push(format!("ignore = {}", serde_json::json!(ignored)));
+    }
+    fill.data = Some(lines);
+    fill.question = Some(format!("How well can a small network predict {wanted} of {name}, and what limits it?"));
+    fill.metric = (task == "classification").then_some("accuracy");
+    Ok("csv-regression")
+}
+
+fn line(key: &str, value: &str) -> String {
+    format!("{key} = {}", serde_json::Value::from(value))
+}
+
+/// The campaign's name, which is also the folder that its runs go to: not this one.
+fn name(folder: &Path) -> String {
+    let whole = env::current_dir().join(folder);
+    let mut last = whole.components().filter_map(|c| match c {
+        std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let own: String = last.next_back().unwrap_or_default().chars().map(legal).take(50).collect();
+    format!("{}-runs", own.trim_start_matches('-'))
+}
