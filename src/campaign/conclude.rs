@@ -203,6 +203,9 @@ pub fn too_small(state: &State, need: Need) -> Event {
 
 fn finding(state: &State, best: Option<&Candidate>) -> String {
     let metric = state.metric();
+    if let Some(missing) = &state.missing {
+        return format!("nothing more was started, since something is missing where attempts run: {missing}");
+    }
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {
             (None, 0) => "nothing was run".to_string(),
