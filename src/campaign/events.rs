@@ -12,6 +12,7 @@ use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
 use crate::problem::{Problem, Result};
+use crate::record::Placed;
 use crate::units::{Bytes, DeviceTime, Dollars};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -158,6 +159,13 @@ pub enum Event {
     AttemptLaunched {
         /// Which.
         id: AttemptId,
+    },
+    /// Where on the cluster it was sent, with what was weighed.
+    AttemptPlaced {
+        /// Which.
+        id: AttemptId,
+        /// The choice and its inputs.
+        place: Box<Placed>,
     },
     /// It is over, and settled.
     AttemptEnded {

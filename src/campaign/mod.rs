@@ -38,7 +38,7 @@ use crate::config::Experiment;
 use crate::problem::Result;
 
 pub use decide::{Advice, acceptable, decide};
-pub use driver::{Finish, Observer, World, drive};
+pub use driver::{Finish, Observer, World, drive, tick};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
 pub use folder::{create, load};

@@ -6,14 +6,17 @@
 mod bench;
 mod best;
 mod check;
+mod cluster;
 mod control;
 mod data;
 mod demo;
+mod detach;
 mod doctor;
 mod folder;
 mod init;
 mod logs;
 mod narrate;
+mod notify;
 mod output;
 mod pricer;
 mod report;
@@ -22,6 +25,7 @@ mod run;
 mod schema;
 mod smoke;
 mod status;
+mod tick;
 mod train;
 mod why;
 mod worker;
@@ -55,6 +59,8 @@ enum Command {
     Run(run::RunArgs),
     /// Go on with a campaign whose controller ended
     Resume(resume::ResumeArgs),
+    /// One step of a campaign's controller, for cron: see what ended, begin what follows, leave
+    Tick(tick::TickArgs),
     /// Show how a campaign stands
     Status(status::StatusArgs),
     /// Show a run's log and metrics, and follow them
@@ -107,6 +113,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Train(args) => train::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Tick(args) => tick::run(&args),
         Command::Status(args) => done(status::run(&args)),
         Command::Logs(args) => done(logs::run(&args)),
         Command::Why(args) => done(why::run(&args)),

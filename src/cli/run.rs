@@ -1,6 +1,8 @@
 //! `run FILE`: starts a campaign and drives it to its conclusion; and what `resume` and `demo` share with it.
 
+use super::detach::{self, WhereArgs, cron_line, refuse_on_login_node};
 use super::narrate::Narrator;
+use super::notify::notify;
 use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
 use super::{smoke, status};
@@ -37,9 +39,23 @@ pub struct RunArgs {
     /// A few steps of the baseline, one save and resume, one evaluation; then stop
     #[arg(long)]
     smoke: bool,
+    #[command(flatten)]
+    place: WhereArgs,
+    /// Make the campaign's folder and start nothing: `resume` or `tick` do
+    #[arg(long, conflicts_with_all = ["detach", "controller_as_job", "dry_run", "smoke"])]
+    hold: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// How long a controller stays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stay {
+    /// Until the campaign is concluded.
+    Whole,
+    /// Until everything that can be done now is done, or for so many seconds.
+    Step(f64),
 }
 
 /// Starts the campaign.
@@ -59,6 +75,11 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     }
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
     let clock = SystemClock::default();
+    if !args.hold && !args.place.controller_as_job {
+        let site = site.as_deref().map(|text| config::parse_site(text, SITE_FILE, &[])).transpose()?;
+        refuse_on_login_node(site.as_ref(), &folder)
+            .map_err(|p| with_first_step(p, &args.file.display().to_string()))?;
+    }
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
     pricer.price(&campaign.baseline)?;
@@ -67,50 +88,119 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
-    drive(&folder, campaign, &pricer, args.quiet)
+    if args.hold {
+        let shown = folder.display();
+        say(&format!(
+            "nothing is started\n  go on:       nanoresearch resume {shown}\n  one step:    nanoresearch tick {shown}\n  by cron:     {}",
+            cron_line(&folder)
+        ));
+        return Ok(0);
+    }
+    match elsewhere(&folder, &[], args.place)? {
+        Some(code) => Ok(code),
+        None => drive(&folder, campaign, &pricer, args.quiet),
+    }
+}
+
+/// Before a folder is there, the way on begins with making one.
+fn with_first_step(problem: Problem, file: &str) -> Problem {
+    let first = format!("begin with `nanoresearch run {file} --hold`, which only makes the folder");
+    let remedy = problem.remedy.clone().map_or(first.clone(), |remedy| format!("{first}; then {remedy}"));
+    problem.remedy(remedy)
+}
+
+/// Starts the controller where it is wanted, if that is not here.
+pub fn elsewhere(folder: &Path, overrides: &[String], place: WhereArgs) -> Result<Option<u8>> {
+    if place.controller_as_job {
+        let Some(site) = detach::site_in(folder, SITE_FILE)? else {
+            return Err(Problem::usage("this campaign has no site, so there is no cluster for its controller")
+                .at("command line: --controller-as-job")
+                .remedy("set execution.site in the campaign, or use --detach"));
+        };
+        let program =
+            process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+        let whole = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
+        let pinned = SlurmExecutor::pin(&program, &whole)?;
+        return detach::submit_controller(folder, &site, &pinned).map(Some);
+    }
+    if place.detach { detach::detach(folder, overrides).map(Some) } else { Ok(None) }
 }
 
 /// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
 pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
+    drive_with(folder, campaign, pricer, quiet, Stay::Whole, None).map(|(code, _)| code)
+}
+
+/// As [`drive`], with further observers, for as long as is asked for. Also says whether the campaign goes on later because
+/// this controller's job is at its limit.
+pub fn drive_with(
+    folder: &Path,
+    campaign: &Campaign,
+    pricer: &MachinePricer,
+    quiet: bool,
+    stay: Stay,
+    further: Option<&mut dyn Observer>,
+) -> Result<(u8, bool)> {
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let mut executor = executor(folder, campaign, program, &clock)?;
-    let sampler = planner::sampler(&campaign.planner);
+    let sampler = sampler(folder, campaign)?;
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
     let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
-    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
-        .map_err(|problem| with_way_on(problem, folder))?;
-    match finish {
+    let mut observers: Vec<&mut dyn Observer> = vec![&mut narrator, &mut interrupts];
+    if let Some(further) = further {
+        observers.push(further);
+    }
+    let finish = match stay {
+        Stay::Whole => campaign::drive(folder, campaign, world, &mut observers),
+        Stay::Step(seconds) => campaign::tick(folder, campaign, world, &mut observers, seconds),
+    };
+    let finish = finish.map_err(|problem| with_way_on(problem, folder))?;
+    let code = match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
             finished(folder, &state);
-            Ok(match conclusion.reason {
+            notify(folder, &state);
+            match conclusion.reason {
                 Reason::BaselineFailed => Class::Failed.exit_code(),
                 Reason::BudgetSpent if campaign.objective.goal.is_some() || state.baseline.is_none() => {
                     Class::BudgetSpent.exit_code()
                 }
                 _ => 0,
-            })
+            }
         }
+        Finish::Left { live } if matches!(stay, Stay::Step(_)) && !stop.requested() => {
+            if !quiet {
+                say(&format!("the step is done; {live} attempt(s) go on"));
+            }
+            0
+        }
+        Finish::Left { .. } if stop.near_limit() => 0,
         Finish::Left { live } => {
             say(&format!(
                 "left; {live} attempt(s) go on without a controller\n  go on:     nanoresearch resume {0}\n  end them:  \
                  nanoresearch cancel --in {0} && nanoresearch resume {0}",
                 folder.display()
             ));
-            Ok(if stop.interrupts() > 0 { 130 } else { 143 })
+            if stop.interrupts() > 0 { 130 } else { 143 }
         }
-    }
+    };
+    Ok((code, stop.near_limit()))
+}
+
+/// Who proposes: the campaign's planner.
+fn sampler(_folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
+    Ok(planner::sampler(&campaign.planner))
 }
 
 /// The site of a campaign as the campaign's folder keeps it.
-const SITE_FILE: &str = "site.toml";
+pub const SITE_FILE: &str = "site.toml";
 
 /// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
 /// beyond its wall time.
-fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
+pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
     let Some(name) = &campaign.execution.site else { return Ok(None) };
     let loaded = config::load_site(&base.join(name), &[])?;
     refuse_other_gpus(&loaded.value, campaign, name)?;
@@ -161,7 +251,7 @@ fn executor<'c>(
     refuse_other_gpus(&site, campaign, SITE_FILE)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
-    let mut executor = SlurmExecutor::new(site, slots, clock, program, folder);
+    let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
     for (name, value) in environment {
         executor = executor.with_environment(name, &value);
     }

@@ -450,6 +450,10 @@ pub struct Execution {
     /// processes of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// Command for `sh -c` when the campaign is concluded, with the outcome in NANORESEARCH_NAME, _FOLDER, _REASON, _FINDING,
+    /// _BEST, _RUNS, _FAILED, _DEVICE_HOURS and _DOLLARS. Its failure changes nothing. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
 }
 
 impl Default for Execution {
@@ -462,6 +466,7 @@ impl Default for Execution {
             devices: 0,
             device_memory_mib: 0,
             site: None,
+            notify: None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl SlurmExecutor<'_> {
             device_memory_mib: launch.place.device_memory.0.div_ceil(1 << 20),
             exclude: launch.place.exclude.clone(),
         };
-        let request = Request::on(&self.site, &need)?;
+        let request = Request::on(&self.site_of(launch.id), &need)?;
         let text = render(&Job {
             site: &self.site,
             request: &request,
@@ -71,6 +71,10 @@ impl SlurmExecutor<'_> {
         let now = self.clock.monotonic();
         if self.submitting.is_some() || now < self.next_submit {
             return Ok(());
+        }
+        match self.ready.front().copied() {
+            Some(next) if self.place(next)? => {}
+            _ => return Ok(()),
         }
         let Some(id) = self.ready.pop_front() else { return Ok(()) };
         let unix = self.clock.unix();

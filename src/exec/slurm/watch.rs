@@ -70,6 +70,7 @@ impl SlurmExecutor<'_> {
         self.queue = None;
         let listing = squeue::parse(&answer.stdout);
         let whole = answer.code == Some(0) && listing.whole();
+        self.has_looked |= whole;
         self.failed_looks = if whole { 0 } else { self.failed_looks.saturating_add(1) };
         let now = self.clock.monotonic();
         let mut rows: BTreeMap<&str, &Row> = BTreeMap::new();
