@@ -2,7 +2,7 @@
 
 use super::cluster;
 use super::output::{self, Table, say};
-use super::run::dry_run;
+use super::run::{dry_run, site_of};
 use crate::config::{self, Fill, Template};
 use crate::data;
 use crate::problem::{Class, Problem, Result};
@@ -60,6 +60,8 @@ pub fn run(args: &InitArgs) -> Result<()> {
     fill.name = name(folder);
     if site.is_some() {
         fill.execution = vec![line("site", SITE), "parallel = 4".to_string()];
+        // Minutes are reserved around each job, and given back.
+        fill.device_hours = Some("2.0");
     }
     // Refused before anything is written, as far as it can be told without the folder.
     config::parse_campaign(&template.fill(&fill), FILE, &[])?;
@@ -124,7 +126,8 @@ fn only_site(folder: &Path, text: &str) -> Result<()> {
 
 /// What it will cost; data that are not here yet make no campaign wrong.
 fn price(file: &Path) -> Result<()> {
-    let loaded = config::load_campaign(file, &[])?;
+    let mut loaded = config::load_campaign(file, &[])?;
+    site_of(&mut loaded.value, &loaded.base)?;
     match dry_run(&loaded.value, &loaded.base) {
         Err(problem) if problem.class == Class::Unavailable => {
             say(&format!("its price cannot be told yet: {problem}"));

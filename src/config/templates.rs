@@ -102,6 +102,8 @@ pub struct Fill {
     pub data: Option<Vec<String>>,
     /// Metric of the objective, where it is another.
     pub metric: Option<&'static str>,
+    /// Device-hours of the budget, where they are others.
+    pub device_hours: Option<&'static str>,
     /// Further lines of `[execution]`.
     pub execution: Vec<String>,
 }
@@ -150,6 +152,9 @@ impl Template {
             }
             match (section.title.as_str(), fill.metric) {
                 ("[objective]", Some(metric)) => section.lines = vec![format!("metric = \"{metric}\"")],
+                ("[budget]", _) => {
+                    fill.device_hours.iter().for_each(|hours| section.set(format!("device_hours = {hours}")));
+                }
                 ("[execution]", _) => fill.execution.iter().for_each(|line| section.set(line.clone())),
                 _ => {}
             }
@@ -257,6 +262,7 @@ mod tests {
             ]),
             metric: Some("accuracy"),
             execution: vec!["site = \"site.toml\"".into(), "parallel = 4".into()],
+            device_hours: Some("2.0"),
         };
         let (campaign, _) = read(&template("table").unwrap(), &fill);
         assert_eq!((campaign.name.as_str(), campaign.question.as_str()), ("mine", "Is \"this\" it?"));
