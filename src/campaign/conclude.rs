@@ -170,6 +170,9 @@ pub fn concluded(state: &State, reason: Reason) -> Event {
 }
 
 fn finding(state: &State, best: Option<&Candidate>) -> String {
+    if let Some(spec) = &state.campaign.batch {
+        return super::batch::finding(state, spec.experiments);
+    }
     let metric = state.metric();
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {

@@ -9,10 +9,12 @@
 //! [`Sampler`](crate::planner::Sampler). Must not know engines, tensors, processes, reports or the command line.
 
 pub mod apply;
+mod batch;
 mod changes;
 mod conclude;
 pub mod correction;
 pub mod decide;
+mod disposal;
 pub mod downscale;
 mod driver;
 pub mod events;
@@ -38,6 +40,7 @@ use crate::config::Experiment;
 use crate::problem::Result;
 
 pub use decide::{Advice, acceptable, decide};
+pub use disposal::{Disposal, disposable};
 pub use driver::{Finish, Observer, World, drive, tick};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};

@@ -37,7 +37,7 @@ pub struct WhereArgs {
 }
 
 /// Refuses a controller that the site does not want on its login nodes, and says what it allows.
-pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path) -> Result<()> {
+pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path, file: Option<&Path>) -> Result<()> {
     let Some(site) = site.filter(|_| env::var("SLURM_JOB_ID").is_none()) else { return Ok(()) };
     let shown = folder.display();
     let (what, remedy) = match site.login_node {
@@ -45,13 +45,20 @@ pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path) -> Result<()> {
         LoginNode::Job => (
             "nothing that lasts may run on its login nodes (login_node = \"job\")",
             format!(
-                "make the controller a job: `nanoresearch resume {shown} --controller-as-job`; or work a step at a time: \
-                 `nanoresearch tick {shown}`"
+                "make the controller a job: `nanoresearch {} --controller-as-job`",
+                file.map_or_else(|| format!("resume {shown}"), |file| format!("run {}", file.display()))
             ),
         ),
         LoginNode::Cron => (
             "only what cron starts may run on its login nodes (login_node = \"cron\")",
-            format!("let cron start a step at a time: `{}`", cron_line(folder)),
+            match file {
+                Some(file) => format!(
+                    "make the folder with `nanoresearch run {} --hold`, which says what to give to crontab; or make the \
+                     controller a job: --controller-as-job",
+                    file.display()
+                ),
+                None => format!("let cron start a step at a time: `{}`", cron_line(folder)),
+            },
         ),
     };
     Err(Problem::usage(format!("site {}: {what}", site.name)).remedy(remedy))

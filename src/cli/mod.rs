@@ -3,6 +3,7 @@
 //! The library never prints; this module does. Data goes to stdout, everything else to stderr, and every expected
 //! failure leaves as one paragraph with its documented exit code.
 
+mod batch;
 mod bench;
 mod best;
 mod check;
@@ -13,6 +14,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod folder;
+mod gc;
 mod init;
 mod logs;
 mod narrate;
@@ -57,6 +59,8 @@ enum Command {
     Train(train::Args),
     /// Start a campaign
     Run(run::RunArgs),
+    /// Run somebody else's experiments, one JSON object a line, with prices, budget and recovery; results as JSON lines
+    Batch(batch::BatchArgs),
     /// Go on with a campaign whose controller ended
     Resume(resume::ResumeArgs),
     /// One step of a campaign's controller, for cron: see what ended, begin what follows, leave
@@ -75,6 +79,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Free checkpoints that nothing needs any more
+    Gc(gc::GcArgs),
     /// Measure this machine
     Bench(bench::BenchArgs),
     /// List and fetch datasets
@@ -112,6 +118,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Check(args) => done(check::run(&args)),
         Command::Train(args) => train::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Tick(args) => tick::run(&args),
         Command::Status(args) => done(status::run(&args)),
@@ -121,6 +128,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Cancel(args) => done(control::run(&args, control::Request::Cancel)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),

@@ -49,7 +49,7 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
         return inside_job(args, &loaded.value, &pricer).map_err(|p| loaded.places.locate(p));
     }
     if !args.place.controller_as_job {
-        refuse_on_login_node(detach::site_in(&args.folder, SITE_FILE)?.as_ref(), &args.folder)?;
+        refuse_on_login_node(detach::site_in(&args.folder, SITE_FILE)?.as_ref(), &args.folder, None)?;
     }
     if let Some(code) = elsewhere(&args.folder, &args.overrides, args.place)? {
         return Ok(code);

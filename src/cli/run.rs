@@ -1,5 +1,6 @@
 //! `run FILE`: starts a campaign and drives it to its conclusion; and what `resume` and `demo` share with it.
 
+use super::batch;
 use super::detach::{self, WhereArgs, cron_line, refuse_on_login_node};
 use super::narrate::Narrator;
 use super::notify::notify;
@@ -77,8 +78,7 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     let clock = SystemClock::default();
     if !args.hold && !args.place.controller_as_job {
         let site = site.as_deref().map(|text| config::parse_site(text, SITE_FILE, &[])).transpose()?;
-        refuse_on_login_node(site.as_ref(), &folder)
-            .map_err(|p| with_first_step(p, &args.file.display().to_string()))?;
+        refuse_on_login_node(site.as_ref(), &folder, Some(&args.file))?;
     }
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
@@ -100,13 +100,6 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
         Some(code) => Ok(code),
         None => drive(&folder, campaign, &pricer, args.quiet),
     }
-}
-
-/// Before a folder is there, the way on begins with making one.
-fn with_first_step(problem: Problem, file: &str) -> Problem {
-    let first = format!("begin with `nanoresearch run {file} --hold`, which only makes the folder");
-    let remedy = problem.remedy.clone().map_or(first.clone(), |remedy| format!("{first}; then {remedy}"));
-    problem.remedy(remedy)
 }
 
 /// Starts the controller where it is wanted, if that is not here.
@@ -190,9 +183,12 @@ pub fn drive_with(
     Ok((code, stop.near_limit()))
 }
 
-/// Who proposes: the campaign's planner.
-fn sampler(_folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
-    Ok(planner::sampler(&campaign.planner))
+/// Who proposes: the campaign's planner, or the list of a batch.
+fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
+    Ok(match &campaign.batch {
+        Some(spec) => Box::new(batch::listed(folder, spec)?),
+        None => planner::sampler(&campaign.planner),
+    })
 }
 
 /// The site of a campaign as the campaign's folder keeps it.
@@ -288,6 +284,12 @@ fn with_way_on(problem: Problem, folder: &Path) -> Problem {
 
 /// The last word: finding, cost, where to look.
 fn finished(folder: &Path, state: &State) {
+    if state.campaign.batch.is_some() {
+        // Stdout is for the results.
+        let conclusion = state.conclusion.as_ref().map_or("", |c| c.sentence.as_str());
+        say(&format!("{conclusion} Cost: {}", Summary::of(state).budget.words()));
+        return;
+    }
     let summary = Summary::of(state);
     if let Some(conclusion) = &summary.conclusion {
         output::print(&format!("finding   {}\n", conclusion.sentence));

@@ -234,7 +234,7 @@ mod tests {
         );
         let names: Vec<&str> = site.partitions.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["gpu", "low", "lowcancel"], "{text}");
-        assert!(text.contains("# Left out: cpu, it has no GPUs"), "{text}");
+        assert!(text.contains("# Left out: cpu, its limit of 10 min"), "{text}");
         assert!(text.contains("You may also charge: other") && text.contains("one of normal, long"), "{text}");
         assert_eq!(site.partitions[0].gpu_types, ["h100"]);
         assert_eq!((site.partitions[0].max_hours, site.partitions[0].preemptible), (1.0, false));

@@ -2,8 +2,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod bad_input;
+mod batch;
 mod campaigns;
 mod control;
+mod controllers;
 mod demo;
 mod device;
 mod gpu;
