@@ -142,6 +142,8 @@ pub fn drive_with(
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
     let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    // A conclusion that was there before is nothing to tell anybody about.
+    let before = campaign::load(folder)?.events;
     let mut observers: Vec<&mut dyn Observer> = vec![&mut narrator, &mut interrupts];
     if let Some(further) = further {
         observers.push(further);
@@ -155,7 +157,9 @@ pub fn drive_with(
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
             finished(folder, &state);
-            notify(folder, &state);
+            if state.events > before {
+                notify(folder, &state);
+            }
             match conclusion.reason {
                 Reason::BaselineFailed => Class::Failed.exit_code(),
                 Reason::BudgetSpent if campaign.objective.goal.is_some() || state.baseline.is_none() => {

@@ -100,13 +100,14 @@ fn a_bad_line_is_refused_with_its_number_before_anything_runs() {
 #[test]
 fn a_budget_ends_it_and_another_goes_on() {
     let lab = Lab::new();
-    let list: Vec<String> = (1..=3).map(|seed| experiment(0.003, seed).to_string()).collect();
+    let mut long = experiment(0.003, 3);
+    long["resources"] = json!({ "wall_seconds": 300 });
+    let list = [experiment(0.003, 1), experiment(0.003, 2), long].map(|e| e.to_string());
     lab.write("list.jsonl", list.join("\n"));
-    // One reservation is ten seconds and a little: five, and five of margin.
-    let said = lab.run("batch list.jsonl budget.device_hours=0.0029");
-    assert_eq!(said.code, 3, "{said:?}");
-    let first = lines(&said.stdout).len();
-    assert!((1..3).contains(&first), "{said:?}");
+    // Reservations are some ten seconds each for the first two, and five minutes for the third.
+    let said = lab.run("batch list.jsonl budget.device_hours=0.02");
+    assert_eq!((said.code, lines(&said.stdout).len()), (3, 2), "{said:?}");
+    assert!(said.stderr.contains("1 were not run"), "{}", said.stderr);
     let said = lab.done("batch list.jsonl budget.device_hours=0.1");
     assert_eq!(lines(&said.stdout).len(), 3, "{said:?}");
 }
