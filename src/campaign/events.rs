@@ -12,7 +12,7 @@ use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
 use crate::problem::{Problem, Result};
-use crate::record::Placed;
+use crate::slurm::Placed;
 use crate::units::{Bytes, DeviceTime, Dollars};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

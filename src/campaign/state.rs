@@ -12,7 +12,7 @@ use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
-use crate::record::Placed;
+use crate::slurm::Placed;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,8 @@ pub use slurm::{CLUSTER_FILE, SlurmExecutor, last_look};
 
 use crate::ids::AttemptId;
 use crate::problem::Result;
-use crate::record::{Evidence, Placed};
+use crate::record::Evidence;
+use crate::slurm::Placed;
 use crate::units::Bytes;
 use std::path::PathBuf;
 

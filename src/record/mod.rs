@@ -4,7 +4,7 @@
 //! runs/0007/attempts/01/
 //!   attempt.json      written by the controller before launch: AttemptSpec
 //!   config.toml       the resolved experiment (for people; attempt.json carries the same)
-//!   place.json        where its job was sent, and what was weighed: Placed (on a cluster)
+//!   place.json        on a cluster: where its job was sent, and what was weighed (`exec`)
 //!   claim             created exclusively, once: by the worker when it starts, or by a controller that gives it up
 //!   manifest.json     written by the worker before the first step: Manifest
 //!   metrics.jsonl     one Metrics line a record
@@ -27,7 +27,6 @@ mod format;
 mod manifest;
 mod metrics;
 mod outcome;
-mod place;
 mod utilization;
 mod utilization_summary;
 mod weights;
@@ -41,7 +40,6 @@ pub use format::FORMAT;
 pub use manifest::*;
 pub use metrics::*;
 pub use outcome::*;
-pub use place::*;
 pub use utilization::*;
 pub use utilization_summary::*;
 pub use weights::*;

@@ -3,10 +3,9 @@
 //! Pure: the same site, need and look give the same choice. Where nothing is known of the queue the price decides, and the
 //! site's own order where that is equal.
 
-use super::{Need, Request, sinfo};
+use super::{Need, Offer, Placed, Request, sinfo};
 use crate::config::{Site, SitePartition};
 use crate::problem::Result;
-use crate::record::{Offer, Placed};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -260,7 +259,8 @@ h100 = 2.0
     fn a_table_of_cases() {
         let empty = look([4, 4, 4, 4], [0, 0, 0]);
         // what is special, site, limit in hours, GPU memory, look -> partition, type
-        let cases: [(&str, &str, f64, u64, Option<Look>, &str, &str); 11] = [
+        type Case = (&'static str, &'static str, f64, u64, Option<Look>, &'static str, &'static str);
+        let cases: [Case; 11] = [
             // Half the time at twice the price: equal dollars, sooner done; quick costs the same and loses nothing.
             ("all free, short", "", 0.9, 0, Some(empty.clone()), "gpu", "h100"),
             (

@@ -29,7 +29,8 @@ use super::{Executor, Launch, Status};
 use crate::config::Site;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::{Claim, Evidence, Placed, SchedulerEnd};
+use crate::record::{Claim, Evidence, SchedulerEnd};
+use crate::slurm::Placed;
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
 use crate::sys::clock::Clock;
@@ -288,7 +289,7 @@ impl Executor for SlurmExecutor<'_> {
     fn placed(&self, id: AttemptId) -> Option<Placed> {
         let known = self.placed.get(&id).cloned();
         let watched = self.watched.get(&id).filter(|_| self.outlook.on && known.is_none());
-        known.or_else(|| watched.and_then(|w| Placed::read(&w.launch.folder).ok().flatten()))
+        known.or_else(|| watched.and_then(|w| place::read(&w.launch.folder).ok().flatten()))
     }
 
     fn settled(&self) -> bool {

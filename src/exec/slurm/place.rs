@@ -10,15 +10,18 @@ use super::{SlurmExecutor, Stage};
 use crate::config::Site;
 use crate::exec::Launch;
 use crate::ids::AttemptId;
-use crate::problem::Result;
-use crate::record::{AttemptSpec, Placed};
-use crate::slurm::{Look, Need, Request, choose, narrowed, parse_time, question, sbatch, sinfo, squeue, ways};
+use crate::problem::{Problem, Result};
+use crate::record::{AttemptSpec, FORMAT};
+use crate::slurm::{Look, Need, Placed, Request, choose, narrowed, parse_time, question, sbatch, sinfo, squeue, ways};
 use crate::sys::fs;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// The last look, in the campaign's folder; derived, for `status`.
 pub const CLUSTER_FILE: &str = "cluster.json";
+/// Where an attempt was sent, in its folder.
+const PLACE_FILE: &str = "place.json";
 /// The script that the scheduler is asked about.
 const QUESTION_FILE: &str = "question.sbatch";
 /// Seconds for which a job waits for the first look.
@@ -168,7 +171,7 @@ impl SlurmExecutor<'_> {
     /// looked at for it.
     pub(super) fn place(&mut self, id: AttemptId) -> Result<bool> {
         let Some(watched) = self.watched.get(&id) else { return Ok(true) };
-        if !self.outlook.on || Placed::read(&watched.launch.folder)?.is_some() {
+        if !self.outlook.on || read(&watched.launch.folder)?.is_some() {
             return Ok(true);
         }
         let (launch, name) = (watched.launch.clone(), watched.note.name.clone());
@@ -188,7 +191,7 @@ impl SlurmExecutor<'_> {
         if let Some(look) = &mut self.outlook.look {
             look.promise(&placed, request.gpus);
         }
-        placed.write(&launch.folder)?;
+        write(&launch.folder, &placed)?;
         self.placed.insert(id, placed);
         self.write_script(&launch, &name)?;
         Ok(true)
@@ -225,6 +228,31 @@ impl SlurmExecutor<'_> {
             && self.stops.is_empty()
             && self.farewells.is_empty()
     }
+}
+
+/// `place.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    format: u32,
+    place: Placed,
+}
+
+/// Where an attempt was sent, by its folder.
+pub(super) fn read(folder: &Path) -> Result<Option<Placed>> {
+    let path = folder.join(PLACE_FILE);
+    let Some(bytes) = fs::read_if_there(&path)? else { return Ok(None) };
+    let file: File = serde_json::from_slice(&bytes).map_err(|e| {
+        Problem::failed(format!("not a job's place: {e}")).at(path.display().to_string()).remedy(
+            "use the version of the program that wrote it, or remove the file: a waiting attempt is placed anew",
+        )
+    })?;
+    Ok(Some(file.place))
+}
+
+fn write(folder: &Path, placed: &Placed) -> Result<()> {
+    let text = serde_json::to_vec_pretty(&File { format: FORMAT, place: placed.clone() })
+        .map_err(|e| Problem::failed(format!("a job's place cannot be written as JSON: {e}")))?;
+    fs::write_atomic(&folder.join(PLACE_FILE), &text)
 }
 
 /// The last look that a controller wrote into a campaign's folder.
@@ -322,9 +350,9 @@ mod tests {
                 .choosing();
         launches.iter().for_each(|l| slurm.launch(l).unwrap());
         assert!(slurm.placed(launches[0].id).is_none() && !slurm.settled());
-        for _ in 0..19 {
+        for _ in 0..38 {
             launches.iter().for_each(|l| drop(slurm.poll(l.id).unwrap()));
-            clock.advance(1.0);
+            clock.advance(0.5);
         }
         assert_eq!(
             (count(&told, "sinfo"), count(&told, "waiting"), count(&told, "test")),
@@ -338,7 +366,7 @@ mod tests {
         assert_eq!(places[1].offers[0].free, Some(0), "the one that was free is taken");
         // The scheduler said that nothing starts in spare for years.
         assert!(places.iter().all(|p| p.partition == "gpu"));
-        assert_eq!(Placed::read(&launches[0].folder).unwrap().as_ref(), Some(&places[0]));
+        assert_eq!(read(&launches[0].folder).unwrap().as_ref(), Some(&places[0]));
         let script = fs::read_text(&launches[0].folder.join("job.sbatch")).unwrap();
         assert!(script.contains("--partition=gpu\n"), "{script}");
         assert_eq!(last_look(&campaign).unwrap().supply("spare").unwrap().waiting, 2);

@@ -1,19 +1,6 @@
-//! `place.json`: where an attempt's job was sent, and what was weighed.
+//! Where an attempt's job was sent, and what was weighed; kept as `place.json` in its folder, and in the journal.
 
-use super::format;
-use crate::problem::Result;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-
-/// Name of the file in the attempt's folder.
-pub const PLACE_FILE: &str = "place.json";
-
-/// The file.
-#[derive(Debug, Serialize, Deserialize)]
-struct File {
-    format: u32,
-    place: Placed,
-}
 
 /// Where an attempt's job was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,17 +44,6 @@ pub struct Offer {
 }
 
 impl Placed {
-    /// The file in a folder, if there is one.
-    pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let file: Option<File> = format::read_json_if_there(&folder.join(PLACE_FILE), "a job's place")?;
-        Ok(file.map(|file| file.place))
-    }
-
-    /// Writes it into an attempt's folder.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        format::write_json(&folder.join(PLACE_FILE), &File { format: format::FORMAT, place: self.clone() })
-    }
-
     /// The choice with its inputs, in one line.
     pub fn words(&self) -> String {
         let Some(first) = self.offers.first() else { return format!("partition {}", self.partition) };
