@@ -43,7 +43,7 @@ pub fn read() -> Result<Cluster> {
 }
 
 fn silent(program: &str, answer: &Answer) -> Problem {
-    let said = answer.stderr.lines().next().unwrap_or_default().trim();
+    let said = answer.stderr.lines().next().unwrap_or_default().split(" (os error").next().unwrap_or_default().trim();
     let what = match (answer.code, said) {
         (None, "") => format!("{program} gave no answer within {PATIENCE:.0} s"),
         (_, said) => format!("{program} did not answer: {said}"),
