@@ -13,11 +13,13 @@ pub mod config;
 pub mod data;
 pub mod graph;
 pub mod journal;
+pub mod knowledge;
 pub mod llm;
 pub mod plot;
 pub mod record;
 pub mod slurm;
 
+pub mod agent;
 pub mod analysis;
 pub mod cost;
 pub mod failure;

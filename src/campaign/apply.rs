@@ -3,6 +3,8 @@
 //! It refuses an event that cannot follow what came before (a damaged or foreign journal, or a mistake in `decide`); the
 //! state may then hold half of it, so the driver goes back to the journal, in which such an event is never written. Boundary: no decisions, no effects, no clock.
 
+use super::consult;
+use super::counsel::{Analysed, Answered, Course, Designed, Note, Posed, Question, Reply};
 use super::events::Event;
 use super::facts::{NextStep, RunResult};
 use super::ledger::{Amount, Ledger};
@@ -45,6 +47,10 @@ impl State {
                         search_ended: None,
                         quarantined: Default::default(),
                         halt: None,
+                        paused: false,
+                        approvals: Default::default(),
+                        slots: 0,
+                        counsel: Default::default(),
                         conclusion: None,
                         decisions: Vec::new(),
                     });
@@ -117,10 +123,59 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
     state.events += 1;
     match event {
         Event::Created { .. } => return Err(inconsistent("it creates the campaign twice")),
-        Event::ControllerStarted { version } => {
+        Event::ControllerStarted { version, slots, model } => {
+            state.slots = *slots;
+            state.counsel.model = model.clone();
+            state.counsel.failures = 0;
             let attempts = state.runs.iter_mut().filter_map(|run| run.attempts.last_mut());
             attempts.filter(|a| a.ended.is_none()).for_each(|a| a.adopted = true);
             state.decided(None, None, format!("a controller ({version}) took over"))
+        }
+        Event::Recalled { findings } => {
+            state.counsel.recalled = Some(findings.clone());
+            if !findings.is_empty() {
+                let from: std::collections::BTreeSet<&str> = findings.iter().map(|f| f.campaign.as_str()).collect();
+                let from: Vec<&str> = from.into_iter().collect();
+                let text =
+                    format!("{} findings of earlier campaigns matter here ({})", findings.len(), from.join(", "));
+                state.decided(None, None, text);
+            }
+        }
+        Event::Asked { number, inquiry, allowance, why } => {
+            if state.counsel.asking.is_some() || *number != state.counsel.answered.len() + 1 {
+                return Err(inconsistent(&format!("question {number} is out of order")));
+            }
+            state.ledger.ask(allowance.unwrap_or_default())?;
+            state.counsel.asking =
+                Some(Question { number: *number, inquiry: *inquiry, allowance: *allowance, at: time });
+            let most = allowance.map_or_else(String::new, |d| format!(", for {d} at most"));
+            let text =
+                format!("question {number}: the {} is asked {}{most}: {why}", inquiry.role().name(), inquiry.words());
+            state.decided(None, None, text);
+        }
+        Event::Answered { number, reply, paid } => answered(state, *number, reply, paid, time)?,
+        Event::ApprovalAsked { subject, words } => {
+            state.approvals.asked = Some((subject.clone(), words.clone()));
+            state.decided(None, subject.candidate(), format!("a person is asked: {words}"));
+        }
+        Event::ApprovalGiven { subject, granted } => {
+            if state.approvals.asked.as_ref().is_none_or(|(asked, _)| asked != subject) {
+                return Err(inconsistent("a person answered what was not asked"));
+            }
+            state.approvals.asked = None;
+            let list = if *granted { &mut state.approvals.granted } else { &mut state.approvals.refused };
+            list.push(subject.clone());
+            let word = if *granted { "agreed" } else { "refused" };
+            state.decided(None, subject.candidate(), format!("a person {word}"));
+        }
+        Event::Noted { text } => {
+            state.counsel.notes.push(Note { at: time, text: text.clone() });
+            state.decided(None, None, format!("a person remarked: {text}"));
+        }
+        Event::PauseSet { on } => {
+            state.paused = *on;
+            let text = if *on { "a person paused it: nothing new starts" } else { "a person let it go on" };
+            state.decided(None, None, text.to_string());
         }
         Event::ControllerStopped { why } => state.decided(None, None, format!("the controller left: {why}")),
         Event::Edited { campaign, changes } => {
@@ -146,7 +201,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             );
             state.decided(None, None, text);
         }
-        Event::ProposalMade { index, planner, assignment, observed, seen, why, price, gain, weighed } => {
+        Event::ProposalMade { index, planner, assignment, observed, seen, why, price, gain, weighed, design } => {
             if *index != state.candidates.len() as u64 {
                 return Err(inconsistent(&format!("proposal {index} follows {} others", state.candidates.len())));
             }
@@ -166,6 +221,12 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 value: None,
                 standing: Standing::Proposed,
             });
+            if let Some(design) = design {
+                let designed = state.counsel.designs.get_mut(*design).filter(|d| d.proposal.is_none());
+                let designed =
+                    designed.ok_or_else(|| inconsistent(&format!("there is no design {design} to propose")))?;
+                designed.proposal = Some(*index);
+            }
             state.decided(None, Some(*index), format!("candidate {index} proposed: {why}"));
             if let Some(weighed) = weighed {
                 state.decided(None, Some(*index), format!("candidate {index} chosen by {}", weighed.words()));
@@ -365,6 +426,57 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             state.conclusion = Some(conclusion.clone());
             state.decided(None, None, format!("concluded: {}", conclusion.sentence));
         }
+    }
+    Ok(())
+}
+
+/// Takes in what came back to a question.
+fn answered(state: &mut State, number: usize, reply: &Reply, paid: &super::counsel::Paid, time: f64) -> Result<()> {
+    let question = state.counsel.asking.take().filter(|q| q.number == number);
+    let question = question.ok_or_else(|| inconsistent(&format!("question {number} was not asked")))?;
+    state.ledger.answer(paid.dollars);
+    let counsel = &mut state.counsel;
+    let known = state.known.len();
+    counsel.failures = if matches!(reply, Reply::Nothing { unheard: false, .. }) { counsel.failures + 1 } else { 0 };
+    match reply {
+        Reply::Ideas { hypotheses } => {
+            let posed = hypotheses.iter().map(|h| Posed { hypothesis: h.clone(), question: number, dropped: false });
+            counsel.hypotheses.extend(posed);
+        }
+        Reply::Designs { designs } => counsel.designs.extend(designs.iter().map(|d| Designed {
+            design: d.clone(),
+            question: number,
+            proposal: None,
+            dropped: false,
+        })),
+        Reply::Analysis(analysis) => {
+            if analysis.course == Course::Pivot {
+                counsel.hypotheses.iter_mut().for_each(|h| h.dropped = true);
+                counsel.designs.iter_mut().filter(|d| d.proposal.is_none()).for_each(|d| d.dropped = true);
+            }
+            counsel.analyses.push(Analysed { analysis: analysis.clone(), question: number, known });
+        }
+        Reply::Nothing { .. } => {}
+    }
+    let failure = match reply {
+        Reply::Nothing { why, .. } => Some(why.clone()),
+        _ => None,
+    };
+    let seconds = time - question.at;
+    let role = question.inquiry.role().name();
+    counsel.answered.push(Answered { question, paid: paid.clone(), failure, seconds });
+    let gave_up = counsel.failures == consult::FAILURES;
+    let (input, output) = (paid.usage.input_tokens, paid.usage.output_tokens);
+    let text = format!(
+        "{}: the {role} said {} ({input} tokens sent, {output} answered, {:.4} dollars)",
+        consult::words(state, number),
+        consult::said(reply),
+        paid.dollars.value()
+    );
+    state.decided(None, None, text);
+    if gave_up {
+        let text = format!("{} questions in a row brought nothing: this controller asks no more", consult::FAILURES);
+        state.decided(None, None, text);
     }
     Ok(())
 }

@@ -18,7 +18,8 @@ impl Mind<'_> {
     /// The next of the list, or the end.
     pub(super) fn batch(&self, count: usize) -> Result<Vec<Event>> {
         let state = self.state;
-        if let Some(candidate) = state.candidates.iter().find(|c| c.standing == Standing::Proposed) {
+        let waits = |c: &&Candidate| c.standing == Standing::Proposed && state.search_ended.is_none();
+        if let Some(candidate) = state.candidates.iter().find(waits) {
             return self.take_up_entry(candidate);
         }
         let index = state.candidates.len();
@@ -56,6 +57,7 @@ impl Mind<'_> {
             price,
             gain: None,
             weighed: None,
+            design: None,
         })
     }
 

@@ -6,8 +6,18 @@ use crate::config::{self, Campaign};
 use crate::problem::{Problem, Result};
 
 /// Keys that may change; a section stands for everything in it.
-const FREE: [&str; 7] =
-    ["name", "question", "objective.goal", "budget", "execution", "planner.candidates", "seeds.finalists"];
+const FREE: [&str; 10] = [
+    "name",
+    "question",
+    "objective.goal",
+    "budget",
+    "execution",
+    "planner.candidates",
+    "seeds.finalists",
+    "llm",
+    "approval",
+    "knowledge",
+];
 
 /// The changed keys with their old and new values; empty where nothing changed. Refuses changes that would make old and
 /// new results incomparable.

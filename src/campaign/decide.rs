@@ -16,14 +16,16 @@
 //! What does not fit while attempts are under way waits for their refunds; it is downscaled, or given up, only when
 //! nothing is left to wait for. What is asked of candidates and finalists is in [`super::search`].
 
-use super::Pricer;
+use super::approval;
 use super::batch;
 use super::conclude;
+use super::counsel::Counsellor;
 use super::downscale::{self, Plan};
 use super::events::{Downscaled, Event, NextStep, Price, Purpose, Reason, RunResult};
 use super::recovery;
 use super::room::{self, Need};
 use super::state::{Halt, Limits, Run, Scope, Standing, State};
+use super::{Pricer, words};
 use crate::config::Experiment;
 use crate::ids::{AttemptId, RunId};
 use crate::planner::Sampler;
@@ -37,6 +39,8 @@ pub struct Advice<'a> {
     pub pricer: &'a dyn Pricer,
     /// What to try.
     pub sampler: &'a dyn Sampler,
+    /// Whom to ask; only for what a question may cost: whether anybody is asked follows from the state.
+    pub counsel: Option<&'a dyn Counsellor>,
     /// How many attempts the executor can have at once.
     pub slots: usize,
     /// The time (Unix seconds): attempts that wait for something to pass begin when it comes.
@@ -55,6 +59,9 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
     if let Some(halt) = state.halt {
         let reason = if halt == Halt::Stop { Reason::Stopped } else { Reason::Cancelled };
         return Ok(if live == 0 { vec![conclude::concluded(state, reason)] } else { Vec::new() });
+    }
+    if state.paused {
+        return Ok(Vec::new());
     }
     let Some(scope) = &state.scope else {
         return match state.campaign.batch {
@@ -202,9 +209,16 @@ impl Mind<'_> {
         let limits = Limits::part(&experiment, wanted.price, 0, stop_at);
         let amount = limits.reservation(&self.state.campaign);
         let id = RunId(self.state.runs.len() as u32 + 1);
+        let key = experiment.run_key(&wanted.price.data_hash);
+        let settings = wanted.purpose.candidate().and_then(|i| self.state.candidates.get(i as usize));
+        let what = settings.map_or_else(String::new, |c| format!(": {}", words::in_words(&c.assignment, 160)));
+        let what = format!("run {id} ({}{what})", wanted.why);
+        if let Some(events) = approval::gate(self.state, wanted.purpose, &key, amount, &what) {
+            return Ok(events);
+        }
         let planned = Event::RunPlanned {
             id,
-            key: experiment.run_key(&wanted.price.data_hash),
+            key,
             experiment: Box::new(experiment),
             seed: wanted.seed,
             purpose: wanted.purpose,
@@ -265,7 +279,7 @@ impl Mind<'_> {
             return Ok(vec![judged]);
         }
         if conclude::goal_met(state) {
-            let concluded = || vec![conclude::concluded(state, Reason::GoalMet)];
+            let concluded = || self.last_word().unwrap_or_else(|| vec![conclude::concluded(state, Reason::GoalMet)]);
             return Ok(if self.live == 0 { concluded() } else { Vec::new() });
         }
         if let Some(suspect) = conclude::goal_suspect(state) {
@@ -277,10 +291,13 @@ impl Mind<'_> {
         if let Some(events) = self.promotion() {
             return Ok(events);
         }
+        if let Some(repeated) = self.repetition() {
+            return Ok(vec![repeated]);
+        }
         if state.search_ended.is_none() {
             return match state.candidates.iter().find(|c| c.standing == Standing::Proposed) {
                 Some(candidate) => self.take_up(candidate),
-                None if self.slot_free() => self.propose(),
+                None if self.slot_free() => self.consult().map_or_else(|| self.propose(), Ok),
                 None => Ok(Vec::new()),
             };
         }
@@ -292,6 +309,6 @@ impl Mind<'_> {
             return Ok(finalists);
         }
         let reason = state.search_ended.as_ref().map_or(Reason::BudgetSpent, |(reason, _)| *reason);
-        Ok(vec![conclude::concluded(state, reason)])
+        Ok(self.last_word().unwrap_or_else(|| vec![conclude::concluded(state, reason)]))
     }
 }

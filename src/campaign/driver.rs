@@ -9,11 +9,14 @@
 use super::Pricer;
 use super::apply::apply;
 use super::changes::changes;
+use super::counsel::Counsellor;
+use super::curve::Curve;
 use super::decide::{Advice, decide};
 use super::events::{Conclusion, Event, EvidenceSummary, Reason};
 use super::folder::{replay, seconds};
 use super::ledger::Amount;
 use super::placement::{self, Request};
+use super::prices::Recorder;
 use super::state::{Halt, State};
 use super::usage;
 use crate::config::{self, Campaign};
@@ -44,6 +47,8 @@ pub struct World<'a> {
     pub executor: &'a mut dyn Executor,
     /// Proposes candidates.
     pub sampler: &'a dyn Sampler,
+    /// Answers questions and remembers; none where nobody does.
+    pub counsel: Option<&'a mut dyn Counsellor>,
     /// Time.
     pub clock: &'a dyn Clock,
     /// Set by Ctrl-C or SIGTERM: the controller leaves, attempts go on.
@@ -105,7 +110,10 @@ fn drive_for(
             .remedy("start one with `nanoresearch run campaign.toml`"));
     }
     let state = replay(&envelopes)?;
+    let prices = Recorder::new(world.pricer, &folder)?;
     let mut controller = Controller {
+        prices,
+        asked: None,
         folder,
         journal,
         state,
@@ -122,14 +130,20 @@ fn drive_for(
     let finish = controller.rounds();
     // Derived and only for looking at: that it could not be written must not hide how the campaign ended.
     let _ = controller.write_state();
+    if matches!(finish, Ok(Finish::Concluded(_))) {
+        controller.remember()?;
+    }
     finish
 }
 
-struct Controller<'a, 'o, 'p> {
-    folder: PathBuf,
-    journal: Journal<'a>,
-    state: State,
-    world: World<'a>,
+pub(super) struct Controller<'a, 'o, 'p> {
+    pub(super) folder: PathBuf,
+    pub(super) journal: Journal<'a>,
+    pub(super) state: State,
+    pub(super) world: World<'a>,
+    prices: Recorder<'a>,
+    /// The question that this process has asked.
+    pub(super) asked: Option<usize>,
     observers: &'o mut [&'p mut dyn Observer],
     /// Attempts that this process launched or adopted.
     watched: BTreeSet<AttemptId>,
@@ -144,8 +158,12 @@ struct Controller<'a, 'o, 'p> {
 
 impl Controller<'_, '_, '_> {
     /// Writes an event down and applies it. What the state refuses is never written.
-    fn record(&mut self, event: &Event) -> Result<()> {
-        let time = self.journal.now();
+    pub(super) fn record(&mut self, event: &Event) -> Result<()> {
+        self.record_at(event, self.journal.now())
+    }
+
+    /// As [`record`](Self::record), with the time at which it was decided.
+    fn record_at(&mut self, event: &Event, time: String) -> Result<()> {
         let written = apply(&mut self.state, event, seconds(&time)?).and_then(|()| {
             let (kind, version, data) = event.encode()?;
             self.journal.append_at(time, &kind, version, data)
@@ -180,6 +198,7 @@ impl Controller<'_, '_, '_> {
 
     /// Takes over: edits, reopening, files that a crash left out, attempts that an earlier controller left.
     fn begin(&mut self, campaign: &Campaign) -> Result<()> {
+        self.settle_unheard("the controller that asked ended before the answer came")?;
         let edits = changes(&self.state.campaign, campaign)
             .map_err(|p| p.at(self.folder.join(placement::CAMPAIGN_FILE).display().to_string()))?;
         if !edits.is_empty() {
@@ -201,7 +220,10 @@ impl Controller<'_, '_, '_> {
             let why = if edits.is_empty() { "a person resumed it" } else { "a person edited and resumed it" };
             self.record(&Event::Reopened { why: why.to_string() })?;
         }
-        self.record(&Event::ControllerStarted { version: env!("CARGO_PKG_VERSION").to_string() })?;
+        let model = self.world.counsel.as_ref().and_then(|c| c.model());
+        let slots = self.world.executor.slots();
+        self.record(&Event::ControllerStarted { version: env!("CARGO_PKG_VERSION").to_string(), slots, model })?;
+        self.recall()?;
         let left: Vec<AttemptId> = self.state.live().map(|a| a.id).collect();
         for id in left {
             let launch = self.prepare(id)?;
@@ -258,19 +280,25 @@ impl Controller<'_, '_, '_> {
     fn round(&mut self) -> Result<()> {
         self.journal.heartbeat()?;
         self.obey()?;
+        self.listen()?;
         self.poll()?;
+        self.converse()?;
         loop {
             let slots = self.world.executor.slots();
-            let now = seconds(&self.journal.now())?;
-            let advice = Advice { pricer: self.world.pricer, sampler: self.world.sampler, slots, now };
+            let time = self.journal.now();
+            let now = seconds(&time)?;
+            self.prices.at(self.state.events);
+            let counsel = self.world.counsel.as_deref();
+            let advice = Advice { pricer: &self.prices, sampler: self.world.sampler, counsel, slots, now };
             let decisions = decide(&self.state, &advice)?;
             if decisions.is_empty() {
                 break;
             }
             for event in &decisions {
-                self.record(event)?;
+                self.record_at(event, time.clone())?;
             }
             self.act()?;
+            self.converse()?;
         }
         self.act()?;
         if self.world.clock.monotonic() - self.state_written >= STATE_EVERY {
@@ -323,7 +351,8 @@ impl Controller<'_, '_, '_> {
         let held = DeviceTime::share(sharers, if seconds.is_finite() { seconds } else { 0.0 });
         let rate = self.state.campaign.budget.dollars_per_device_hour;
         // The price may have been edited since it was reserved: what is settled stays within what was set aside.
-        let used = Amount::priced(held, rate).min(reserved);
+        let used = Amount::priced(held, rate);
+        let used = if evidence.never_started { used } else { used.with_overhead(&self.state.campaign) }.min(reserved);
         let mut summary = summarise(evidence);
         if let Some(cause) = self.unstarted.remove(&id) {
             summary.detail = format!("{}: {cause}", summary.detail);
@@ -334,6 +363,7 @@ impl Controller<'_, '_, '_> {
             let looks = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
             summary.utilization = looks.map(Box::new);
         }
+        summary.curve = Curve::read(&self.folder.join(placement::attempt_path(id))).map(Box::new);
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
             id,

@@ -5,11 +5,14 @@
 //! controller killed between two lines leaves a journal from which the next one can go on.
 //! Boundary: data only; what events carry is in [`super::facts`], what they mean in [`super::apply`].
 
+use super::approval::Subject;
+use super::counsel::{Inquiry, Paid, Reply};
 use super::facts::is_nothing;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
+use crate::knowledge::Finding;
 use crate::planner::Assignment;
 use crate::problem::{Problem, Result};
 use crate::slurm::Placed;
@@ -43,6 +46,62 @@ pub enum Event {
     ControllerStarted {
         /// Version of the program.
         version: String,
+        /// Attempts that its executor can have at once; 0 in journals of before it was said.
+        #[serde(default, skip_serializing_if = "is_none_said")]
+        slots: usize,
+        /// Language models that it can ask; none: it asks nobody.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// What earlier campaigns found that matters to this one.
+    Recalled {
+        /// The nearest first.
+        findings: Vec<Finding>,
+    },
+    /// A question goes to a language model, and what it may cost is set aside.
+    Asked {
+        /// From 1, without gaps.
+        number: usize,
+        /// What is asked.
+        inquiry: Inquiry,
+        /// What may be spent on it; none where dollars are not limited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allowance: Option<Dollars>,
+        /// In words.
+        why: String,
+    },
+    /// What came back, and what it cost.
+    Answered {
+        /// Which question.
+        number: usize,
+        /// The answer, checked.
+        reply: Box<Reply>,
+        /// Its cost.
+        paid: Paid,
+    },
+    /// A person is asked before something is spent.
+    ApprovalAsked {
+        /// About what.
+        subject: Subject,
+        /// In words.
+        words: String,
+    },
+    /// A person's answer.
+    ApprovalGiven {
+        /// About what.
+        subject: Subject,
+        /// Whether it may go on.
+        granted: bool,
+    },
+    /// A person's remark.
+    Noted {
+        /// In words.
+        text: String,
+    },
+    /// A person wants nothing new to start for a while, or again.
+    PauseSet {
+        /// Whether it is paused from now on.
+        on: bool,
     },
     /// A controller left while the campaign goes on.
     ControllerStopped {
@@ -91,6 +150,9 @@ pub enum Event {
         /// What it was chosen by, where several were weighed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         weighed: Option<Box<Weighed>>,
+        /// Number of the design that it is, from 0 in the order in which they came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        design: Option<usize>,
     },
     /// A proposal that will not be run.
     ProposalRejected {
@@ -282,7 +344,35 @@ pub enum Event {
     Concluded(Conclusion),
 }
 
+/// For a field that is left out where nothing is said.
+fn is_none_said(slots: &usize) -> bool {
+    *slots == 0
+}
+
 impl Event {
+    /// Whether it is something that came from outside: from people, attempts, models, other campaigns. The others are
+    /// decisions, and follow from what came before.
+    pub fn is_observation(&self) -> bool {
+        use Event as E;
+        matches!(
+            self,
+            E::Created { .. }
+                | E::ControllerStarted { .. }
+                | E::ControllerStopped { .. }
+                | E::Edited { .. }
+                | E::Recalled { .. }
+                | E::Answered { .. }
+                | E::ApprovalGiven { .. }
+                | E::Noted { .. }
+                | E::PauseSet { .. }
+                | E::AttemptLaunched { .. }
+                | E::AttemptEnded { .. }
+                | E::StopRequested
+                | E::CancelRequested
+                | E::Reopened { .. }
+        )
+    }
+
     /// As an envelope's `(kind, version, data)`.
     pub fn encode(&self) -> Result<(String, u32, Value)> {
         let broken = |e: &dyn std::fmt::Display| Problem::failed(format!("an event cannot be written as JSON: {e}"));
@@ -338,6 +428,13 @@ mod tests {
             },
             Event::NodeQuarantined { node: "n3".into(), why: "twice".into() },
             Event::RunReused { index: 4, run: RunId(1), seed: 9 },
+            Event::Asked { number: 1, inquiry: Inquiry::Designs { index: 4 }, allowance: None, why: "turn".into() },
+            Event::Answered {
+                number: 1,
+                reply: Box::new(Reply::Nothing { why: "silence".into(), unheard: true }),
+                paid: Paid::default(),
+            },
+            Event::ApprovalGiven { subject: Subject::Candidate { index: 2 }, granted: false },
         ];
         for event in all {
             let (kind, version, data) = event.encode().unwrap();

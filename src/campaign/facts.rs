@@ -154,6 +154,9 @@ pub struct EvidenceSummary {
     /// What it used of the machine, by its own looks; absent in journals of before they were taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utilization: Option<Box<UtilizationSummary>>,
+    /// Its learning curve in a few numbers, where it left one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Box<super::curve::Curve>>,
     /// One line in words: the worker's message, or what is missing.
     pub detail: String,
 }
@@ -230,6 +233,8 @@ pub enum Reason {
     SpaceExhausted,
     /// As many candidates as were asked for have been tried.
     CandidatesDone,
+    /// The analyst saw nothing further worth its cost.
+    Advised,
     /// A person asked it to stop.
     Stopped,
     /// A person had its attempts killed.
@@ -246,6 +251,7 @@ impl Reason {
             Reason::BudgetSpent => "nothing further fits in the budget",
             Reason::SpaceExhausted => "the planner has nothing new to propose",
             Reason::CandidatesDone => "all candidates that were asked for have been tried",
+            Reason::Advised => "the analyst saw nothing further worth its cost",
             Reason::Stopped => "a person stopped it",
             Reason::Cancelled => "a person cancelled it",
             Reason::BaselineFailed => "the baseline failed",

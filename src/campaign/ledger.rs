@@ -4,6 +4,7 @@
 //! orders of events, is `reserved + settled <= budget` in both columns, always.
 //! Boundary: knows attempts by their number and nothing of what they do.
 
+use crate::config::Campaign;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
 use crate::units::{DeviceTime, Dollars};
@@ -23,6 +24,12 @@ impl Amount {
     /// `time` at a price for the device-hour, rounded up to the micro-dollar.
     pub fn priced(time: DeviceTime, dollars_per_device_hour: f64) -> Self {
         Amount { time, dollars: Dollars::of(time.hours() * dollars_per_device_hour) }
+    }
+
+    /// With what an attempt costs beside its device-hours.
+    pub fn with_overhead(self, campaign: &Campaign) -> Self {
+        let overhead = Dollars::of(campaign.budget.overhead_dollars_per_attempt);
+        Amount { dollars: Dollars { micro: self.dollars.micro.saturating_add(overhead.micro) }, ..self }
     }
 
     /// This amount `n` times.
@@ -94,6 +101,12 @@ pub struct Ledger {
     refunded: Amount,
     /// Time that attempts held beyond their reservation. It is charged to nobody, and never hidden.
     overrun: DeviceTime,
+    /// Set aside for a question to a language model.
+    #[serde(default)]
+    asking: Dollars,
+    /// Paid for answered ones.
+    #[serde(default)]
+    asked: Dollars,
 }
 
 impl Ledger {
@@ -132,9 +145,31 @@ impl Ledger {
         self.overrun
     }
 
-    /// Reserved plus settled.
+    /// Reserved plus settled, questions to language models included.
     pub fn committed(&self) -> Amount {
-        self.reserved() + self.settled
+        let questions = Dollars { micro: self.asking.micro.saturating_add(self.asked.micro) };
+        self.reserved() + self.settled + Amount { time: DeviceTime::default(), dollars: questions }
+    }
+
+    /// Paid for questions to language models.
+    pub fn asked(&self) -> Dollars {
+        self.asked
+    }
+
+    /// Sets aside what a question may cost; refuses what does not fit.
+    pub fn ask(&mut self, allowance: Dollars) -> Result<()> {
+        if !self.fits(Amount { time: DeviceTime::default(), dollars: allowance }) {
+            return Err(Problem::failed(format!("a question for {allowance} does not fit in what is left")));
+        }
+        self.asking = allowance;
+        Ok(())
+    }
+
+    /// Pays for a question what it cost: never more than was set aside where dollars are limited, which the asker sees to.
+    pub fn answer(&mut self, cost: Dollars) {
+        let limit = if self.budget_dollars.is_some() { self.asking } else { cost };
+        self.asking = Dollars::default();
+        self.asked.micro = self.asked.micro.saturating_add(cost.min(limit).micro);
     }
 
     /// What is neither reserved nor settled. Without a dollar limit the dollar column is the largest number.

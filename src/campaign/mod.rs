@@ -2,17 +2,22 @@
 //!
 //! [`events`] says what may happen (and [`facts`] what events carry), [`state`] what is known, [`apply`] how one changes the other (the same function live
 //! and on restart), [`decide`] what follows (pure), [`ledger`] what it costs, [`downscale`] what is given up when it costs
-//! too much, [`placement`] where files lie, and [`drive`] is the one place where anything is done: it writes down each
+//! too much, [`counsel`] what a language model is asked and may answer, [`placement`] where files lie, and [`drive`] is the one place where anything is done: it writes down each
 //! decision, then acts on it. A controller killed between any two lines leaves a journal from which the next goes on.
 //!
 //! Boundary: starts runs only through an [`Executor`](crate::exec::Executor), asks prices of a [`Pricer`] and proposals of a
 //! [`Sampler`](crate::planner::Sampler). Must not know engines, tensors, processes, reports or the command line.
 
 pub mod apply;
+mod approval;
+mod asking;
 mod batch;
 mod changes;
 mod conclude;
+mod consult;
 pub mod correction;
+pub mod counsel;
+pub mod curve;
 pub mod decide;
 mod disposal;
 pub mod downscale;
@@ -21,11 +26,14 @@ pub mod events;
 pub mod facts;
 mod folder;
 pub mod gain;
+pub mod hypotheses;
 pub mod ledger;
 pub mod placement;
+mod prices;
 mod promote;
 mod questions;
 mod recovery;
+mod replay;
 pub mod results;
 mod room;
 mod search;
@@ -34,11 +42,14 @@ pub mod usage;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::config::Experiment;
 use crate::problem::Result;
 
+pub use approval::{Approvals, Subject};
+pub use consult::{CONCLUDE_AFTER, within, words as question_words};
+pub use counsel::{Counsel, Counsellor, Inquiry, Paid, Question, Reply};
 pub use decide::{Advice, acceptable, decide};
 pub use disposal::{Disposal, disposable};
 pub use driver::{Finish, Observer, World, drive, tick};
@@ -47,6 +58,8 @@ pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
 pub use folder::{create, load};
 pub use ledger::{Amount, Ledger};
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
+pub use prices::PRICES_FILE;
+pub use replay::{Replayed, replay};
 pub use results::results_tsv;
 pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
 pub use usage::{Usage, energy};

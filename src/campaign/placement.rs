@@ -1,13 +1,14 @@
 //! Where a campaign's files lie, and the ones that the controller writes.
 //!
 //! ```text
-//! <campaign>/campaign.toml  events.jsonl  state.json  control/{stop,cancel}
+//! <campaign>/campaign.toml  events.jsonl  prices.jsonl  state.json  llm/0001.json  control/{stop,cancel,word-*}
 //!            runs/0007/config.toml  outcome.json  metrics.jsonl  manifest.json
 //!                      attempts/01/{attempt.json,config.toml, ... the worker's files}
 //! ```
 //! `events.jsonl` is the truth. The rest at this level is derived and may be deleted; requests in `control/` are
 //! journaled and then removed. Boundary: paths and files; decides nothing.
 
+use super::approval::Subject;
 use super::state::{Attempt, AttemptEnd, Run, State};
 use crate::config;
 use crate::exec::Place;
@@ -17,6 +18,7 @@ use crate::problem::{Problem, Result};
 use crate::record::{AttemptSpec, Blame, FORMAT};
 use crate::sys::fs;
 use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,9 @@ pub const CAMPAIGN_FILE: &str = "campaign.toml";
 pub const STATE_FILE: &str = "state.json";
 /// Where other processes leave their requests.
 pub const CONTROL_FOLDER: &str = "control";
+
+/// Where every question to a language model is kept with its answer.
+pub const TAPE_FOLDER: &str = "llm";
 
 /// From an attempt's folder to the campaign's.
 const UP: &str = "../../../..";
@@ -78,6 +83,56 @@ pub fn clear(folder: &Path, request: Request) -> Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Problem::io("remove the file", &path, &e)),
         _ => Ok(()),
     }
+}
+
+/// What a person says to the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", content = "what", rename_all = "kebab-case")]
+pub enum Word {
+    /// A remark.
+    Note(String),
+    /// Start nothing new for a while, or again.
+    Pause(bool),
+    /// An answer to a question.
+    Approval {
+        /// About what.
+        subject: Subject,
+        /// Whether it may go on.
+        granted: bool,
+    },
+}
+
+/// Leaves a word for the controller of the campaign in `folder`. Several are heard in the order of their times.
+pub fn say(folder: &Path, word: &Word, unix: f64) -> Result<()> {
+    let control = folder.join(CONTROL_FOLDER);
+    fs::create_dir(&control)?;
+    let text = serde_json::to_vec(word).map_err(|e| Problem::failed(format!("this cannot be said: {e}")))?;
+    let stamp = (unix * 1e3) as u64;
+    for n in 0..1000 {
+        if fs::create_exclusive(&control.join(format!("word-{stamp:015}-{n:03}.json")), &text)? {
+            return Ok(());
+        }
+    }
+    Err(Problem::failed("the controller does not listen: too many words wait for it")
+        .at(control.display().to_string())
+        .remedy("start a controller with `nanoresearch resume`"))
+}
+
+/// The words that wait, the oldest first. What is no word is left where it is.
+pub fn words_of_people(folder: &Path) -> Result<Vec<(PathBuf, Word)>> {
+    let mut found = Vec::new();
+    for path in fs::entries(&folder.join(CONTROL_FOLDER)) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("word-")
+            && name.ends_with(".json")
+            && let Some(bytes) = fs::read_if_there(&path)?
+            && let Ok(word) = serde_json::from_slice(&bytes)
+        {
+            found.push((path, word));
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
 }
 
 /// Writes what people read of a planned run: `runs/0007/config.toml`. Does nothing where it is there already.

@@ -2,7 +2,9 @@
 //!
 //! Boundary: the part of [`super::decide`] that is about candidates; pure as all of it.
 
+use super::approval::Subject;
 use super::conclude;
+use super::consult::{self, LLM};
 use super::decide::{Advice, Mind, Wanted};
 use super::downscale::{self, Plan};
 use super::events::Event;
@@ -11,7 +13,7 @@ use super::gain;
 use super::room::{self, Need};
 use super::state::{Candidate, Limits, Standing, State};
 use crate::config::{Constraint, Downscale, Experiment};
-use crate::planner::{Assignment, Prospect, Purse, choose};
+use crate::planner::{Assignment, Prospect, Purse, Queue, Sampler, choose};
 use crate::problem::{Class, Problem, Result};
 use std::cell::RefCell;
 
@@ -77,6 +79,9 @@ impl Mind<'_> {
     pub(super) fn take_up(&self, candidate: &Candidate) -> Result<Vec<Event>> {
         let (state, index) = (self.state, candidate.index);
         let reject = |reason: String| Ok(vec![Event::ProposalRejected { index, reason }]);
+        if state.approvals.refused.contains(&Subject::Candidate { index }) {
+            return reject("a person refused it".to_string());
+        }
         let Some(seed) = state.screening_seed() else {
             return reject("the baseline has no value to compare with".into());
         };
@@ -157,7 +162,23 @@ impl Mind<'_> {
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
-        let Some((mut pool, weighed)) = propose(state, self.advice, index, observed, seen)? else {
+        let mut drawn = None;
+        for waiting in consult::waiting(state, index) {
+            let queue = Queue::new(waiting.name, waiting.settings);
+            if let Some(found) = draw(state, self.advice, &queue, index, observed, seen)? {
+                let why = consult::reason(state, waiting.name, &found.0[0].assignment);
+                drawn = Some((found, waiting.name, why));
+                break;
+            }
+        }
+        if drawn.is_none() {
+            if let Some(asked) = self.ask_for_designs(index) {
+                return Ok(asked);
+            }
+            let own = propose(state, self.advice, index, observed, seen)?;
+            drawn = own.map(|own| (own, self.advice.sampler.name(), String::new()));
+        }
+        let Some(((mut pool, weighed), name, reason)) = drawn else {
             return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
         };
         let chosen = pool.swap_remove(0);
@@ -171,11 +192,13 @@ impl Mind<'_> {
         self.same_data(&experiment, price.as_ref())?;
         let known = state.observations(index, observed, seen).iter().filter(|o| o.ended()).count();
         let pending = state.candidates.len() - known;
-        let name = self.advice.sampler.name();
+        let reason = if reason.is_empty() { reason } else { format!(", {reason}") };
+        let open = |d: &super::counsel::Designed| d.proposal.is_none() && !d.dropped && d.design.settings == assignment;
         Ok(vec![Event::ProposalMade {
             index,
             planner: name.to_string(),
-            why: format!("{name}, from {known} results, {pending} taken as under way"),
+            why: format!("{name}, from {known} results, {pending} taken as under way{reason}"),
+            design: state.counsel.designs.iter().position(open).filter(|_| name == LLM),
             assignment,
             observed,
             seen,
@@ -195,13 +218,22 @@ pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment:
 /// What is proposed as number `index` when it rests on `observed` results: the chosen one first, and what it was chosen by
 /// where several were weighed. Without weighing it depends on the journal and the prices alone; with it also on what was
 /// left of the budget, so it is derived again from the journal up to the proposal.
-pub fn propose(
+pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen: Seen) -> Result<Option<Drawn>> {
+    draw(state, advice, advice.sampler, index, observed, seen)
+}
+
+/// Prospects, the chosen one first, and what it was chosen by.
+pub type Drawn = (Vec<Prospect>, Option<Weighed>);
+
+/// As [`propose`], from any sampler.
+fn draw(
     state: &State,
     advice: &Advice,
+    sampler: &dyn Sampler,
     index: u64,
     observed: usize,
     seen: Seen,
-) -> Result<Option<(Vec<Prospect>, Option<Weighed>)>> {
+) -> Result<Option<Drawn>> {
     let Some(scope) = state.scope.as_ref() else { return Ok(None) };
     let spec = &state.campaign.planner;
     // Asked again and again while a pool is drawn; the pricer may be slow.
@@ -231,10 +263,16 @@ pub fn propose(
     } else {
         0
     };
+    // What cannot be done within the wall limit, going on from checkpoints as often as it may, is not begun.
+    let wall = if spec.memory_filter { scope.baseline.resources.wall_seconds } else { 0.0 };
+    let wall = wall * (1 + execution.retries) as f64;
     let within = |p: &Price| {
-        (limit == 0 || p.memory.0 <= limit) && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
+        (limit == 0 || p.memory.0 <= limit)
+            && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
+            && (wall == 0.0 || p.seconds <= wall)
     };
-    let fits = |a: &Assignment| (limit == 0 && device == 0) || price(a).is_none_or(|p| within(&p));
+    let filters = limit > 0 || device > 0 || wall > 0.0;
+    let fits = |a: &Assignment| !filters || price(a).is_none_or(|p| within(&p));
     let accept = |a: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, a) && fits(a);
     let observations = state.observations(index, observed, seen);
     let alpha = gain::alpha(state);
@@ -253,7 +291,7 @@ pub fn propose(
         calibration: &calibration,
     };
     let space = &state.campaign.space;
-    let pool = choose(spec, advice.sampler, space, &observations, index, &accept, &purse);
+    let pool = choose(spec, sampler, space, &observations, index, &accept, &purse);
     if let Some(problem) = broken.into_inner() {
         return Err(problem);
     }

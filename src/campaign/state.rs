@@ -3,6 +3,8 @@
 //! Boundary: data and simple questions about it; those about seeds, candidates and the planner are in [`super::questions`].
 //! It changes only in [`super::apply`]; nothing here reads a file or a clock.
 
+use super::approval::Approvals;
+use super::counsel::Counsel;
 use super::facts::{
     Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
 };
@@ -50,6 +52,18 @@ pub struct State {
     pub quarantined: BTreeSet<String>,
     /// What a person asked for.
     pub halt: Option<Halt>,
+    /// A person wants nothing new to start.
+    #[serde(default)]
+    pub paused: bool,
+    /// What people were asked before something is spent.
+    #[serde(default)]
+    pub approvals: Approvals,
+    /// Attempts that the present controller's executor can have at once; 0 where it is not known.
+    #[serde(default)]
+    pub slots: usize,
+    /// What language models were asked and said.
+    #[serde(default)]
+    pub counsel: Counsel,
     /// What came of it.
     pub conclusion: Option<Conclusion>,
     /// Every decision with its reason, in order; see [`why`](Self::why).
@@ -199,7 +213,7 @@ impl Limits {
     pub fn reservation(&self, campaign: &Campaign) -> Amount {
         let held = self.wall_seconds + campaign.execution.kill_margin_seconds;
         let time = DeviceTime::share(campaign.execution.attempts_per_device, held);
-        Amount::priced(time, campaign.budget.dollars_per_device_hour)
+        Amount::priced(time, campaign.budget.dollars_per_device_hour).with_overhead(campaign)
     }
 
     /// The next step that gives another attempt under these limits.

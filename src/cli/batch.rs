@@ -79,7 +79,7 @@ pub fn run(args: &BatchArgs) -> Result<u8> {
     let state = campaign::load(&folder)?;
     results.catch_up(&state);
     refuse_on_login_node(super::detach::site_in(&folder, SITE_FILE)?.as_ref(), &folder, None)?;
-    drive_with(&folder, &campaign, &pricer, args.quiet, Stay::Whole, Some(&mut results)).map(|(code, _)| code)
+    drive_with(&folder, &campaign, base, &pricer, args.quiet, Stay::Whole, Some(&mut results)).map(|(code, _)| code)
 }
 
 /// The list that a batch's folder keeps.

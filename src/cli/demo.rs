@@ -32,7 +32,7 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
     say(&format!("{}\n", campaign.question));
     let base = Path::new(".");
     campaign::create(&folder, &campaign, base, &SystemClock::default())?;
-    let code = drive(&folder, &campaign, &MachinePricer::new(base), false)?;
+    let code = drive(&folder, &campaign, base, &MachinePricer::new(base), false)?;
     let shown = folder.display();
     print(&format!("took      {:.0} s\n\n", watch.seconds()));
     print(&format!(

@@ -29,6 +29,14 @@ pub struct InitArgs {
     /// Ask the SLURM cluster here about itself and write site.toml too, for the campaign's attempts to be its jobs
     #[arg(long)]
     site: bool,
+    /// What you want to find out, in a sentence: a language model writes the campaign, or without one the nearest template
+    /// asks it
+    #[arg(long, value_name = "SENTENCE", conflicts_with = "list")]
+    goal: Option<String>,
+    /// Language model to ask and to plan with, as its service calls it; keys and addresses as in docs/llm.md [default:
+    /// NANORESEARCH_MODEL]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// List the templates
     #[arg(long)]
     list: bool,
@@ -56,12 +64,15 @@ pub fn run(args: &InitArgs) -> Result<()> {
             .at(file.display().to_string())
             .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", file.display())));
     }
-    let (template, mut fill) = chosen(args)?;
+    let (mut template, mut fill) = chosen(args)?;
     fill.name = name(folder);
+    if let Some(goal) = &args.goal {
+        (template, fill) = super::goal::campaign(goal, args.model.as_deref(), folder, template, fill, fixed(args))?;
+    }
     if site.is_some() {
         fill.execution = vec![line("site", SITE), "parallel = 4".to_string()];
         // Minutes are reserved around each job, and given back.
-        fill.device_hours = Some("2.0");
+        fill.hours = Some(2.0);
     }
     // Refused before anything is written, as far as it can be told without the folder.
     config::parse_campaign(&template.fill(&fill), FILE, &[])?;
@@ -122,6 +133,11 @@ fn only_site(folder: &Path, text: &str) -> Result<()> {
         folder.join(FILE).display()
     ));
     Ok(())
+}
+
+/// Whether the template is the person's choice: by its name or by the data.
+fn fixed(args: &InitArgs) -> bool {
+    args.template.is_some() || args.data.is_some()
 }
 
 /// What it will cost; data that are not here yet make no campaign wrong.

@@ -9,18 +9,22 @@ mod best;
 mod check;
 mod cluster;
 mod control;
+mod counsel;
 mod data;
 mod demo;
 mod detach;
 mod doctor;
 mod folder;
 mod gc;
+mod goal;
 mod init;
 mod logs;
 mod narrate;
 mod notify;
 mod output;
+mod people;
 mod pricer;
+mod replay;
 mod report;
 mod resume;
 mod run;
@@ -75,6 +79,12 @@ enum Command {
     Stop(control::ControlArgs),
     /// Kill running attempts and conclude
     Cancel(control::ControlArgs),
+    /// Start nothing new for a while
+    Pause(people::PauseArgs),
+    /// Tell the campaign something that planning should know
+    Note(people::NoteArgs),
+    /// Agree to what a campaign with `approval` asks before it spends
+    Approve(people::ApproveArgs),
     /// Show the best confirmed candidate and its config
     Best(best::BestArgs),
     /// Write report.html and results.tsv
@@ -126,6 +136,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Why(args) => done(why::run(&args)),
         Command::Stop(args) => done(control::run(&args, control::Request::Stop)),
         Command::Cancel(args) => done(control::run(&args, control::Request::Cancel)),
+        Command::Pause(args) => done(people::pause(&args)),
+        Command::Note(args) => done(people::note(&args)),
+        Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),

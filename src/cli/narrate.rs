@@ -97,6 +97,25 @@ impl Observer for Narrator {
                     significant(*floor, 2)
                 ));
             }
+            Event::Recalled { .. }
+            | Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::PauseSet { .. }
+            | Event::Noted { .. } => {
+                let said = state.decisions.last().map_or("", |d| d.text.as_str());
+                self.line(said.lines().next().unwrap_or_default());
+            }
+            Event::ApprovalAsked { words, .. } => {
+                // Said to the quiet too: without an answer nothing goes on.
+                let folder = self.folder.display();
+                say(&format!(
+                    "{:>7}  waits for a person's word: {words}\n         `nanoresearch approve --in {folder}` lets it go on",
+                    clock(self.watch.seconds())
+                ));
+            }
+            Event::ApprovalGiven { granted, .. } => {
+                self.line(if *granted { "a person agreed" } else { "a person refused" });
+            }
             Event::SearchEnded { why, .. } => self.line(&format!("search ended: {why}")),
             Event::FinalistChosen { index, why } => {
                 self.line(&format!("candidate {index} is confirmed over seeds: {why}"))

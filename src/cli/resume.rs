@@ -10,7 +10,7 @@ use crate::config::{self, Campaign};
 use crate::problem::Result;
 use crate::sys::fs;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     let base = base.canonicalize().unwrap_or(base);
     let pricer = MachinePricer::of(&base, &loaded.value);
     if args.inside_job {
-        return inside_job(args, &loaded.value, &pricer).map_err(|p| loaded.places.locate(p));
+        return inside_job(args, &loaded.value, &base, &pricer).map_err(|p| loaded.places.locate(p));
     }
     if !args.place.controller_as_job {
         refuse_on_login_node(detach::site_in(&args.folder, SITE_FILE)?.as_ref(), &args.folder, None)?;
@@ -54,13 +54,13 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     if let Some(code) = elsewhere(&args.folder, &args.overrides, args.place)? {
         return Ok(code);
     }
-    drive(&args.folder, &loaded.value, &pricer, args.quiet).map_err(|p| loaded.places.locate(p))
+    drive(&args.folder, &loaded.value, &base, &pricer, args.quiet).map_err(|p| loaded.places.locate(p))
 }
 
 /// Drives inside the controller's own job: who follows is sent for first, and called off when nothing is left to do.
-fn inside_job(args: &ResumeArgs, campaign: &Campaign, pricer: &MachinePricer) -> Result<u8> {
+fn inside_job(args: &ResumeArgs, campaign: &Campaign, base: &Path, pricer: &MachinePricer) -> Result<u8> {
     let generation = Generation::begin(&args.folder)?;
-    match drive_with(&args.folder, campaign, pricer, args.quiet, Stay::Whole, None) {
+    match drive_with(&args.folder, campaign, base, pricer, args.quiet, Stay::Whole, None) {
         Ok((code, true)) => {
             generation.hand_over();
             Ok(code)

@@ -6,7 +6,7 @@ use super::narrate::Narrator;
 use super::notify::notify;
 use super::output::{self, duration, say};
 use super::pricer::MachinePricer;
-use super::{smoke, status};
+use super::{counsel, replay, smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::thread_environment;
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The campaign, TOML or JSON
+    /// The campaign, TOML or JSON; with --replay a campaign's folder
     file: PathBuf,
     /// Settings that replace the file's: key=value (budget.device_hours=8, planner.kind=random)
     #[arg(value_name = "KEY=VALUE")]
@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Make the campaign's folder and start nothing: `resume` or `tick` do
     #[arg(long, conflicts_with_all = ["detach", "controller_as_job", "dry_run", "smoke"])]
     hold: bool,
+    /// Derive a recorded campaign's decisions again, offline, from its journal and the tape of its questions
+    #[arg(long, conflicts_with_all = ["smoke", "dry_run", "out", "overrides"])]
+    replay: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
@@ -61,6 +64,9 @@ pub enum Stay {
 
 /// Starts the campaign.
 pub fn run(args: &RunArgs) -> Result<u8> {
+    if args.replay {
+        return replay::run(&args.file, output::Format::Table);
+    }
     let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
     let site = site_of(&mut loaded.value, &loaded.base)?;
     start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
@@ -98,7 +104,7 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     }
     match elsewhere(&folder, &[], args.place)? {
         Some(code) => Ok(code),
-        None => drive(&folder, campaign, &pricer, args.quiet),
+        None => drive(&folder, campaign, &loaded.base, &pricer, args.quiet),
     }
 }
 
@@ -119,9 +125,10 @@ pub fn elsewhere(folder: &Path, overrides: &[String], place: WhereArgs) -> Resul
     if place.detach { detach::detach(folder, overrides).map(Some) } else { Ok(None) }
 }
 
-/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended.
-pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
-    drive_with(folder, campaign, pricer, quiet, Stay::Whole, None).map(|(code, _)| code)
+/// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended. Paths in
+/// its config are relative to `base`.
+pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
+    drive_with(folder, campaign, base, pricer, quiet, Stay::Whole, None).map(|(code, _)| code)
 }
 
 /// As [`drive`], with further observers, for as long as is asked for. Also says whether the campaign goes on later because
@@ -129,6 +136,7 @@ pub fn drive(folder: &Path, campaign: &Campaign, pricer: &MachinePricer, quiet: 
 pub fn drive_with(
     folder: &Path,
     campaign: &Campaign,
+    base: &Path,
     pricer: &MachinePricer,
     quiet: bool,
     stay: Stay,
@@ -141,7 +149,15 @@ pub fn drive_with(
     let sampler = sampler(folder, campaign)?;
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
-    let world = World { pricer, executor: &mut *executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let mut counsel = counsel::agent(folder, campaign, base);
+    let world = World {
+        pricer,
+        executor: &mut *executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut counsel),
+        clock: &clock,
+        stop: &stop,
+    };
     // A conclusion that was there before is nothing to tell anybody about.
     let before = campaign::load(folder)?.events;
     let mut observers: Vec<&mut dyn Observer> = vec![&mut narrator, &mut interrupts];
@@ -347,6 +363,22 @@ impl Observer for Interrupts {
     }
 }
 
+/// Who proposes, and whether a language model can be asked.
+fn planner_words(campaign: &Campaign) -> String {
+    let classical = planner::sampler(&campaign.planner).name();
+    let Some(spec) = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks()) else {
+        return format!("{classical}, first proposals:");
+    };
+    let models = spec.planning_models().join(", ");
+    match crate::llm::access(spec, &env::var) {
+        Some(_) => format!(
+            "{classical}, with {models} for up to {:.0}% of the proposals; first proposals of {classical}:",
+            100.0 * campaign.planner.share()
+        ),
+        None => format!("{classical} alone ({models} cannot be asked: no key and no address), first proposals:"),
+    }
+}
+
 /// The first plan and what it may cost at most.
 pub(super) fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
     let pricer = MachinePricer::of(base, campaign);
@@ -381,7 +413,7 @@ pub(super) fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
         room = room.min(campaign.budget.runs.saturating_sub(others) as u64);
     }
     output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {}, first proposals:\n", planner::sampler(&campaign.planner).name()));
+    output::print(&format!("planner    {}\n", planner_words(campaign)));
     let sampler = planner::sampler(&campaign.planner);
     let mut seen: Vec<planner::Observation> = Vec::new();
     for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {

@@ -97,6 +97,12 @@ pub fn text(s: &Summary) -> String {
     if s.usage.attempts > 0 {
         out += &format!("devices   {}\n", s.usage.words());
     }
+    if let Some(account) = &s.language_model {
+        out += &format!("model     {}\n", account.words());
+    }
+    if let Some(words) = &s.waits_for_approval {
+        out += &format!("waits     for `nanoresearch approve`: {words}\n");
+    }
     if let Some(b) = &s.baseline {
         out += &format!(
             "baseline  {} {}, noise floor {}\n",

@@ -37,6 +37,6 @@ pub fn run(args: &TickArgs) -> Result<u8> {
     let base = args.folder.join(&state.base);
     let base = base.canonicalize().unwrap_or(base);
     let pricer = MachinePricer::of(&base, &loaded.value);
-    let driven = drive_with(&args.folder, &loaded.value, &pricer, args.quiet, Stay::Step(args.at_most), None);
+    let driven = drive_with(&args.folder, &loaded.value, &base, &pricer, args.quiet, Stay::Step(args.at_most), None);
     driven.map(|(code, _)| code).map_err(|p| loaded.places.locate(p))
 }

@@ -37,6 +37,14 @@ pub struct Campaign {
     /// A language model that helps planning. Default none: the classical planner works alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<super::LlmSpec>,
+    /// Before what a person is asked: `never`, `first` (the first run), `each` (every candidate), or `above-N-gpu-hours` (every
+    /// run whose reservation is larger). Default `never`.
+    #[serde(default, skip_serializing_if = "super::Approval::is_never")]
+    pub approval: super::Approval,
+    /// File in which findings outlive the campaign, relative to this file's folder; other campaigns start from what is in it.
+    /// Default: with an `[llm]` section one for this user, else none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowledge: Option<String>,
     /// It is a batch: a list of experiments that somebody else made, run as they are. Written by `nanoresearch batch`, not by
     /// people. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,12 +76,15 @@ impl Campaign {
                 runs: 0,
                 dollars_per_device_hour: 0.0,
                 dollars: 0.0,
+                overhead_dollars_per_attempt: 0.0,
                 downscale: Vec::new(),
             },
             seeds: Seeds::default(),
             planner: PlannerSpec::default(),
             execution: Execution::default(),
             llm: None,
+            approval: super::Approval::default(),
+            knowledge: None,
             batch: Some(batch),
         }
     }
@@ -288,9 +299,12 @@ pub struct Budget {
     /// Price of a device-hour in dollars, for the ledger's second column. Default 0.
     #[serde(default)]
     pub dollars_per_device_hour: f64,
-    /// Dollars at most; 0 for no limit. Default 0.
+    /// Dollars at most, of devices, language model and overhead together; 0 for no limit. Default 0.
     #[serde(default)]
     pub dollars: f64,
+    /// What each started attempt costs beside its device-hours, in dollars: storage, transfer, submission. Default 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overhead_dollars_per_attempt: f64,
     /// What to give up, in this order, when a run does not fit in what is left. Default [steps, seeds].
     #[serde(default = "downscale_order")]
     pub downscale: Vec<Downscale>,
@@ -340,9 +354,15 @@ impl Default for Seeds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannerSpec {
-    /// Default `tpe`.
+    /// Default `hybrid` with an `[llm]` section, else `tpe`.
     #[serde(default)]
     pub kind: PlannerKind,
+    /// Sampler beside the language model of `hybrid`, and in place of one that fails. Default `tpe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classical: Option<PlannerKind>,
+    /// Share of its proposals that `hybrid` asks the language model for, at most 0.3. Default 0.3.
+    #[serde(default = "llm_share", skip_serializing_if = "is_default_share")]
+    pub llm_share: f64,
     /// Seed of the proposals. Default 0.
     #[serde(default)]
     pub seed: u64,
@@ -417,6 +437,8 @@ impl Default for PlannerSpec {
     fn default() -> Self {
         PlannerSpec {
             kind: PlannerKind::default(),
+            classical: None,
+            llm_share: llm_share(),
             seed: 0,
             startup: startup(),
             population: population(),
@@ -459,6 +481,33 @@ pub enum PlannerKind {
     Evolution,
     /// The campaign's own list, in its order.
     Manual,
+    /// The language model proposes everything it can; without one, `classical` does.
+    Llm,
+    /// `classical` proposes most, the language model a minority with the results in view; without one, `classical` all.
+    Hybrid,
+}
+
+impl PlannerKind {
+    /// Whether a language model is asked where there is one.
+    pub fn asks(self) -> bool {
+        matches!(self, PlannerKind::Llm | PlannerKind::Hybrid)
+    }
+}
+
+impl PlannerSpec {
+    /// The sampler that proposes where no language model does.
+    pub fn sampler(&self) -> PlannerKind {
+        if self.kind.asks() { self.classical.unwrap_or_default() } else { self.kind }
+    }
+
+    /// Share of the proposals that a language model is asked for.
+    pub fn share(&self) -> f64 {
+        match self.kind {
+            PlannerKind::Llm => 1.0,
+            PlannerKind::Hybrid => self.llm_share,
+            _ => 0.0,
+        }
+    }
 }
 
 /// How attempts are executed.
@@ -558,4 +607,13 @@ fn population() -> usize {
 }
 fn margin() -> f64 {
     5.0
+}
+fn llm_share() -> f64 {
+    0.3
+}
+fn is_default_share(share: &f64) -> bool {
+    *share == llm_share()
+}
+fn is_zero(dollars: &f64) -> bool {
+    *dollars == 0.0
 }

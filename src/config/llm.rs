@@ -86,6 +86,30 @@ pub struct TokenPrice {
 }
 
 impl LlmSpec {
+    /// A model with everything else at its default.
+    pub fn asking(model: &str) -> Self {
+        LlmSpec {
+            provider: LlmProvider::default(),
+            model: model.to_string(),
+            base_url: None,
+            roles: BTreeMap::new(),
+            prices: BTreeMap::new(),
+            timeout_seconds: timeout(),
+            retries: retries(),
+            repairs: repairs(),
+            max_tokens: max_tokens(),
+        }
+    }
+
+    /// The models that planning may ask.
+    pub fn planning_models(&self) -> Vec<&str> {
+        let mut models: Vec<&str> =
+            [LlmRole::Ideator, LlmRole::Designer, LlmRole::Analyst].map(|role| self.model_for(role)).to_vec();
+        models.sort_unstable();
+        models.dedup();
+        models
+    }
+
     /// The model that a role asks.
     pub fn model_for(&self, role: LlmRole) -> &str {
         self.roles.get(&role).unwrap_or(&self.model)

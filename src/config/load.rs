@@ -157,6 +157,7 @@ fn campaign(text: &str, name: &str, overrides: &[String], file: ReadFile) -> Res
     }
     apply(&mut document, 2..=3)?;
     flatten_space(&mut document);
+    ask_by_default(&mut document);
     if document.table().is_some() && document.get("baseline").is_none() {
         return Err(Problem::usage("the campaign has no baseline")
             .at(name)
@@ -270,6 +271,17 @@ fn flatten_space(document: &mut Node) {
             gather(&key, node, &mut found);
         }
         *entries = found;
+    }
+}
+
+/// With a language model and no planner named, the planner is the one that asks it.
+fn ask_by_default(document: &mut Node) {
+    let Some(place) = document.get("llm").map(|llm| llm.place.clone()) else { return };
+    if document.get("planner").is_none() {
+        document.insert("planner", Node::empty_table(&place));
+    }
+    if let Some(planner) = document.get_mut("planner").filter(|p| p.table().is_some() && p.get("kind").is_none()) {
+        planner.insert("kind", Node::new(&place, Tree::Text("hybrid".to_string())));
     }
 }
 

@@ -9,6 +9,7 @@
 //! the same tree (`assign`), so they can do nothing that a file could not.
 
 // The types.
+mod approval;
 mod budget;
 mod campaign;
 mod data;
@@ -52,6 +53,7 @@ mod shipped_tests;
 #[cfg(test)]
 mod tests;
 
+pub use approval::Approval;
 pub use campaign::*;
 pub use data::*;
 pub use difference::{Difference, differences};
@@ -71,5 +73,5 @@ pub use schema::schema;
 pub use shape::*;
 pub use site::*;
 pub use space::same_value;
-pub use templates::{Fill, Template, template, templates};
+pub use templates::{Fill, Template, nearest_template, template, templates};
 pub use training::*;

@@ -33,7 +33,7 @@ const TEMPLATES: [Template; 5] = [
 ];
 
 /// What people call the things that the templates are about.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 20] = [
     ("mlp", "digits-mlp"),
     ("digits", "digits-mlp"),
     ("network", "digits-mlp"),
@@ -41,6 +41,8 @@ const WORDS: [(&str, &str); 18] = [
     ("image", "digits-cnn"),
     ("images", "digits-cnn"),
     ("vision", "digits-cnn"),
+    ("convolution", "digits-cnn"),
+    ("addition", "modular-addition"),
     ("csv", "csv-regression"),
     ("table", "csv-regression"),
     ("tabular", "csv-regression"),
@@ -55,7 +57,8 @@ const WORDS: [(&str, &str); 18] = [
 ];
 
 /// What stands above a section, for those who read it first.
-const ABOUT: [(&str, &str); 6] = [
+const ABOUT: [(&str, &str); 7] = [
+    ("[llm]", "The language model that helps planning; its key comes from the environment (docs/llm.md)."),
     (
         "[objective]",
         "What is optimised: a metric at a run's last evaluation. `goal = ...` ends the campaign once it is met.",
@@ -91,6 +94,23 @@ pub fn template(word: &str) -> Result<Template> {
     })
 }
 
+/// The template that has most words in common with a goal: words of its own description, and what people call its subject,
+/// which count three times. The default where none has any.
+pub fn nearest_template(goal: &str) -> Template {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).map(str::to_lowercase).collect()
+    };
+    let goal = words(goal);
+    let score = |t: &Template| {
+        let own = words(&format!("{} {}", t.about(), t.name));
+        let described = goal.iter().filter(|w| own.contains(w)).count();
+        let named = |w: &&String| WORDS.iter().any(|(word, name)| *name == t.name && w.starts_with(word));
+        described + 3 * goal.iter().filter(named).count()
+    };
+    let best = TEMPLATES.iter().map(score).max().unwrap_or(0);
+    TEMPLATES.iter().find(|t| score(t) == best).copied().unwrap_or(TEMPLATES[0])
+}
+
 /// What to put into a template in place of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Fill {
@@ -102,10 +122,16 @@ pub struct Fill {
     pub data: Option<Vec<String>>,
     /// Metric of the objective, where it is another.
     pub metric: Option<&'static str>,
-    /// Device-hours of the budget, where they are others.
-    pub device_hours: Option<&'static str>,
     /// Further lines of `[execution]`.
     pub execution: Vec<String>,
+    /// Lines of `[space]`, where it is another.
+    pub space: Vec<String>,
+    /// Settings of the baseline that are others: section and line.
+    pub settings: Vec<(String, String)>,
+    /// Device-hours of the budget, where they are others.
+    pub hours: Option<f64>,
+    /// Lines of `[llm]`, where there is a language model.
+    pub llm: Vec<String>,
 }
 
 impl Template {
@@ -131,6 +157,13 @@ impl Template {
                 None => baseline.push(over),
             }
         }
+        for (name, line) in &fill.settings {
+            let title = format!("[baseline.{name}]");
+            match baseline.iter_mut().find(|s| s.title == title) {
+                Some(section) => section.set(line.clone()),
+                None => baseline.push(Section { title, comments: Vec::new(), lines: vec![line.clone()] }),
+            }
+        }
         if let Some(data) = baseline.iter_mut().find(|s| s.title == "[baseline.data]") {
             match &fill.data {
                 Some(lines) => data.lines.clone_from(lines),
@@ -152,13 +185,18 @@ impl Template {
             }
             match (section.title.as_str(), fill.metric) {
                 ("[objective]", Some(metric)) => section.lines = vec![format!("metric = \"{metric}\"")],
-                ("[budget]", _) => {
-                    fill.device_hours.iter().for_each(|hours| section.set(format!("device_hours = {hours}")));
-                }
+                ("[space]", _) if !fill.space.is_empty() => section.lines.clone_from(&fill.space),
+                ("[budget]", _) => fill.hours.iter().for_each(|h| section.set(format!("device_hours = {h}"))),
+                // With a language model the planner is the one that asks it.
+                ("[planner]", _) if !fill.llm.is_empty() => section.lines.retain(|l| !l.starts_with("kind")),
                 ("[execution]", _) => fill.execution.iter().for_each(|line| section.set(line.clone())),
                 _ => {}
             }
             section.write(&mut text);
+        }
+        if !fill.llm.is_empty() {
+            let llm = Section { title: "[llm]".into(), comments: Vec::new(), lines: fill.llm.clone() };
+            llm.write(&mut text);
         }
         baseline.iter().for_each(|section| section.write(&mut text));
         text
@@ -262,12 +300,26 @@ mod tests {
             ]),
             metric: Some("accuracy"),
             execution: vec!["site = \"site.toml\"".into(), "parallel = 4".into()],
-            device_hours: Some("2.0"),
+            llm: vec!["model = \"m\"".into()],
+            ..Fill::default()
         };
         let (campaign, _) = read(&template("table").unwrap(), &fill);
         assert_eq!((campaign.name.as_str(), campaign.question.as_str()), ("mine", "Is \"this\" it?"));
         assert_eq!((campaign.execution.site.as_deref(), campaign.execution.parallel), (Some("site.toml"), 4));
         assert_eq!(campaign.objective.metric.name(), "accuracy");
+        assert_eq!(campaign.planner.kind, crate::config::PlannerKind::Hybrid);
+    }
+
+    #[test]
+    fn goals_find_the_nearest_template() {
+        for (goal, name) in [
+            ("Does a wider transformer model language better?", "shakespeare-gpt"),
+            ("Find what delays grokking in modular addition", "modular-addition"),
+            ("Which convolutions suit small images?", "digits-cnn"),
+            ("Make it better", "digits-mlp"),
+        ] {
+            assert_eq!(nearest_template(goal).name, name, "{goal}");
+        }
     }
 
     #[test]

@@ -61,6 +61,8 @@ impl Campaign {
         let price = budget.dollars_per_device_hour;
         need((0.0..=1e6).contains(&price), "budget.dollars_per_device_hour", "in 0 to 1e6");
         need((0.0..=1e12).contains(&budget.dollars), "budget.dollars", "in 0 to 1e12");
+        let overhead = budget.overhead_dollars_per_attempt;
+        need((0.0..=1e6).contains(&overhead), "budget.overhead_dollars_per_attempt", "in 0 to 1e6");
         let downscale: BTreeSet<_> = budget.downscale.iter().map(|d| format!("{d:?}")).collect();
         need(downscale.len() == budget.downscale.len(), "budget.downscale", "a list without repetition");
         let seeds = &self.seeds;
@@ -79,6 +81,8 @@ impl Campaign {
             need((2..=1000).contains(&weighing.pool), "planner.weighing.pool", "in 2 to 1000");
             need((0.0..=100.0).contains(&weighing.beta), "planner.weighing.beta", "in 0 to 100");
         }
+        let share = self.planner.llm_share;
+        need(share > 0.0 && share <= 0.3, "planner.llm_share", "above 0 and at most 0.3");
         need((2..=10_000).contains(&self.planner.population), "planner.population", "in 2 to 10000");
         let execution = &self.execution;
         need((1..=1024).contains(&execution.parallel), "execution.parallel", "in 1 to 1024");
@@ -106,10 +110,33 @@ impl Campaign {
             }
         };
         relate(
-            budget.dollars == 0.0 || price > 0.0,
+            budget.dollars == 0.0 || price > 0.0 || overhead > 0.0 || self.llm.is_some(),
             "budget.dollars",
             format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars),
             "set budget.dollars_per_device_hour too, or dollars = 0",
+        );
+        let asked = self.llm.as_ref().filter(|_| self.planner.kind.asks() && budget.dollars > 0.0);
+        let unpriced = asked.and_then(|l| l.planning_models().into_iter().find(|m| !l.prices.contains_key(*m)));
+        relate(
+            unpriced.is_none(),
+            "llm.prices",
+            format!(
+                "budget.dollars limits what is spent, and llm.prices does not say what {} costs",
+                unpriced.unwrap_or_default()
+            ),
+            "add its price, dollars a million tokens: [llm.prices.\"MODEL\"] with input = and output =, both 0 for a model of your own",
+        );
+        relate(
+            self.planner.classical.is_none() || self.planner.kind.asks(),
+            "planner.classical",
+            "planner.classical is the sampler beside a language model, and planner.kind asks none".to_string(),
+            "leave planner.classical out, or set planner.kind = \"hybrid\"",
+        );
+        relate(
+            !self.planner.classical.is_some_and(|kind| kind.asks() || kind == PlannerKind::Manual),
+            "planner.classical",
+            "planner.classical must be a sampler that needs neither a language model nor a list".to_string(),
+            "choose random, grid, tpe, cma-es or evolution",
         );
         relate(
             self.planner.weighing.is_none() || self.planner.kind != PlannerKind::Manual,

@@ -13,6 +13,11 @@ pub struct Arm {
 }
 
 impl Arm {
+    /// Whether it asks a language model.
+    pub fn asks(&self) -> bool {
+        self.planner(0).kind.asks()
+    }
+
     /// The planner of this arm with a seed.
     pub fn planner(&self, seed: u64) -> PlannerSpec {
         let mut spec = PlannerSpec { seed, ..PlannerSpec::default() };
@@ -98,7 +103,25 @@ pub const ARMS: [Arm; 12] = [
     },
 ];
 
+/// Arms that ask a language model: only for campaigns with one, and only where they are named.
+pub const ASKING: [Arm; 3] = [
+    Arm {
+        name: "hybrid",
+        about: "TPE, and a language model for 30% of the proposals",
+        settings: |s| s.kind = PlannerKind::Hybrid,
+    },
+    Arm {
+        name: "hybrid-cma-es",
+        about: "CMA-ES, and a language model for 30% of the proposals",
+        settings: |s| {
+            s.kind = PlannerKind::Hybrid;
+            s.classical = Some(PlannerKind::CmaEs);
+        },
+    },
+    Arm { name: "llm", about: "a language model for all proposals", settings: |s| s.kind = PlannerKind::Llm },
+];
+
 /// The arm of that name.
 pub fn arm(name: &str) -> Option<&'static Arm> {
-    ARMS.iter().find(|a| a.name == name)
+    ARMS.iter().chain(&ASKING).find(|a| a.name == name)
 }

@@ -23,6 +23,13 @@ pub struct Access {
     key: Option<String>,
 }
 
+impl Access {
+    /// For replays, which ask nobody.
+    pub fn nowhere() -> Self {
+        Access { base_url: String::new(), key: None }
+    }
+}
+
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access")
@@ -108,6 +115,20 @@ pub enum Failure {
     Unpriced(String),
 }
 
+/// The first call of a question.
+pub fn first_request<T: Answer>(spec: &LlmSpec, role: LlmRole, system: &str, prompt: &str) -> ChatRequest {
+    let schema = schema_of::<T>();
+    ChatRequest {
+        model: spec.model_for(role).to_string(),
+        // Servers that know no schemas see it all the same.
+        system: format!("{system}\n\nJSON Schema of `{}`:\n{schema}", T::NAME),
+        messages: vec![user(prompt)],
+        max_tokens: spec.max_tokens,
+        schema_name: T::NAME.to_string(),
+        schema,
+    }
+}
+
 /// Asks one service.
 pub struct Client<'c> {
     spec: &'c LlmSpec,
@@ -129,14 +150,7 @@ impl<'c> Client<'c> {
     /// Only what must stop a campaign: a tape that cannot be written, or a replay that went another way.
     pub fn ask<T: Answer>(&mut self, question: &Question<T>) -> Result<Answered<T>> {
         let mut spent = Spent::default();
-        let mut request = ChatRequest {
-            model: self.spec.model_for(question.role).to_string(),
-            system: question.system.to_string(),
-            messages: vec![user(question.prompt)],
-            max_tokens: self.spec.max_tokens,
-            schema_name: T::NAME.to_string(),
-            schema: schema_of::<T>(),
-        };
+        let mut request = first_request::<T>(self.spec, question.role, question.system, question.prompt);
         let mut repairs = 0;
         let result = loop {
             if let Err(failure) = self.affordable(&request, question.allowance, &spent) {

@@ -27,7 +27,7 @@ mod tests;
 
 pub use answer::{Answer, schema_of};
 pub use chat::{ChatRequest, Finish, Message, Speaker, Usage};
-pub use client::{Access, Answered, Client, Failure, Question, Spent, access};
+pub use client::{Access, Answered, Client, Failure, Question, Spent, access, first_request};
 pub use fence::fence;
 pub use price::worst_case;
 pub use tape::{Entry, Tape};

@@ -76,6 +76,16 @@ impl Tape {
         Tape { folder: folder.to_path_buf(), next: 1, replaying: true }
     }
 
+    /// As [`replay`](Self::replay), from entry `number` on.
+    pub fn replay_from(folder: &Path, number: u32) -> Self {
+        Tape { next: number, ..Self::replay(folder) }
+    }
+
+    /// Whether a folder holds an entry of that number.
+    pub fn holds(folder: &Path, number: u32) -> bool {
+        path(folder, number).exists()
+    }
+
     /// Whether this is a replay.
     pub fn replaying(&self) -> bool {
         self.replaying

@@ -5,7 +5,7 @@ use super::{Assignment, Calibration, Observation, Sampler, Space};
 use crate::config::PlannerSpec;
 
 /// Draws of one proposal's pool are this far apart in the samplers' index, so that pools never share randomness.
-const STRIDE: u64 = 1 << 20;
+pub(super) const STRIDE: u64 = 1 << 20;
 
 /// What a choice depends on beside the space and the observations.
 pub struct Purse<'a> {

@@ -18,11 +18,13 @@ pub mod halving;
 mod listed;
 mod manual;
 mod parzen;
+mod queue;
 mod random;
 mod rank;
 mod space;
 mod taken;
 mod tpe;
+mod verdict_gain;
 mod weigh;
 
 #[cfg(test)]
@@ -35,8 +37,10 @@ pub use choose::{Purse, choose};
 pub use distance::{Distance, novelty};
 pub use forest::{Belief, Forest};
 pub use listed::{Entry, Listed};
+pub use queue::{Queue, is_new};
 pub use rank::ranked;
 pub use space::active;
+pub use verdict_gain::verdict_gain;
 pub use weigh::{Model, Prospect, expected_improvement, novelty_among, portfolio, prioritise};
 
 use crate::config::{Experiment, Parameter, PlannerKind, PlannerSpec};
@@ -114,12 +118,14 @@ pub trait Sampler {
 
 /// The sampler that a campaign asks for.
 pub fn sampler(spec: &PlannerSpec) -> Box<dyn Sampler> {
-    match spec.kind {
+    match spec.sampler() {
         PlannerKind::Random => Box::new(random::Random::new(spec.seed)),
         PlannerKind::Grid => Box::new(grid::Grid::new(spec.seed)),
         PlannerKind::Tpe => Box::new(tpe::Tpe::new(spec.seed, spec.startup)),
         PlannerKind::CmaEs => Box::new(cma::CmaEs::new(spec.seed, spec.startup)),
         PlannerKind::Evolution => Box::new(evolution::Evolution::new(spec.seed, spec.startup, spec.population)),
         PlannerKind::Manual => Box::new(manual::Manual::new(spec.list.clone())),
+        // A language model's answers are no function of the results: they come as events (see `campaign::counsel`).
+        PlannerKind::Llm | PlannerKind::Hybrid => Box::new(tpe::Tpe::new(spec.seed, spec.startup)),
     }
 }

@@ -3,6 +3,7 @@
 //! Boundary: reads a campaign's state, its runs' metrics and its attempts' looks at the machine; changes nothing in the campaign and decides nothing.
 //! Everything written here can be deleted and made again with `nanoresearch report`.
 
+mod counsel;
 mod curves;
 mod figures;
 mod html;
@@ -16,6 +17,7 @@ use crate::problem::Result;
 use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
+pub use counsel::LanguageModel;
 pub use page::page;
 pub use summary::{Account, BaselineSummary, CandidateSummary, RunSummary, Summary, effects, percent, what};
 

@@ -40,6 +40,7 @@ pub fn page(folder: &Path, state: &State) -> String {
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
     }
+    super::counsel::section(&mut page, state);
     page.heading("What it cost");
     page.paragraph(&format!("The campaign {}.", Account::of(state).words()));
     figure(&mut page, figures::ledger_figure(state));

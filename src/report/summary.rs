@@ -2,6 +2,7 @@
 //!
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
+use super::counsel::LanguageModel;
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
 use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
 use crate::config::Direction;
@@ -18,7 +19,7 @@ pub struct Summary {
     pub name: String,
     /// The research question.
     pub question: String,
-    /// `running`, `stopping`, `cancelling` or `concluded`.
+    /// `running`, `paused`, `stopping`, `cancelling` or `concluded`.
     pub phase: &'static str,
     /// Metric of the objective.
     pub metric: &'static str,
@@ -30,6 +31,12 @@ pub struct Summary {
     pub budget: Account,
     /// What ended attempts held against what they used of it.
     pub usage: Usage,
+    /// What language models were asked; absent where nobody can be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language_model: Option<LanguageModel>,
+    /// What a person is asked before it goes on; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for_approval: Option<String>,
     /// The baseline's repetitions.
     pub baseline: Option<BaselineSummary>,
     /// Best confirmed candidate.
@@ -55,6 +62,16 @@ pub struct Account {
     pub settled_dollars: f64,
     /// Dollars reserved.
     pub reserved_dollars: f64,
+    /// Dollars paid for language models, beside those settled; absent where there are none.
+    #[serde(skip_serializing_if = "nothing")]
+    pub llm_dollars: f64,
+    /// Dollars at most; absent where they are not limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_dollars: Option<f64>,
+}
+
+fn nothing(dollars: &f64) -> bool {
+    *dollars == 0.0
 }
 
 /// The baseline's repetitions.
@@ -130,6 +147,8 @@ impl Summary {
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
             usage: Usage::of(state),
+            language_model: LanguageModel::of(state),
+            waits_for_approval: state.approvals.asked.as_ref().map(|(_, words)| words.clone()),
             baseline: state.baseline.as_ref().map(|b| BaselineSummary {
                 values: b.values.clone(),
                 interval: b.interval,
@@ -176,6 +195,8 @@ impl Account {
             free_device_hours: ledger.free().time.hours(),
             settled_dollars: settled.dollars.value(),
             reserved_dollars: reserved.dollars.value(),
+            llm_dollars: ledger.asked().value(),
+            limit_dollars: ledger.budget_dollars().map(Dollars::value),
         }
     }
 
@@ -191,8 +212,15 @@ impl Account {
         if self.reserved_device_hours > 0.0 {
             text += &format!(", {} reserved", time(self.reserved_device_hours));
         }
-        if self.settled_dollars > 0.0 {
-            text += &format!(", {}", Dollars::of(self.settled_dollars));
+        let total = self.settled_dollars + self.llm_dollars;
+        if total > 0.0 {
+            text += &format!(", {}", Dollars::of(total));
+            if let Some(limit) = self.limit_dollars {
+                text += &format!(" of {}", Dollars::of(limit));
+            }
+            if self.llm_dollars > 0.0 {
+                text += &format!(" ({} for the language model)", Dollars::of(self.llm_dollars));
+            }
         }
         text
     }
@@ -203,12 +231,13 @@ pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_string(), |share| format!("{:.0}%", 100.0 * share))
 }
 
-/// `running`, `stopping`, `cancelling` or `concluded`.
+/// `running`, `paused`, `stopping`, `cancelling` or `concluded`.
 fn phase(state: &State) -> &'static str {
     match (&state.conclusion, state.halt) {
         (Some(_), _) => "concluded",
         (None, Some(Halt::Stop)) => "stopping",
         (None, Some(Halt::Cancel)) => "cancelling",
+        (None, None) if state.paused => "paused",
         (None, None) => "running",
     }
 }

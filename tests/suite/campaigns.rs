@@ -83,7 +83,14 @@ impl Field {
 
     /// Runs a command to its end.
     pub fn say(&self, arguments: &[&str]) -> Said {
-        let output = program(self.root.path()).args(arguments).env("XDG_CACHE_HOME", cache()).output().unwrap();
+        self.say_in(arguments, &[])
+    }
+
+    /// As [`say`](Self::say), with variables in its environment.
+    pub fn say_in(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+        let mut command = program(self.root.path());
+        command.args(arguments).env("XDG_CACHE_HOME", cache()).envs(variables.iter().copied());
+        let output = command.output().unwrap();
         Said {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -9,10 +9,10 @@ const LEVELS: &[(u32, &[&str])] = &[
     (0, &["ids", "problem", "rng", "sys", "units"]),
     (1, &["config"]),
     (2, &["data", "graph", "journal", "llm", "plot", "record", "slurm"]),
-    (3, &["analysis", "cost", "failure", "gpu"]),
+    (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["bench", "contest", "report", "worker"]),
+    (6, &["agent", "bench", "contest", "report", "worker"]),
     (7, &["cli"]),
 ];
 

@@ -58,6 +58,8 @@ fn functions_in_virtual_time() {
     assert_eq!(done(folder.path(), line), first, "the same arguments, the same figures");
     let unknown = run(folder.path(), "bench planners --arms random,tpo");
     assert_eq!(unknown.status.code(), Some(2));
+    let asking = run(folder.path(), "bench planners --arms random,hybrid");
+    assert!(asking.status.code() == Some(2) && String::from_utf8_lossy(&asking.stderr).contains("only campaigns do"));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("tpe-halving"), "the arms are named");
 }
 

@@ -245,8 +245,14 @@ impl Lab {
             refuse_launches: self.refuse_launches,
         };
         let mut witness = Witness { die_after: self.die_after, ..Witness::default() };
-        let world =
-            World { pricer: &self.pricer, executor: &mut executor, sampler, clock: self.clock, stop: &self.stop };
+        let world = World {
+            pricer: &self.pricer,
+            executor: &mut executor,
+            sampler,
+            counsel: None,
+            clock: self.clock,
+            stop: &self.stop,
+        };
         let finish = drive(&self.folder, campaign, world, &mut [&mut witness]);
         (finish, witness.events)
     }
@@ -275,7 +281,7 @@ impl Lab {
 
     /// Advice for asking `decide` directly.
     pub fn advice<'a>(&'a self, sampler: &'a dyn Sampler) -> Advice<'a> {
-        Advice { pricer: &self.pricer, sampler, slots: 8, now: f64::INFINITY }
+        Advice { pricer: &self.pricer, sampler, counsel: None, slots: 8, now: f64::INFINITY }
     }
 
     /// What must hold of every campaign that ended: the account is closed and adds up, no identity twice, no attempt of
@@ -346,7 +352,7 @@ pub fn hungry_proposals(campaign: &Campaign, pricer: &dyn Pricer) -> usize {
     lab.conclude(campaign);
     let state = lab.state();
     let sampler = planner::sampler(&campaign.planner);
-    let advice = Advice { pricer, sampler: sampler.as_ref(), slots: 8, now: 0.0 };
+    let advice = Advice { pricer, sampler: sampler.as_ref(), counsel: None, slots: 8, now: 0.0 };
     (0..12u64)
         .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
         .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)

@@ -2,10 +2,11 @@
 #![allow(clippy::disallowed_methods)]
 
 mod budget;
+mod counsel;
 mod devices;
 mod failures;
 mod halving;
-mod lab;
+pub(crate) mod lab;
 mod people;
 mod restart;
 mod usage;

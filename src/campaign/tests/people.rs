@@ -34,6 +34,7 @@ fn drive_asking(lab: &Lab, campaign: &crate::config::Campaign, what: Request, at
         pricer: &lab.pricer,
         executor: &mut executor,
         sampler: sampler.as_ref(),
+        counsel: None,
         clock: lab.clock,
         stop: &lab.stop,
     };
@@ -203,6 +204,7 @@ fn folders_have_one_campaign_and_one_controller() {
         pricer: &lab.pricer,
         executor: &mut executor as &mut dyn Executor,
         sampler: sampler.as_ref(),
+        counsel: None,
         clock: lab.clock,
         stop: &lab.stop,
     };

@@ -132,7 +132,7 @@ fn an_attempt_given_up_by_a_later_controller_costs_no_retry() {
     let (lab, state, id) = launched.unwrap();
     for adopted in [false, true] {
         let mut state = state.clone();
-        let started = Event::ControllerStarted { version: "next".to_string() };
+        let started = Event::ControllerStarted { version: "next".to_string(), slots: 8, model: None };
         let ended = Event::AttemptEnded {
             id,
             class: Class::NeverStarted,

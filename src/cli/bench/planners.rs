@@ -1,20 +1,22 @@
 //! `bench planners`: planners against each other at the same device-hours and seeds.
 
 use crate::campaign::{self, Finish, World};
+use crate::cli::counsel;
 use crate::cli::output::{self, Format, Table, say, significant};
 use crate::cli::pricer::MachinePricer;
 use crate::config::{self, Campaign};
-use crate::contest::arms::{ARMS, arm};
+use crate::contest::arms::{ARMS, ASKING, arm};
 use crate::contest::functions::functions;
 use crate::contest::recorded::{Record, Surrogate, collect, merge};
 use crate::contest::{Arm, Standing, Task, Trace, real, score, simulate};
 use crate::engine::thread_environment;
 use crate::exec::LocalExecutor;
+use crate::llm;
 use crate::planner;
 use crate::problem::{Problem, Result};
 use crate::sys::clock::SystemClock;
 use crate::sys::signal::StopFlag;
-use crate::sys::{fs, process};
+use crate::sys::{env, fs, process};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -34,7 +36,8 @@ pub struct PlannersArgs {
     /// Write one record of these concluded campaigns' folders to stdout, for `--recorded`, and do nothing else
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["campaign", "recorded"])]
     record: Vec<PathBuf>,
-    /// What competes; the first is what the others are compared with [default: all]
+    /// What competes; the first is what the others are compared with [default: all but those that ask a language model:
+    /// hybrid, hybrid-cma-es, llm]
     #[arg(long, value_delimiter = ',')]
     arms: Vec<String>,
     /// Seeds of each
@@ -59,9 +62,15 @@ pub fn run(args: &PlannersArgs) -> Result<()> {
         return Ok(());
     }
     let arms = chosen(&args.arms)?;
+    if let (Some(asking), None) = (arms.iter().find(|a| a.asks()), &args.campaign) {
+        return Err(Problem::usage(format!("the arm {} asks a language model, which only campaigns do", asking.name))
+            .at("--arms")
+            .remedy("name a campaign with an [llm] section by --campaign, or leave the arm out"));
+    }
     let mut tables: Vec<(String, Vec<Trace>)> = Vec::new();
     if let Some(file) = &args.campaign {
         let loaded = config::load_campaign(file, &args.overrides)?;
+        can_ask(&loaded.value, &arms)?;
         tables.push((loaded.value.name.clone(), real_traces(args, &loaded.value, &loaded.base, &arms)?));
     } else if args.recorded.is_empty() {
         for function in functions() {
@@ -98,13 +107,28 @@ pub fn run(args: &PlannersArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses arms that ask a language model where there is none: they would be their classical samplers under another name.
+fn can_ask(campaign: &Campaign, arms: &[&Arm]) -> Result<()> {
+    let Some(asking) = arms.iter().find(|a| a.asks()) else { return Ok(()) };
+    let reached = campaign.llm.as_ref().and_then(|spec| llm::access(spec, &env::var));
+    match reached {
+        Some(_) => Ok(()),
+        None => Err(Problem::unavailable(format!(
+            "the arm {} needs a language model, and none can be asked",
+            asking.name
+        ))
+        .at("--arms")
+        .remedy("add an [llm] section to the campaign and set its key or address (docs/llm.md), or leave the arm out")),
+    }
+}
+
 fn chosen(names: &[String]) -> Result<Vec<&'static Arm>> {
     if names.is_empty() {
         return Ok(ARMS.iter().collect());
     }
     let one = |name: &String| {
         arm(name).ok_or_else(|| {
-            let known: Vec<&str> = ARMS.iter().map(|a| a.name).collect();
+            let known: Vec<&str> = ARMS.iter().chain(&ASKING).map(|a| a.name).collect();
             Problem::usage(format!("there is no arm {name:?}"))
                 .at("--arms")
                 .remedy(format!("choose of {}", known.join(", ")))
@@ -170,7 +194,15 @@ fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePri
         executor = executor.with_environment(name, &value);
     }
     let sampler = planner::sampler(&campaign.planner);
-    let world = World { pricer, executor: &mut executor, sampler: sampler.as_ref(), clock: &clock, stop: &stop };
+    let mut asked = counsel::forgetful(folder, campaign);
+    let world = World {
+        pricer,
+        executor: &mut executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut asked),
+        clock: &clock,
+        stop: &stop,
+    };
     match campaign::drive(folder, campaign, world, &mut [])? {
         Finish::Concluded(_) => campaign::load(folder),
         Finish::Left { .. } => Err(Problem::failed("interrupted; what has ended is kept")

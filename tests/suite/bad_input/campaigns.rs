@@ -164,7 +164,7 @@ fn an_edited_campaign_goes_on_only_where_its_results_stay_comparable() {
     let paragraph = "error: LAB/copy/campaign.toml: changing planner.kind from \"random\" to \"grid\" would make the \
                      results so far incomparable with the next ones\n  undo that change, or start a new campaign in \
                      another folder; these keys may change: name, question, objective.goal, budget, execution, \
-                     planner.candidates, seeds.finalists\n";
+                     planner.candidates, seeds.finalists, llm, approval, knowledge\n";
     assert_eq!(answer.stderr, format!("campaign tiny in copy\n{paragraph}"));
     assert_eq!(std::fs::read(lab.at("copy/events.jsonl")).unwrap(), before);
 

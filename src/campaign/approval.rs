@@ -1,0 +1,70 @@
+//! A person's word before something is spent.
+//!
+//! Boundary: pure; says what must be asked before a run is planned. The person's answer is an event like any other.
+
+use super::events::Event;
+use super::facts::Purpose;
+use super::ledger::Amount;
+use super::state::State;
+use crate::config::Approval;
+use crate::ids::RunKey;
+use serde::{Deserialize, Serialize};
+
+/// What a person is asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "about", rename_all = "kebab-case")]
+pub enum Subject {
+    /// The campaign's first run.
+    Start,
+    /// A candidate's first run.
+    Candidate {
+        /// Index of the proposal.
+        index: u64,
+    },
+    /// One run.
+    Run {
+        /// Its identity.
+        key: RunKey,
+    },
+}
+
+impl Subject {
+    /// The candidate it is about.
+    pub fn candidate(&self) -> Option<u64> {
+        match self {
+            Subject::Candidate { index } => Some(*index),
+            Subject::Start | Subject::Run { .. } => None,
+        }
+    }
+}
+
+/// What was asked of a person and what was said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Approvals {
+    /// The question that is open, in words.
+    pub asked: Option<(Subject, String)>,
+    /// What may go on.
+    pub granted: Vec<Subject>,
+    /// What may not.
+    pub refused: Vec<Subject>,
+}
+
+/// What stands between a run and its reservation: nothing, a question to record, or (empty) a person who has not answered.
+pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount, what: &str) -> Option<Vec<Event>> {
+    let subject = match (state.campaign.approval, purpose) {
+        (Approval::Never, _) => return None,
+        (Approval::First, _) if state.runs.is_empty() => Subject::Start,
+        (Approval::Each, Purpose::Candidate { index }) => Subject::Candidate { index },
+        (Approval::Above(hours), _) if amount.time.hours() > hours => Subject::Run { key: key.clone() },
+        _ => return None,
+    };
+    if state.approvals.granted.contains(&subject) {
+        return None;
+    }
+    if state.approvals.asked.as_ref().is_some_and(|(asked, _)| *asked == subject) {
+        return Some(Vec::new());
+    }
+    let dollars = if amount.dollars.micro > 0 { format!(" ({})", amount.dollars) } else { String::new() };
+    let words = format!("{what}; it may take up to {}{dollars}", amount.time);
+    Some(vec![Event::ApprovalAsked { subject, words }])
+}
