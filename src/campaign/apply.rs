@@ -281,6 +281,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 reserved_at: time,
                 launched_at: None,
                 adopted: false,
+                placed: None,
                 ended: None,
             });
             state.ledger.reserve(*id, reserved)?;
@@ -290,6 +291,10 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             state.decided(Some(id.run), None, text);
         }
         Event::AttemptLaunched { id } => state.live_mut(*id)?.launched_at = Some(time),
+        Event::AttemptPlaced { id, place } => {
+            state.live_mut(*id)?.placed = Some(place.clone());
+            state.decided(Some(id.run), None, format!("attempt {id} goes to {}", place.words()));
+        }
         Event::AttemptEnded { id, class, evidence, time: device_time, dollars, overrun, checkpoint, cancelled } => {
             let used = Amount { time: *device_time, dollars: *dollars };
             state.live_mut(*id)?.ended = Some(AttemptEnd {

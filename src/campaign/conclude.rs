@@ -202,6 +202,9 @@ pub fn too_small(state: &State, need: Need) -> Event {
 }
 
 fn finding(state: &State, best: Option<&Candidate>) -> String {
+    if let Some(spec) = &state.campaign.batch {
+        return super::batch::finding(state, spec.experiments);
+    }
     let metric = state.metric();
     if let Some(missing) = &state.missing {
         return format!("nothing more was started, since something is missing where attempts run: {missing}");

@@ -17,6 +17,7 @@
 //! nothing is left to wait for. What is asked of candidates and finalists is in [`super::search`].
 
 use super::approval;
+use super::batch;
 use super::conclude;
 use super::counsel::Counsellor;
 use super::downscale::{self, Plan};
@@ -66,10 +67,18 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
     if state.paused {
         return Ok(Vec::new());
     }
-    let Some(scope) = &state.scope else { return scope_campaign(state, advice.pricer) };
+    let Some(scope) = &state.scope else {
+        return match state.campaign.batch {
+            Some(_) => Ok(vec![batch::scope(state, advice.pricer)?]),
+            None => scope_campaign(state, advice.pricer),
+        };
+    };
     let mind = Mind { state, scope, advice, live };
     if let Some(events) = mind.owed() {
         return Ok(events);
+    }
+    if let Some(spec) = &state.campaign.batch {
+        return mind.batch(spec.experiments);
     }
     if state.baseline.is_none() {
         return mind.baseline();

@@ -43,6 +43,7 @@ fn name(state: &State, run: &Run) -> String {
 impl Observer for Narrator {
     fn on_event(&mut self, state: &State, event: &Event) {
         match event {
+            Event::Scoped { .. } if state.campaign.batch.is_some() => {}
             Event::Scoped { price, seeds, downscaled, .. } => {
                 self.line(&format!(
                     "plan: baseline on {} seeds, about {} a run; budget {}",

@@ -71,6 +71,9 @@ impl Domain {
 /// The issues of a campaign's space and constraints; the baseline itself must be free of issues.
 pub(super) fn issues(campaign: &Campaign) -> Vec<Issue> {
     let mut space = SpaceCheck { campaign, issues: Vec::new() };
+    if campaign.batch.is_some() {
+        return Vec::new();
+    }
     if campaign.space.is_empty() {
         let remedy = "name at least one setting, e.g. \"optimizer.learning_rate\" = { type = \"log-float\", low = 1e-4, high = 1e-1 }";
         space.add(&["space"], "the search space is empty".into(), remedy);

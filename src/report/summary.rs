@@ -302,6 +302,10 @@ pub fn what(state: &State, run: &Run) -> String {
 
 /// What each parameter did to the objective, strongest first, over all screened candidates.
 pub fn effects(state: &State) -> Vec<Effect> {
+    // Whole experiments in a list have no parameters in common.
+    if state.campaign.batch.is_some() {
+        return Vec::new();
+    }
     let trials: Vec<Trial> = state
         .candidates
         .iter()
