@@ -283,6 +283,28 @@ fn every_fault_is_a_failure_in_words_and_is_charged() {
     assert_eq!(paid.dollars, Dollars::default());
 }
 
+/// A store that cannot be written loses nothing else.
+#[test]
+fn a_campaign_ends_as_it_does_where_its_findings_cannot_be_kept() {
+    let campaign = campaign("planner = { candidates = 1 }");
+    let lab = Lab::quiet(&campaign);
+    let store = Store::at(&lab.folder.join("events.jsonl/knowledge.jsonl"));
+    let mut agent = Agent::new(&lab.folder, None, Some(store), Arc::new(Network));
+    let sampler = crate::planner::sampler(&campaign.planner);
+    let mut executor = crate::exec::fake::FakeExecutor::on(std::rc::Rc::clone(&lab.machine), 8);
+    let world = crate::campaign::World {
+        pricer: &lab.pricer,
+        executor: &mut executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut agent),
+        clock: lab.clock,
+        stop: &lab.stop,
+    };
+    let finish = crate::campaign::drive(&lab.folder, &campaign, world, &mut []).unwrap();
+    assert!(matches!(finish, crate::campaign::Finish::Concluded(_)));
+    assert!(lab.check().decisions.last().unwrap().text.contains("not kept"));
+}
+
 /// What one campaign found is what the next one on a related question starts from.
 #[test]
 fn findings_reach_the_next_campaign() {

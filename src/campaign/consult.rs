@@ -133,13 +133,16 @@ pub fn words(state: &State, number: usize) -> String {
 }
 
 /// What a reply says, in one line for the record of decisions.
-pub(super) fn said(reply: &Reply) -> String {
+pub(super) fn said(inquiry: Inquiry, reply: &Reply) -> String {
+    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("one {one}") } else { format!("{n} {many}") };
     match reply {
         Reply::Ideas { hypotheses } => {
             let list: Vec<String> = hypotheses.iter().map(|h| h.claim.clone()).collect();
-            format!("{} hypotheses: {}", list.len(), list.join("; "))
+            format!("{}: {}", count(list.len(), "hypothesis", "hypotheses"), list.join("; "))
         }
-        Reply::Designs { designs } => format!("{} experiments", designs.len()),
+        Reply::Designs { designs } => count(designs.len(), "experiment", "experiments"),
+        // How to go on is no question any more.
+        Reply::Analysis(analysis) if inquiry == (Inquiry::Analysis { last: true }) => analysis.reasons.clone(),
         Reply::Analysis(analysis) => {
             let course = match analysis.course {
                 Course::Refine => "refine",

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Asks and answers of a server, in order.
@@ -203,6 +204,8 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     assert_eq!(json["language_model"]["input_tokens"], usage.input_tokens);
     let run = state.candidates[3].screening.unwrap().to_string();
     let why = field.say(&["why", &run, "--in", "c"]);
+    assert!(why.stdout.contains("question 2: the designer is asked"), "{}", why.stdout);
+    assert!(why.stdout.contains("question 2 (llm/0002.json): the designer said"), "{}", why.stdout);
     assert!(why.stdout.contains("llm/0002.json") && why.stdout.contains("hypothesis 1"), "{}", why.stdout);
     let report = std::fs::read_to_string(field.folder().join("report.html")).unwrap();
     assert!(report.contains("Hypotheses and readings") && report.contains("lowers the loss"));
@@ -312,6 +315,31 @@ fn whatever_a_model_does_the_campaign_goes_on_and_says_so() {
     assert!(!said.stderr.contains("model") && !said.stderr.contains("question"), "{}", said.stderr);
     let state = load(&field.folder()).unwrap();
     assert!(!state.counsel.used() && state.candidates.len() == 3);
+}
+
+/// A controller is killed while it waits for an answer: the next one pays for the question at its worst, before anything else,
+/// and goes on.
+#[test]
+fn a_question_that_a_killed_controller_left_open_is_paid() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&hangs);
+    let answer =
+        move |name: &str, prompt: &str| if still.load(Ordering::SeqCst) { Answer::Hangs } else { reads(name, prompt) };
+    let server = Server::new(Box::new(answer));
+    let patient = config(&server.url, 4, 0.5, "").replace("timeout_seconds = 2.0", "timeout_seconds = 600.0");
+    let field = Field::new(&patient);
+    let mut controller = field.run();
+    field.wait("a question", |s| s.counsel.asking.as_ref().map(|_| ()));
+    super::campaigns::until("the question to be sent", || (!server.asked().is_empty()).then_some(()));
+    assert!(controller.kill());
+    hangs.store(false, Ordering::SeqCst);
+    field.resume().succeeds();
+    let state = load(&field.folder()).unwrap();
+    let first = &state.counsel.answered[0];
+    assert!(first.failure.as_ref().unwrap().contains("ended before the answer came"), "{first:?}");
+    assert!(first.paid.dollars.micro > 0 && first.paid.entries == [1], "{first:?}");
+    assert!(state.counsel.answered.len() > 2 && state.candidates.iter().any(|c| c.planner == "llm"));
+    succeeded(&field.say(&["run", "c", "--replay"]));
 }
 
 /// A person halves the budget in the middle: the next controller plans within it, the model told so, and ends within it.
