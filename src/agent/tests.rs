@@ -228,7 +228,13 @@ fn a_wrong_answer_is_mended_in_the_dialogue_and_replayed_from_the_tape() {
 
     let mut end = state.clone();
     let question = Question { number: 1, inquiry, allowance: Some(Dollars::of(1.0)), at: 0.0 };
-    let answered = crate::campaign::counsel::Answered { question, paid: paid.clone(), failure: None, seconds: 0.0 };
+    let answered = crate::campaign::counsel::Answered {
+        question,
+        paid: paid.clone(),
+        failure: None,
+        unheard: false,
+        seconds: 0.0,
+    };
     end.counsel.answered.push(answered);
     let mut tape = Agent::replay(&lab.folder, &end, Arc::new(Network));
     assert_eq!(ask(&mut tape, &state, 1, inquiry), (reply, paid));

@@ -460,7 +460,8 @@ fn answered(state: &mut State, number: usize, reply: &Reply, paid: &super::couns
     let seconds = time - question.at;
     let inquiry = question.inquiry;
     let role = inquiry.role().name();
-    counsel.answered.push(Answered { question, paid: paid.clone(), failure, seconds });
+    let unheard = matches!(reply, Reply::Nothing { unheard: true, .. });
+    counsel.answered.push(Answered { question, paid: paid.clone(), failure, unheard, seconds });
     let gave_up = counsel.failures == consult::FAILURES;
     let (input, output) = (paid.usage.input_tokens, paid.usage.output_tokens);
     let text = format!(

@@ -190,7 +190,8 @@ impl Mind<'_> {
         }
         let last = Inquiry::Analysis { last: true };
         let since = state.decisions.iter().rfind(|d| d.text.starts_with("the campaign goes on")).map_or(0.0, |d| d.at);
-        let done = state.counsel.answered.iter().any(|a| a.question.inquiry == last && a.question.at >= since);
+        let done =
+            state.counsel.answered.iter().any(|a| a.question.inquiry == last && a.question.at >= since && !a.unheard);
         if done || state.known.is_empty() || !state.may_ask() {
             return None;
         }
@@ -227,7 +228,7 @@ impl Mind<'_> {
     pub(super) fn ask_for_designs(&self, index: u64) -> Option<Vec<Event>> {
         let state = self.state;
         let inquiry = Inquiry::Designs { index };
-        let asked = state.counsel.answered.iter().any(|a| a.question.inquiry == inquiry);
+        let asked = state.counsel.answered.iter().any(|a| a.question.inquiry == inquiry && !a.unheard);
         if asked || !state.may_ask() || !state.llm_turn(index) {
             return None;
         }
@@ -277,7 +278,8 @@ fn known_at(state: &State, time: f64) -> usize {
 /// Whether hypotheses are wanted: none came yet, or the analyst turned away from them.
 fn ideas_due(state: &State) -> bool {
     let counsel = &state.counsel;
-    let last = counsel.answered.iter().rfind(|a| a.question.inquiry == Inquiry::Ideas).map_or(0, |a| a.question.number);
+    let heard = counsel.answered.iter().filter(|a| !a.unheard);
+    let last = heard.rev().find(|a| a.question.inquiry == Inquiry::Ideas).map_or(0, |a| a.question.number);
     let pivot = counsel.analyses.iter().rfind(|a| a.analysis.course == Course::Pivot).map_or(0, |a| a.question);
     last == 0 || pivot > last
 }
