@@ -114,8 +114,8 @@ fn reads(name: &str, prompt: &str) -> Answer {
             "region": { "optimizer.learning_rate": { "low": 1e-4, "high": 0.1 } },
         }] }),
         "designs" => {
-            // More room, more experiments; the second is the first with its momentum of ideas taken back.
-            let n = if room > 60.0 { 3 } else { 1 };
+            // More GPU-hours, more experiments; the second is the first with its momentum of ideas taken back.
+            let n = if number(prompt, "device-hours: ").unwrap_or(0.0) > 0.1 { 3 } else { 1 };
             let tried = prompt.matches("run 0").count();
             let design = |k: usize| {
                 json!({
