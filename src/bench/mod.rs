@@ -27,4 +27,4 @@ pub use gpu::{GpuRow, time_on_gpu};
 pub use measure::{Measured, measure};
 pub use session::{Session, StepSize};
 pub use shape::known_shape;
-pub use train::{Row, Subject, time_steps};
+pub use train::{Row, Subject, step_parts, time_steps};

@@ -3,7 +3,7 @@
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, EngineKind, Experiment};
 use crate::data::Batch;
-use crate::engine::{self, DeviceMemory, Engine, HostState, Placement};
+use crate::engine::{self, DeviceMemory, Engine, HostState, PartTime, Placement};
 use crate::graph::{self, Op, Program, StateRole, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::Tensors;
@@ -64,6 +64,14 @@ impl Session {
         }
         Err(Problem::failed(format!("the training loss became {loss} at step {}", self.done))
             .remedy("what is not training cannot be timed: use a smaller learning rate"))
+    }
+
+    /// Takes one step of a single micro-batch with the time of each of the engine's parts; none where it cannot tell.
+    pub fn profile(&mut self) -> Result<Vec<PartTime>> {
+        let inputs = step_inputs(&self.experiment, self.done, TOTAL_STEPS);
+        let batch = &self.batches[self.done as usize % self.batches.len()][0];
+        self.done += 1;
+        Ok(self.engine.profile(batch, &inputs)?)
     }
 
     /// The engine's own name.

@@ -4,6 +4,7 @@ use super::ceilings::{Ceilings, Rates};
 use super::measure::median;
 use super::session::{Session, StepSize};
 use crate::config::{DataShape, EngineKind, Experiment};
+use crate::engine::PartTime;
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
 use crate::sys::process::{reset_peak_memory, resident_memory};
@@ -72,6 +73,24 @@ pub struct Subject<'a> {
     pub shape: &'a DataShape,
 }
 
+/// The parts of one step (of its first micro-batch, where it has several) with their median times over about `seconds`.
+pub fn step_parts(subject: &Subject<'_>, threads: usize, seconds: f64) -> Result<Vec<PartTime>> {
+    let mut session = Session::new(subject.experiment, subject.shape, None, threads)?;
+    session.block(1)?;
+    let mut parts = session.profile()?;
+    let mut times: Vec<Vec<f64>> = parts.iter().map(|part| vec![part.seconds]).collect();
+    let watch = Stopwatch::start();
+    while !parts.is_empty() && watch.seconds() < seconds {
+        for (times, part) in times.iter_mut().zip(session.profile()?) {
+            times.push(part.seconds);
+        }
+    }
+    for (part, times) in parts.iter_mut().zip(times) {
+        part.seconds = median(times);
+    }
+    Ok(parts)
+}
+
 /// An engine at work and what was seen of it.
 struct Runner {
     session: Session,
@@ -95,7 +114,7 @@ pub fn time_steps(
     while runners.iter().any(|r| r.times.len() < MIN_BLOCKS)
         || (begin.seconds() < seconds && runners.iter().all(|r| r.times.len() < MAX_BLOCKS))
     {
-        rates.push(ceilings.measure()?);
+        rates.push(ceilings.measure());
         for runner in &mut runners {
             // The caches hold what came before: another engine, or the ceilings.
             if runner.steps > 1 {
@@ -163,7 +182,7 @@ mod tests {
         let experiment = load_experiment(&path, &[]).unwrap().value;
         let shape = known_shape(&experiment.data).unwrap();
         let subject = Subject { name: "mlp".into(), experiment: &experiment, shape: &shape };
-        let mut ceilings = Ceilings::new(1).unwrap();
+        let mut ceilings = Ceilings::new(1);
         let engines = [Some(EngineKind::Reference), None];
         let rows = time_steps(&subject, &engines, 1, 0.0, &mut ceilings).unwrap();
         assert_eq!(rows.len(), 2);

@@ -14,10 +14,10 @@ pub mod reference;
 mod tensor;
 mod threads;
 
-pub use cpu::CpuEngine;
+pub use cpu::{CpuEngine, SquareProduct, product_tile};
 pub use create::{Placement, create, footprint};
 pub use tensor::card_rates;
-pub use threads::{limit_threads, thread_count, thread_environment};
+pub use threads::{limit_threads, thread_count, thread_environment, threads_each};
 
 use crate::data::Batch;
 use crate::gpu::GpuError;
@@ -168,6 +168,17 @@ pub enum Which {
     Eval = 2,
 }
 
+/// A part of a step that an engine can time by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartTime {
+    /// What it does, and the shape of what it makes.
+    pub what: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Its operations and the bytes it moves.
+    pub work: crate::graph::Work,
+}
+
 /// Executes step programs over a state of its own.
 pub trait Engine: Send {
     /// `reference`, `cpu`, `cuda`.
@@ -189,6 +200,11 @@ pub trait Engine: Send {
     /// What the device's allocator has counted so far; none on a CPU.
     fn device_memory(&self) -> Option<DeviceMemory> {
         None
+    }
+    /// [`micro`](Self::micro) and [`apply`](Self::apply) with the time of each part, in order. Empty, with nothing done, where an
+    /// engine cannot tell its parts apart.
+    fn profile(&mut self, _batch: &Batch, _inputs: &StepInputs) -> Result<Vec<PartTime>, EngineError> {
+        Ok(Vec::new())
     }
     /// Executes one program without changing the state and returns the seconds of each of its nodes, for calibration
     /// of the cost model. `batch` is ignored by `apply`. Empty where an engine cannot tell its nodes apart.

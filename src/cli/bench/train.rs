@@ -1,10 +1,10 @@
 //! `bench train`: step time, throughput, FLOP/s and memory of a list of experiments, beside the machine's ceilings.
 
 use super::subject;
-use crate::bench::{Ceilings, Row, Subject, time_steps};
+use crate::bench::{Ceilings, Row, Subject, step_parts, time_steps};
 use crate::cli::output::{self, Format, Table, duration, say, significant};
 use crate::config::EngineKind;
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::sys::env;
 use clap::Args;
 use serde_json::json;
@@ -25,6 +25,9 @@ pub struct TrainArgs {
     /// Seconds for each experiment, about
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Show where the time of a step goes, one fused op a line, instead of comparing steps with the ceilings
+    #[arg(long, conflicts_with = "engines")]
+    profile: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -38,7 +41,10 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         names => names.iter().map(|name| subject::engine(name).map(Some)).collect::<Result<_>>()?,
     };
     let subjects = subject::subjects(&args.configs)?;
-    let mut ceilings = Ceilings::new(threads)?;
+    if args.profile {
+        return run_profile(args, threads, &subjects);
+    }
+    let mut ceilings = Ceilings::new(threads);
     let mut rows = Vec::new();
     for named in &subjects {
         say(&format!("timing {}", named.name));
@@ -52,6 +58,43 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     } else {
         output::print(&table(&rows).render());
         output::print(&ceilings_line(&rows));
+    }
+    Ok(())
+}
+
+fn run_profile(args: &TrainArgs, threads: usize, subjects: &[subject::Named]) -> Result<()> {
+    let mut all = Vec::new();
+    for named in subjects {
+        say(&format!("timing {}", named.name));
+        let subject = Subject { name: named.name.clone(), experiment: &named.experiment, shape: &named.shape };
+        let parts = step_parts(&subject, threads, args.seconds)?;
+        if parts.is_empty() {
+            return Err(Problem::usage(format!("the engine of {} does not tell its parts apart", named.name))
+                .remedy("profile an experiment of the compiled engine on a CPU"));
+        }
+        let total: f64 = parts.iter().map(|part| part.seconds).sum();
+        let mut table = Table::new(&[">", "part", ">time", ">share", ">GFLOP/s", ">GB/s"]);
+        for (i, part) in parts.iter().enumerate() {
+            table.row(vec![
+                i.to_string(),
+                part.what.clone(),
+                duration(part.seconds),
+                format!("{:.1}%", 100.0 * part.seconds / total),
+                significant(part.work.flops.0 / part.seconds / 1e9, 3),
+                significant(part.work.bytes.0 as f64 / part.seconds / 1e9, 3),
+            ]);
+        }
+        if args.format == Format::Table {
+            output::print(&format!("{}: {} in all, {threads} thread(s)\n", named.name, duration(total)));
+            output::print(&table.render());
+        }
+        let parts = parts.iter().map(|part| {
+            json!({ "part": part.what, "seconds": part.seconds, "flops": part.work.flops.0, "bytes": part.work.bytes.0 })
+        });
+        all.push(json!({ "config": named.name, "threads": threads, "parts": parts.collect::<Vec<_>>() }));
+    }
+    if args.format == Format::Json {
+        output::print_json(&json!(all));
     }
     Ok(())
 }

@@ -8,13 +8,17 @@ use super::pool::{Barrier, Pool};
 use super::run::{self, Context};
 use crate::data::Batch;
 use crate::engine::host::{self, Values};
-use crate::engine::plan::{Plan, Region, UpdateRule};
-use crate::engine::{Engine, EngineError, EvalOutput, HostState, StepInputs, StepOutput, fingerprint};
+use crate::engine::plan::{self, Plan, Region, UpdateRule};
+use crate::engine::{Engine, EngineError, EvalOutput, HostState, PartTime, StepInputs, StepOutput, fingerprint};
 use crate::graph::{Program, StepPrograms};
+use crate::sys::clock::Stopwatch;
 use crate::units::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Raised whenever plans, tiles or kernels give other bits than before.
+const PLAN_VERSION: u32 = 2;
 /// Elements of the flat state in one tile of the update at least.
 const UPDATE_ELEMENTS: usize = 16_384;
 /// Tiles of the update at most.
@@ -119,6 +123,17 @@ impl CpuEngine {
 
     /// Runs a program's jobs; the sums of its loss come back.
     fn run(&mut self, which: Kind, batch: &Batch, moment: Moment) -> Result<[f64; 2], EngineError> {
+        self.run_timed(which, batch, moment, None)
+    }
+
+    /// The same; with `times`, every job is a stage of its own, and when it ended is written down.
+    fn run_timed(
+        &mut self,
+        which: Kind,
+        batch: &Batch,
+        moment: Moment,
+        times: Option<&Times>,
+    ) -> Result<[f64; 2], EngineError> {
         let (program, lowered) = match which {
             Kind::Micro => (&self.programs.micro, &self.micro),
             Kind::Eval => (&self.programs.eval, &self.eval),
@@ -141,7 +156,15 @@ impl CpuEngine {
             }
         };
         let tiles = |job: usize| lowered.jobs[job].tiles;
-        in_step(&mut self.pool, &lowered.stages, &tiles, &work);
+        let alone: Vec<_>;
+        let stages = match times {
+            None => &lowered.stages,
+            Some(_) => {
+                alone = (0..lowered.jobs.len()).map(|job| job..job + 1).collect();
+                &alone
+            }
+        };
+        in_step(&mut self.pool, stages, &tiles, &work, times);
         Ok(self.sums[..lowered.sums].iter().fold([0.0; 2], |sum, part| [sum[0] + part[0], sum[1] + part[1]]))
     }
 }
@@ -185,11 +208,13 @@ fn in_step(
     stages: &[std::ops::Range<usize>],
     tiles: &(dyn Fn(usize) -> usize + Sync),
     work: &(dyn Fn(usize, usize, usize) + Sync),
+    times: Option<&Times>,
 ) {
     let alone = |stage: &std::ops::Range<usize>| stage.clone().all(|job| tiles(job) == 1);
     if pool.threads() == 1 || stages.iter().all(alone) {
         for job in stages.iter().cloned().flatten() {
             (0..tiles(job)).for_each(|tile| work(job, tile, 0));
+            times.inspect(|times| times.stamp());
         }
         return;
     }
@@ -213,8 +238,29 @@ fn in_step(
                 }
             }
             barrier.meet();
+            if thread == 0 {
+                times.inspect(|times| times.stamp());
+            }
         }
     });
+}
+
+/// When stages ended, in seconds since the watch was started.
+struct Times {
+    watch: Stopwatch,
+    ends: Mutex<Vec<f64>>,
+}
+
+impl Times {
+    fn start() -> Self {
+        Times { watch: Stopwatch::start(), ends: Mutex::new(Vec::with_capacity(1024)) }
+    }
+
+    fn stamp(&self) {
+        if let Ok(mut ends) = self.ends.lock() {
+            ends.push(self.watch.seconds());
+        }
+    }
 }
 
 impl Engine for CpuEngine {
@@ -226,6 +272,7 @@ impl Engine for CpuEngine {
         let mut facts = fingerprint::compiled();
         facts.insert("engine".into(), self.name().into());
         facts.insert("precision".into(), "f32".into());
+        facts.insert("plan".into(), PLAN_VERSION.to_string());
         facts
     }
 
@@ -291,10 +338,33 @@ impl Engine for CpuEngine {
                 update(plan, inputs, norm(&memory) as f32, &range, &flat);
             }
         };
-        in_step(&mut self.pool, &[0..1, 1..2], &|_| tiles, &work);
+        in_step(&mut self.pool, &[0..1, 1..2], &|_| tiles, &work, None);
         let output = StepOutput { loss_sum: self.loss_sum, grad_norm: norm(&memory) };
         (self.fresh, self.loss_sum) = (true, 0.0);
         Ok(output)
+    }
+
+    fn profile(&mut self, batch: &Batch, inputs: &StepInputs) -> Result<Vec<PartTime>, EngineError> {
+        let moment = Moment { seed: inputs.seed, step: inputs.step as u32, first_sample: 0 };
+        let times = Times::start();
+        let [loss, _] = self.run_timed(Kind::Micro, batch, moment, Some(&times))?;
+        (self.loss_sum, self.fresh) = (self.loss_sum + loss, false);
+        let ends = times.ends.into_inner().unwrap_or_default();
+        let part = |step: &plan::Step| {
+            let shape = step.outputs.first().map_or(String::new(), |t| format!(" {:?}", t.shape));
+            PartTime { what: plan::name(step) + &shape, seconds: 0.0, work: step.work }
+        };
+        let mut parts: Vec<PartTime> = self.micro.schedule.steps.iter().map(part).collect();
+        let mut before = 0.0;
+        for (job, end) in self.micro.jobs.iter().zip(ends) {
+            parts[job.step].seconds += end - before;
+            before = end;
+        }
+        let watch = Stopwatch::start();
+        self.apply(inputs)?;
+        let work = self.programs.apply.total_work();
+        parts.push(PartTime { what: "apply".to_string(), seconds: watch.seconds(), work });
+        Ok(parts)
     }
 
     fn eval(&mut self, batch: &Batch) -> Result<EvalOutput, EngineError> {

@@ -3,6 +3,7 @@
 
 use super::kernels::conv::{self, Pass};
 use super::kernels::gemm::Tiling;
+use super::kernels::short_attention::SHORT;
 use super::kernels::{attention, tokens};
 use crate::engine::plan::{LossKind, Place, Root, Schedule, Step, Tensor};
 use crate::graph::Op;
@@ -154,6 +155,7 @@ fn cut(step: &Step) -> Cut {
     let op = match &step.root {
         Root::Map => return by_rows(&step.outputs[0], MOST_TILES),
         Root::Loss { .. } => return by_rows(&step.inputs[0], MOST_CHUNKS),
+        Root::LastQuery { .. } => return by_sample(&step.inputs[0], MOST_TILES),
         Root::Op(op) => op,
     };
     match *op {
@@ -187,6 +189,9 @@ fn cut(step: &Step) -> Cut {
             let table = tokens::rope_table(step.inputs[0].shape[1], head_dim, base, inverse);
             Cut::Rope { rows, columns, each, table }
         }
+        Op::Attention { .. } | Op::AttentionGrad { .. } if step.inputs[0].shape[1] <= SHORT => {
+            by_sample(&step.inputs[0], MOST_TILES)
+        }
         Op::Attention { heads, kv_heads } | Op::AttentionGrad { heads, kv_heads } => {
             Cut::Attention(attention_shape(&step.inputs[0], heads, kv_heads))
         }
@@ -213,6 +218,11 @@ pub(super) fn partial_elements(step: &Step, cut: &Cut) -> usize {
 fn scratch_elements(step: &Step, cut: &Cut) -> usize {
     match (&step.root, cut) {
         (_, Cut::Attention(shape)) => shape.scratch(),
+        (
+            Root::LastQuery { heads, kv_heads, .. }
+            | Root::Op(Op::Attention { heads, kv_heads } | Op::AttentionGrad { heads, kv_heads }),
+            _,
+        ) => attention_shape(&step.inputs[0], *heads, *kv_heads).short_scratch(),
         (_, Cut::Conv(shape, pass)) => shape.scratch(*pass),
         (Root::Op(Op::GroupNorm { .. } | Op::GroupNormGrad { .. }), _) => 2 * step.inputs[1].elements(),
         _ => 0,

@@ -5,6 +5,7 @@
 //! lower     steps -> jobs: how each is cut into tiles, what scratch it needs
 //! run       a tile of a job: places become slices, slices go to a kernel
 //! pool      threads that run the same jobs in step, with a spinning barrier that soon parks
+//! product   matrix products alone, for fingerprints and ceilings
 //! memory    aligned buffers, and pointers into them that several threads may use at once
 //! simd      functions compiled for several instruction sets, chosen at run time
 //! kernels/  arithmetic over slices; knows neither threads nor programs
@@ -17,21 +18,12 @@ mod kernels;
 mod lower;
 mod memory;
 mod pool;
+mod product;
 mod run;
 mod simd;
 #[cfg(test)]
 mod tests;
 
 pub use engine::CpuEngine;
-
-/// The product of row-major matrices `[m, k] x [k, n]`, as this engine computes it; for fingerprints.
-pub(super) fn product((m, n, k): (usize, usize, usize), a: &[f32], b: &[f32]) -> Vec<f32> {
-    use kernels::gemm::{Strided, gemm};
-    assert!(a.len() == m * k && b.len() == k * n);
-    let mut c = vec![0.0; m * n];
-    // SAFETY: slices of these sizes.
-    unsafe {
-        gemm((m, n, k), Strided::rows_of(a.as_ptr(), k), Strided::rows_of(b.as_ptr(), n), c.as_mut_ptr(), n, false);
-    }
-    c
-}
+pub(super) use product::product;
+pub use product::{SquareProduct, product_tile};

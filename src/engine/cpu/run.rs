@@ -8,8 +8,8 @@ use super::kernels::conv::{self, Pass};
 use super::kernels::gemm::{Strided, gemm};
 use super::kernels::loss::{self, Wanted};
 use super::kernels::tail::{self, Moment, Stage, Tile};
-use super::kernels::{attention, norm, pool, tokens};
-use super::lower::{Cut, Job, Lowered, part, partial_elements};
+use super::kernels::{attention, norm, pool, short_attention, tokens};
+use super::lower::{Cut, Job, Lowered, attention_shape, part, partial_elements};
 use super::memory::Memory;
 use crate::engine::plan::{Into, LossKind, MAX_TAIL, Root, Step, Tail, Tensor};
 use crate::graph::Op;
@@ -74,6 +74,10 @@ pub(super) unsafe fn tile(context: &Context, lowered: &Lowered, job: Job, tile: 
         match &step.root {
             Root::Map => map(context, step, cut, tile),
             Root::Loss { kind, gradient, correct } => loss(context, step, cut, tile, *kind, *gradient, *correct),
+            Root::LastQuery { heads, kv_heads, gradient } => {
+                let first = step.inputs[0].shape[1] - 1;
+                short(context, step, cut, tile, (*heads, *kv_heads), first, *gradient, scratch);
+            }
             Root::Op(op) => operation(context, step, cut, op, tile, scratch),
         }
     }
@@ -184,6 +188,39 @@ unsafe fn product(context: &Context, step: &Step, cut: &Cut, tile: usize, trans_
         let c = memory.at(&step.outputs[0]).add(row * tiling.columns + column);
         gemm((rows, columns, *depth), a, b, c, tiling.columns, context.adds(step.into[0]));
         context.tail(step, Tile { row, rows, column, columns, width: tiling.columns });
+    }
+}
+
+/// Attention of the queries from position `first` on, some samples.
+#[allow(clippy::too_many_arguments)]
+unsafe fn short(
+    context: &Context,
+    step: &Step,
+    cut: &Cut,
+    tile: usize,
+    (heads, kv_heads): (usize, usize),
+    first: usize,
+    gradient: bool,
+    scratch: &mut [f32],
+) {
+    let memory = &context.memory;
+    let shape = attention_shape(&step.inputs[0], heads, kv_heads);
+    let (samples, each) = rows_of(cut, tile);
+    let width = (shape.length - first) * heads * shape.head_dim;
+    for sample in samples {
+        // SAFETY: see the module.
+        unsafe {
+            let qkv = memory.read(&step.inputs[0], sample * each, each);
+            if gradient {
+                let dout = step.inputs.last().expect("a backward step reads a gradient");
+                let dout = memory.read(dout, sample * width, width);
+                let dqkv = memory.write(&step.outputs[0], sample * each, each);
+                short_attention::backward(shape, first, qkv, dout, dqkv, scratch);
+            } else {
+                let out = memory.write(&step.outputs[0], sample * width, width);
+                short_attention::forward(shape, first, qkv, out, scratch);
+            }
+        }
     }
 }
 
@@ -308,6 +345,12 @@ unsafe fn operation(context: &Context, step: &Step, cut: &Cut, op: &Op, tile: us
                 let (x, dx) =
                     (memory.read(input(0), 2 * start, 2 * length), memory.write(output(0), 2 * start, 2 * length));
                 tokens::swiglu_grad(x, columns, read(1), dx);
+            }
+            Op::Attention { heads, kv_heads } if matches!(cut, Cut::Rows { .. }) => {
+                short(context, step, cut, tile, (heads, kv_heads), 0, false, scratch);
+            }
+            Op::AttentionGrad { heads, kv_heads } if matches!(cut, Cut::Rows { .. }) => {
+                short(context, step, cut, tile, (heads, kv_heads), 0, true, scratch);
             }
             Op::Attention { .. } => {
                 let Cut::Attention(shape) = cut else { return };

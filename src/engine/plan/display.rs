@@ -58,12 +58,15 @@ fn describe_schedule(text: &mut String, schedule: &Schedule) {
 }
 
 /// `matmul + bias + gelu`.
-pub(super) fn name(step: &Step) -> String {
+pub(in crate::engine) fn name(step: &Step) -> String {
     let mut parts = Vec::new();
     match &step.root {
         Root::Op(op) => parts.push(op.to_string()),
         Root::Map if step.tail.is_empty() => parts.push("accumulate".to_string()),
         Root::Map => {}
+        Root::LastQuery { gradient, .. } => {
+            parts.push(format!("attention{} of the last query", if *gradient { "_grad" } else { "" }));
+        }
         Root::Loss { kind, gradient, correct } => {
             parts.push(match kind {
                 LossKind::CrossEntropy { .. } => "cross-entropy".to_string(),

@@ -5,6 +5,7 @@
 //! loss and its gradient are one pass. What is added to a gradient buffer is written there by the step that makes it.
 
 use super::arena::{Block, pack};
+use super::last::{LastQuery, last_query};
 use super::layout::StateLayout;
 use super::step::{Into, LossKind, Place, Root, Schedule, Step, Tail, Tensor};
 use crate::config::Activation;
@@ -80,6 +81,7 @@ struct Fuser<'p> {
     /// Activation outputs whose slope can be told from themselves, by their input.
     output_of: BTreeMap<usize, usize>,
     drafts: Vec<Draft>,
+    last: Option<LastQuery>,
 }
 
 impl<'p> Fuser<'p> {
@@ -128,6 +130,7 @@ impl<'p> Fuser<'p> {
             made,
             output_of: BTreeMap::new(),
             drafts: Vec::new(),
+            last: last_query(program),
         }
     }
 
@@ -198,7 +201,7 @@ impl<'p> Fuser<'p> {
     /// Drafts the step that begins at a node.
     fn step_at(&mut self, position: usize) {
         let node = &self.program.nodes[position];
-        if self.loss(position) {
+        if self.loss(position) || self.last_query(position) {
             return;
         }
         let inputs: Vec<usize> = node.inputs.iter().map(|i| i.0).collect();
@@ -362,6 +365,37 @@ impl<'p> Fuser<'p> {
         true
     }
 
+    /// Drafts attention of the last query, if this node is a part of it.
+    fn last_query(&mut self, position: usize) -> bool {
+        let Some(last) = self.last.clone() else { return false };
+        let nodes = &self.program.nodes;
+        let (reads, makes, covers) = match last.grads {
+            _ if position == last.attention => {
+                (nodes[position].inputs.clone(), nodes[last.last].outputs[0], vec![position, last.last])
+            }
+            // Its gradient is drafted where attention's is.
+            Some((spread, _)) if position == spread => return true,
+            Some((spread, grad)) if position == grad => {
+                (vec![nodes[grad].inputs[0], nodes[spread].inputs[0]], nodes[grad].outputs[0], vec![spread, grad])
+            }
+            _ => return false,
+        };
+        let (Op::Attention { heads, kv_heads } | Op::AttentionGrad { heads, kv_heads }) = nodes[position].op else {
+            return false;
+        };
+        covers.iter().for_each(|&p| self.covered[p] = true);
+        self.finish(Draft {
+            root: Root::LastQuery { heads, kv_heads, gradient: position != last.attention },
+            inputs: reads.iter().map(|v| v.0).collect(),
+            outputs: vec![makes.0],
+            sinks: Vec::new(),
+            tail: Vec::new(),
+            nodes: covers,
+            in_place: None,
+        });
+        true
+    }
+
     fn finish(&mut self, mut draft: Draft) {
         let op = match &draft.root {
             Root::Op(op) if draft.tail.is_empty() => Some(op.clone()),
@@ -517,7 +551,7 @@ fn carries_tail(root: &Root) -> bool {
                 | Op::RmsNormGrad
                 | Op::Embedding
         ),
-        Root::Loss { .. } => false,
+        Root::Loss { .. } | Root::LastQuery { .. } => false,
     }
 }
 

@@ -4,6 +4,8 @@
 //! step      a fused step: a root op, the element-wise tail that rides on its output, where everything lives
 //! fuse      program -> steps: tails, losses in one pass, gradients straight into their buffers
 //! layout    the flat state: parameters, gradients, slots, averages side by side in one order
+//! gather    products of embedded tokens moved before the gathering, where that is less work
+//! last      attention whose last query alone is read
 //! arena     lifetimes of everything else, packed into one allocation
 //! update    the `apply` program as one pass over the flat state
 //! display   the plan for people
@@ -14,6 +16,8 @@
 mod arena;
 mod display;
 mod fuse;
+mod gather;
+mod last;
 mod layout;
 mod step;
 #[cfg(test)]
@@ -21,6 +25,7 @@ mod tests;
 mod update;
 
 pub use display::describe;
+pub(in crate::engine) use display::name;
 pub(in crate::engine) use fuse::MAX_TAIL;
 pub use layout::{Region, StateLayout};
 pub use step::{Into, LossKind, Place, Root, Schedule, Step, Tail, Tensor};
@@ -50,9 +55,10 @@ impl Plan {
     pub fn new(programs: &StepPrograms) -> Result<Self, EngineError> {
         programs.verify().map_err(EngineError::Shape)?;
         let layout = StateLayout::new(&programs.state);
+        let schedule = |program| fuse::schedule(&gather::products_before_gathering(program), &programs.state, &layout);
         Ok(Plan {
-            micro: fuse::schedule(&programs.micro, &programs.state, &layout),
-            eval: fuse::schedule(&programs.eval, &programs.state, &layout),
+            micro: schedule(&programs.micro),
+            eval: schedule(&programs.eval),
             update: update::update(&programs.apply, &programs.state, &layout)?,
             layout,
         })

@@ -107,6 +107,16 @@ pub enum Root {
         /// Whether right predictions are counted.
         correct: bool,
     },
+    /// Causal attention of the last position's queries alone. Inputs: `qkv [B,T,..]` and, for the gradient, `dy [B,C]`.
+    /// Output: `y [B,C]`, or `dqkv`.
+    LastQuery {
+        /// Query heads.
+        heads: usize,
+        /// Key/value heads.
+        kv_heads: usize,
+        /// Backward.
+        gradient: bool,
+    },
 }
 
 /// One fused step.

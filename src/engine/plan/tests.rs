@@ -5,12 +5,17 @@ use crate::config::{DataShape, InputShape, TargetShape, parse_experiment};
 use crate::graph;
 
 fn plan(model: &str, shape: &DataShape) -> (graph::StepPrograms, Plan) {
+    plan_of(model, shape, 8)
+}
+
+fn plan_of(model: &str, shape: &DataShape, batch: usize) -> (graph::StepPrograms, Plan) {
     let data = match shape.input {
         InputShape::Tokens { fixed: Some(_), .. } => "kind = \"modular\"",
         InputShape::Tokens { .. } => "kind = \"text\"\nname = \"tinyshakespeare\"",
         _ => "kind = \"digits\"",
     };
-    let text = format!("[data]\n{data}\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = 8\n");
+    let training = format!("[training]\nbatch_size = {batch}\n[evaluation]\nbatch_size = {batch}\n");
+    let text = format!("[data]\n{data}\n[model]\n{model}\n[optimizer]\nkind = \"adamw\"\n{training}");
     let programs = graph::build(&parse_experiment(&text, "test", &[]).unwrap(), shape).unwrap();
     let plan = Plan::new(&programs).unwrap();
     (programs, plan)
@@ -92,4 +97,37 @@ fn a_shared_gradient_is_set_once() {
         .map(|(_, into)| *into)
         .collect();
     assert_eq!(parts, [Into::Gradient, Into::Add], "{}", describe(&plan));
+}
+
+/// One block without norms on three tokens: the products of all 384 tokens are computed by entry of the vocabulary, and
+/// attention only for the last query.
+#[test]
+fn a_small_vocabulary_is_multiplied_once_and_only_the_last_query_attends() {
+    let input = InputShape::Tokens { vocabulary: 20, fixed: Some(3) };
+    let shape = DataShape { input, target: TargetShape::Class { classes: 19 } };
+    let model =
+        "kind = \"gpt\"\ndepth = 1\nwidth = 32\nheads = 4\nnorm = \"none\"\ntied = false\nfeed_forward = \"relu\"";
+    let (mut programs, plan) = plan_of(model, &shape, 128);
+    for schedule in [&plan.micro, &plan.eval] {
+        for step in &schedule.steps {
+            let product = matches!(step.root, Root::Op(graph::Op::MatMul { .. }));
+            let rows = step.inputs.iter().map(|t| t.rows_columns().0).max();
+            assert!(!product || rows <= Some(128), "{}", describe(&plan));
+        }
+    }
+    let names = names(&plan.micro).join("; ");
+    assert!(
+        names.contains("attention of the last query") && names.contains("attention_grad of the last query"),
+        "{names}"
+    );
+    for program in [&mut programs.micro, &mut programs.eval] {
+        let before = program.total_work().flops.0;
+        *program = gather::products_before_gathering(program);
+        assert!(program.total_work().flops.0 < before);
+    }
+    programs.verify().unwrap();
+    // Several positions reach the loss of a language model, and its norms stand before the products.
+    let (programs, plan) = self::plan("kind = \"gpt\"\ndepth = 1\nwidth = 32\nheads = 4\ncontext = 64", &text());
+    assert_eq!(gather::products_before_gathering(&programs.micro), programs.micro);
+    assert!(!describe(&plan).contains("last query"));
 }

@@ -23,7 +23,7 @@ pub(in crate::engine::cpu) struct Shape {
 }
 
 impl Shape {
-    fn packed(&self) -> usize {
+    pub(super) fn packed(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
@@ -31,7 +31,7 @@ impl Shape {
         self.heads * self.head_dim
     }
 
-    fn group(&self) -> usize {
+    pub(super) fn group(&self) -> usize {
         self.heads / self.kv_heads
     }
 
@@ -39,7 +39,7 @@ impl Shape {
         BLOCK.min(self.length)
     }
 
-    fn scale(&self) -> f32 {
+    pub(super) fn scale(&self) -> f32 {
         (1.0 / (self.head_dim as f64).sqrt()) as f32
     }
 

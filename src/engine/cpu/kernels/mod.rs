@@ -7,5 +7,6 @@ pub(super) mod loss;
 pub(super) mod norm;
 pub(super) mod optimizer;
 pub(super) mod pool;
+pub(super) mod short_attention;
 pub(super) mod tail;
 pub(super) mod tokens;

@@ -1,5 +1,7 @@
 //! The compiled engine against the reference engine: every option of every model, gradients, steps, threads, state.
 
+mod random;
+
 use super::CpuEngine;
 use crate::engine::agreement::{self, accumulate, inputs, optimizers};
 use crate::engine::reference::Precision;
