@@ -9,7 +9,7 @@ use super::pricer::MachinePricer;
 use super::{counsel, replay, smoke, status};
 use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
-use crate::engine::thread_environment;
+use crate::engine::{thread_environment, threads_each};
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
 use crate::gpu::{GpuError, Inventory};
 use crate::planner;
@@ -250,15 +250,27 @@ fn executor<'c>(
     program: PathBuf,
     clock: &'c SystemClock,
 ) -> Result<Box<dyn Executor + 'c>> {
-    let (slots, environment) = (campaign.execution.parallel, thread_environment(campaign.baseline.resources.threads));
+    let slots = campaign.execution.parallel;
+    let wanted = campaign.baseline.resources.threads;
+    let mut threads = wanted;
     if campaign.execution.site.is_none() {
         let cards = cards(campaign)?;
         let slots = cards.as_ref().map_or(slots, |cards| slots.min(cards.places()));
+        threads = threads_each(wanted, slots);
+        let cores = env::cores();
+        if threads * slots > cores {
+            say(&format!(
+                "{slots} attempts at once with {threads} thread(s) each share {cores} core(s): each will be slower than alone"
+            ));
+        }
         let mut executor = LocalExecutor::new(program, slots, clock);
+        if wanted == 0 {
+            executor = executor.with_environment(env::CORES, &threads.to_string());
+        }
         if let Some(cards) = cards {
             executor = executor.with_cards(cards);
         }
-        for (name, value) in environment {
+        for (name, value) in thread_environment(threads) {
             executor = executor.with_environment(name, &value);
         }
         return Ok(Box::new(executor));
@@ -268,7 +280,7 @@ fn executor<'c>(
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
     let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
-    for (name, value) in environment {
+    for (name, value) in thread_environment(threads) {
         executor = executor.with_environment(name, &value);
     }
     Ok(Box::new(executor))

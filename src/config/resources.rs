@@ -91,7 +91,8 @@ pub struct ResourcesSpec {
     /// Default: `compiled` on a CPU in f32, and `reference` otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
-    /// CPU threads; 0 for all cores. Results do not depend on it. Default 1.
+    /// CPU threads; 0 for all cores, or for an equal part of them where a campaign runs several attempts at once here.
+    /// Results do not depend on it. Default 1.
     #[serde(default = "threads")]
     pub threads: usize,
     /// Samples processed at once, a divisor of the batch size; 0 for the whole batch. Less needs less memory. Default 0.

@@ -17,7 +17,7 @@ mod threads;
 pub use cpu::{CpuEngine, SquareProduct, product_tile};
 pub use create::{Placement, create, footprint};
 pub use tensor::card_rates;
-pub use threads::{limit_threads, thread_count, thread_environment};
+pub use threads::{limit_threads, thread_count, thread_environment, threads_each};
 
 use crate::data::Batch;
 use crate::gpu::GpuError;

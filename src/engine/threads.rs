@@ -11,6 +11,12 @@ pub fn thread_count(wanted: usize) -> usize {
     if wanted == 0 { crate::sys::env::cores() } else { wanted }
 }
 
+/// The threads of each of `parallel` runs that share this machine: `wanted`, or an equal part of the cores for 0, so that
+/// together they have no more threads than there are cores unless they were told to.
+pub fn threads_each(wanted: usize, parallel: usize) -> usize {
+    if wanted == 0 { (crate::sys::env::cores() / parallel.max(1)).max(1) } else { wanted }
+}
+
 /// The environment that limits a process's engine to `threads` threads (0: all cores), for whoever spawns it.
 pub fn thread_environment(threads: usize) -> [(&'static str, String); 2] {
     let threads = thread_count(threads);
@@ -22,4 +28,19 @@ pub fn thread_environment(threads: usize) -> [(&'static str, String); 2] {
 /// so call it first thing; `false` where it is too late and the environment stays as it was. Results do not depend on it.
 pub fn limit_threads(threads: usize) -> bool {
     thread_environment(threads).iter().all(|(name, value)| crate::sys::env::set_while_single_threaded(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_share_a_machine_share_its_cores() {
+        let cores = crate::sys::env::cores();
+        for parallel in 1..=2 * cores {
+            let each = threads_each(0, parallel);
+            assert!(each >= 1 && (each == 1 || each * parallel <= cores), "{parallel} runs of {each} on {cores} cores");
+        }
+        assert_eq!((threads_each(0, 1), threads_each(3, 5)), (cores, 3));
+    }
 }

@@ -51,9 +51,14 @@ pub fn stdout_colour() -> bool {
     std::io::stdout().is_terminal() && var("NO_COLOR").is_none()
 }
 
-/// Cores this process may use.
+/// The variable that tells a process which shares its machine with others how many cores are its part.
+pub const CORES: &str = "NANORESEARCH_CORES";
+
+/// Cores this process may use: what the system grants it, or fewer where [`CORES`] says so.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, |n| n.get())
+    let granted = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let part = var(CORES).and_then(|text| text.parse::<usize>().ok());
+    part.map_or(granted, |part| part.clamp(1, granted))
 }
 
 /// Facts about the host for a manifest: CPU model, cores, memory, kernel; never its name.
