@@ -463,14 +463,16 @@ fn answered(state: &mut State, number: usize, reply: &Reply, paid: &super::couns
         _ => None,
     };
     let seconds = time - question.at;
-    let role = question.inquiry.role().name();
-    counsel.answered.push(Answered { question, paid: paid.clone(), failure, seconds });
+    let inquiry = question.inquiry;
+    let role = inquiry.role().name();
+    let unheard = matches!(reply, Reply::Nothing { unheard: true, .. });
+    counsel.answered.push(Answered { question, paid: paid.clone(), failure, unheard, seconds });
     let gave_up = counsel.failures == consult::FAILURES;
     let (input, output) = (paid.usage.input_tokens, paid.usage.output_tokens);
     let text = format!(
         "{}: the {role} said {} ({input} tokens sent, {output} answered, {:.4} dollars)",
         consult::words(state, number),
-        consult::said(reply),
+        consult::said(inquiry, reply),
         paid.dollars.value()
     );
     state.decided(None, None, text);

@@ -128,6 +128,9 @@ fn drive_for(
     controller.until = seconds.map(|s| controller.world.clock.monotonic() + s);
     controller.begin(campaign)?;
     let finish = controller.rounds();
+    if matches!(finish, Ok(Finish::Concluded(_))) {
+        controller.settle_unheard("the campaign ended before the answer came")?;
+    }
     // Derived and only for looking at: that it could not be written must not hide how the campaign ended.
     let _ = controller.write_state();
     if matches!(finish, Ok(Finish::Concluded(_))) {

@@ -121,6 +121,7 @@ impl Observer for Narrator {
                 self.line(&format!("candidate {index} is confirmed over seeds: {why}"))
             }
             Event::CandidateJudged { index, why, .. } => self.line(&format!("candidate {index} {why}")),
+            Event::ControllerStopped { why } if state.conclusion.is_some() => say(&format!("warning: {why}")),
             Event::Concluded(_) => self.renew(state, true),
             _ => {}
         }

@@ -2,7 +2,7 @@
 //!
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
-use super::counsel::LanguageModel;
+use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
 use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
 use crate::config::Direction;
@@ -219,7 +219,7 @@ impl Account {
                 text += &format!(" of {}", Dollars::of(limit));
             }
             if self.llm_dollars > 0.0 {
-                text += &format!(" ({} for the language model)", Dollars::of(self.llm_dollars));
+                text += &format!(" ({} for the language model)", small(self.llm_dollars));
             }
         }
         text
