@@ -46,6 +46,7 @@ impl State {
                         baseline: None,
                         search_ended: None,
                         quarantined: Default::default(),
+                        missing: None,
                         halt: None,
                         paused: false,
                         approvals: Default::default(),
@@ -320,6 +321,9 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 run.limits = Limits { wall_seconds, memory, micro_batch, device_memory };
             }
             run.next = Some(next.clone());
+            if let NextStep::Halt { reason } = next {
+                state.missing = Some(reason.clone());
+            }
             state.decided(Some(id.run), None, format!("attempt {id}: {why}"));
         }
         Event::NodeQuarantined { node, why } => {
@@ -418,6 +422,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
         }
         Event::Reopened { why } => {
             state.conclusion = None;
+            state.missing = None;
             state.halt = None;
             state.search_ended = None;
             state.decided(None, None, format!("the campaign goes on: {why}"));

@@ -174,6 +174,9 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
         return super::batch::finding(state, spec.experiments);
     }
     let metric = state.metric();
+    if let Some(missing) = &state.missing {
+        return format!("nothing more was started, since something is missing where attempts run: {missing}");
+    }
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {
             (None, 0) => format!(

@@ -5,7 +5,7 @@
 //! controller killed between two decisions decides the same again. The order of the questions is the policy:
 //!
 //! 1. what follows from attempts that ended, and which runs have their result;
-//! 2. a person's stop or cancel: nothing new starts;
+//! 2. a person's stop or cancel, or something missing where attempts run: nothing new starts;
 //! 3. what the budget allows at all: the baseline's seeds and one confirmed candidate, downscaled where needed;
 //! 4. attempts that are owed: retries, and runs planned before a crash;
 //! 5. the baseline over its seeds, and nothing else before its noise floor is known;
@@ -59,6 +59,9 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
     if let Some(halt) = state.halt {
         let reason = if halt == Halt::Stop { Reason::Stopped } else { Reason::Cancelled };
         return Ok(if live == 0 { vec![conclude::concluded(state, reason)] } else { Vec::new() });
+    }
+    if state.missing.is_some() {
+        return Ok(if live == 0 { vec![conclude::concluded(state, Reason::Missing)] } else { Vec::new() });
     }
     if state.paused {
         return Ok(Vec::new());

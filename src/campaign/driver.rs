@@ -212,7 +212,7 @@ impl Controller<'_, '_, '_> {
         }
         placement::project_missing(&self.folder, &self.state)?;
         if let Some(conclusion) = &self.state.conclusion {
-            let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled);
+            let by_hand = matches!(conclusion.reason, Reason::Stopped | Reason::Cancelled | Reason::Missing);
             if edits.is_empty() && !by_hand {
                 return Ok(());
             }
@@ -349,24 +349,28 @@ impl Controller<'_, '_, '_> {
     /// Settles an attempt and records its end.
     fn ended(&mut self, id: AttemptId, evidence: &Evidence) -> Result<()> {
         let Some(reserved) = self.state.ledger.reservation(id) else { return Ok(()) };
-        let seconds = if evidence.never_started { 0.0 } else { evidence.seconds };
+        let seconds = evidence.seconds;
         let sharers = self.state.campaign.execution.attempts_per_device;
         let held = DeviceTime::share(sharers, if seconds.is_finite() { seconds } else { 0.0 });
         let rate = self.state.campaign.budget.dollars_per_device_hour;
         // The price may have been edited since it was reserved: what is settled stays within what was set aside.
         let used = Amount::priced(held, rate);
         let used = if evidence.never_started { used } else { used.with_overhead(&self.state.campaign) }.min(reserved);
+        let folder = self.folder.join(placement::attempt_path(id));
         let mut summary = summarise(evidence);
+        if evidence.outcome.is_none() {
+            (summary.step, summary.training_seconds) = usage::progress(&folder);
+        }
         if let Some(cause) = self.unstarted.remove(&id) {
             summary.detail = format!("{}: {cause}", summary.detail);
         }
         if summary.utilization.is_none()
             && let Some(run) = self.state.run(id.run)
         {
-            let looks = usage::from_looks(&self.folder.join(placement::attempt_path(id)), run);
+            let looks = usage::from_looks(&folder, run);
             summary.utilization = looks.map(Box::new);
         }
-        summary.curve = Curve::read(&self.folder.join(placement::attempt_path(id))).map(Box::new);
+        summary.curve = Curve::read(&folder).map(Box::new);
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
             id,
@@ -442,6 +446,8 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         signal: evidence.signal,
         seconds: finite(evidence.seconds),
         detail: failure::describe(evidence),
+        node: evidence.job.as_ref().and_then(|job| job.node.clone()),
+        job: evidence.job.clone().map(Box::new),
         ..EvidenceSummary::default()
     };
     if let Some(outcome) = &evidence.outcome {
@@ -451,7 +457,7 @@ fn summarise(evidence: &Evidence) -> EvidenceSummary {
         summary.training_seconds = finite(outcome.training_seconds);
         summary.peak_memory = Bytes(outcome.peak_memory.0);
         summary.weights = outcome.weights.clone();
-        summary.node = outcome.node.clone();
+        summary.node = outcome.node.clone().or(summary.node);
         if let End::OutOfMemory { wanted, limit, .. } = outcome.end {
             summary.shortage = Some((wanted, limit));
         }
@@ -469,6 +475,7 @@ fn end_name(end: &End) -> &'static str {
         End::TimedOut { .. } => "timed-out",
         End::OutOfMemory { .. } => "out-of-memory",
         End::DeviceFailed { .. } => "device-failed",
+        End::Missing { .. } => "missing",
         End::Refused { .. } => "refused",
         End::Failed { .. } => "failed",
     }

@@ -4,7 +4,7 @@
 
 use crate::config::Downscale;
 use crate::planner::Prospect;
-use crate::record::UtilizationSummary;
+use crate::record::{JobEnd, UtilizationSummary};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -148,6 +148,9 @@ pub struct EvidenceSummary {
     /// The cluster's name of its node, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// What the cluster's records say of its job, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobEnd>>,
     /// BLAKE3 of the final weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
@@ -193,6 +196,11 @@ pub enum NextStep {
     },
     /// It waits at a rung of successive halving until it is promoted.
     Pause,
+    /// It waits until somebody has put in place what it lacks, and so does the campaign.
+    Halt {
+        /// What is missing, in words.
+        reason: String,
+    },
     /// No further attempt.
     GiveUp {
         /// What happened, and why there is no further attempt.
@@ -239,6 +247,8 @@ pub enum Reason {
     Stopped,
     /// A person had its attempts killed.
     Cancelled,
+    /// Something that attempts need is not there where they run.
+    Missing,
     /// Too few repetitions of the baseline ended with a value to compare anything with.
     BaselineFailed,
 }
@@ -254,6 +264,7 @@ impl Reason {
             Reason::Advised => "the analyst saw nothing further worth its cost",
             Reason::Stopped => "a person stopped it",
             Reason::Cancelled => "a person cancelled it",
+            Reason::Missing => "something that its attempts need is not installed where they run",
             Reason::BaselineFailed => "the baseline failed",
         }
     }

@@ -11,13 +11,13 @@ use crate::config::Direction;
 use crate::cost::overhead_factor;
 use crate::planner::{Assignment, Calibration, Outcome};
 
-/// Factor from predicted to expected seconds, learned from attempts that completed a whole run.
+/// Factor from predicted to expected seconds, learned from complete runs with all that their attempts held: what was lost to
+/// failures and preemption is part of what a run takes here.
 pub fn alpha(state: &State) -> f64 {
     let pair = |run: &Run| {
-        let [attempt] = &run.attempts[..] else { return None };
-        let end = attempt.ended.as_ref()?;
         let whole = matches!(run.result, Some(RunResult::Finished { .. }));
-        whole.then_some((run.price.seconds, end.evidence.seconds))
+        let held: f64 = run.attempts.iter().filter_map(|a| a.ended.as_ref()).map(|end| end.evidence.seconds).sum();
+        whole.then_some((run.price.seconds, held))
     };
     overhead_factor(&state.runs.iter().filter_map(pair).collect::<Vec<_>>())
 }

@@ -176,11 +176,12 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     fs::write_atomic(&file, &json)
 }
 
-/// Where an attempt may run: not on quarantined nodes, and not where an earlier attempt of its run found the device failed or
-/// something missing. Its GPU is to hold what was predicted, where one does and nothing was halved since.
+/// Where an attempt may run: not on quarantined nodes, and not where an earlier attempt of its run found the node or its
+/// device failed, or something missing. Its GPU is to hold what was predicted, where one does and nothing was halved since.
 pub fn place(state: &State, run: &Run, attempt: &Attempt) -> Place {
     let left = |end: &AttemptEnd| match end.class {
         Class::DeviceFailed { fault } => !matches!(fault.blame(), Blame::Others | Blame::Unknown),
+        Class::NodeFailed | Class::LaunchFailed => true,
         _ => false,
     };
     let earlier = run.attempts.iter().filter(|a| a.id.number < attempt.id.number).filter_map(|a| a.ended.as_ref());
@@ -189,7 +190,11 @@ pub fn place(state: &State, run: &Run, attempt: &Attempt) -> Place {
     let largest = Bytes(state.campaign.execution.device_memory_mib << 20);
     let whole = attempt.limits.micro_batch == run.experiment.resources.micro_batch;
     let predicted = run.price.device_memory.filter(|m| whole && *m <= largest).unwrap_or(Bytes(0));
-    Place { exclude: exclude.into_iter().collect(), device_memory: attempt.limits.device_memory.max(predicted) }
+    Place {
+        exclude: exclude.into_iter().collect(),
+        device_memory: attempt.limits.device_memory.max(predicted),
+        memory: run.price.memory,
+    }
 }
 
 /// What the cost model expects of an attempt: its share of the run's steps.

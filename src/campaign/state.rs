@@ -50,6 +50,9 @@ pub struct State {
     /// Nodes of the cluster that are left alone.
     #[serde(default)]
     pub quarantined: BTreeSet<String>,
+    /// What attempts need and do not find where they run; somebody has to put it there and resume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// What a person asked for.
     pub halt: Option<Halt>,
     /// A person wants nothing new to start.

@@ -4,7 +4,7 @@
 //! in which a GPU ran kernels, or a CPU slot's threads computed. Boundary: pure questions about the state.
 
 use super::state::{AttemptEnd, Run, State};
-use crate::record::{UtilizationSummary, read_utilization};
+use crate::record::{METRICS_FILE, Metrics, UtilizationSummary, read_metrics, read_utilization};
 use crate::units::{Bytes, DeviceTime};
 use serde::{Serialize, Serializer};
 use std::path::Path;
@@ -125,6 +125,19 @@ pub fn energy(joules: f64) -> String {
         format!("{:.1} Wh", joules / 3600.0)
     } else {
         format!("{:.2} kWh", joules / 3.6e6)
+    }
+}
+
+/// How far an attempt without an outcome had come, by its metrics: the last step, and seconds from its first line to its
+/// last. Zeros where it left none.
+pub(super) fn progress(folder: &Path) -> (u64, f64) {
+    let lines = read_metrics(&folder.join(METRICS_FILE)).unwrap_or_default();
+    let seconds = |line: &Metrics| match line {
+        Metrics::Train { timing, .. } | Metrics::Eval { timing, .. } => timing.seconds,
+    };
+    match (lines.first(), lines.last()) {
+        (Some(first), Some(last)) => (last.step(), (seconds(last) - seconds(first)).max(0.0)),
+        _ => (0, 0.0),
     }
 }
 

@@ -63,7 +63,11 @@ impl Observer for Narrator {
             Event::ProposalRejected { index, reason } => {
                 self.line(&format!("proposal {index} rejected: {}", reason.lines().next().unwrap_or_default()));
             }
-            Event::RecoveryDecided { id, next: NextStep::Retry { .. } | NextStep::GiveUp { .. }, why } => {
+            Event::RecoveryDecided {
+                id,
+                next: NextStep::Retry { .. } | NextStep::Halt { .. } | NextStep::GiveUp { .. },
+                why,
+            } => {
                 self.line(&format!("attempt {id}: {why}"));
             }
             Event::NodeQuarantined { node, why } => self.line(&format!("node {node} is left alone from now on: {why}")),

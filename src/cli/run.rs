@@ -178,6 +178,7 @@ pub fn drive_with(
             }
             match conclusion.reason {
                 Reason::BaselineFailed => Class::Failed.exit_code(),
+                Reason::Missing => Class::Unavailable.exit_code(),
                 Reason::BudgetSpent if campaign.objective.goal.is_some() || state.baseline.is_none() => {
                     Class::BudgetSpent.exit_code()
                 }

@@ -3,15 +3,17 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, significant};
 use crate::analysis::Interval;
-use crate::campaign::State;
+use crate::campaign::{State, attempt_path};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
-use crate::report::{RunSummary, Summary, percent};
+use crate::report::{JobSummary, RunSummary, Summary, percent};
 use crate::slurm::Look;
 use crate::sys::clock::rfc3339;
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -26,7 +28,8 @@ pub struct StatusArgs {
 /// Prints the summary.
 pub fn run(args: &StatusArgs) -> Result<()> {
     let state = args.campaign.load()?;
-    let summary = Summary::of(&state);
+    let mut summary = Summary::of(&state);
+    summary.jobs = jobs(&args.campaign.folder, &state);
     let look = exec::last_look(&args.campaign.folder);
     match args.format {
         Format::Json => {
@@ -82,6 +85,34 @@ fn cluster(look: &Look, state: &State) -> String {
     format!("\ncluster, seen {} (free GPUs, or nodes where there are none)\n{}", rfc3339(look.at), table.render())
 }
 
+/// Jobs of live attempts, by their notes.
+fn jobs(folder: &Path, state: &State) -> Vec<JobSummary> {
+    let live = state.live().filter_map(|attempt| {
+        let (job, state) = exec::job_state(&folder.join(attempt_path(attempt.id)))?;
+        Some(JobSummary { attempt: attempt.id.to_string(), job, state })
+    });
+    live.collect()
+}
+
+/// `2 RUNNING, 1 PENDING (Resources): 0004/01 (job 12)`; those that run are only counted.
+fn job_words(jobs: &[JobSummary]) -> String {
+    let mut by_state: BTreeMap<&str, Vec<&JobSummary>> = BTreeMap::new();
+    jobs.iter().for_each(|job| by_state.entry(&job.state).or_default().push(job));
+    let words = by_state.into_iter().map(|(state, jobs)| {
+        let name = |j: &&JobSummary| {
+            let job = j.job.map(|id| format!(" (job {id})")).unwrap_or_default();
+            format!("{}{job}", j.attempt)
+        };
+        let some: Vec<String> = jobs.iter().take(3).map(name).collect();
+        let more = if jobs.len() > 3 { ", ..." } else { "" };
+        match state {
+            "RUNNING" => format!("{} {state}", jobs.len()),
+            state => format!("{} {state}: {}{more}", jobs.len(), some.join(", ")),
+        }
+    });
+    words.collect::<Vec<_>>().join("; ")
+}
+
 /// An interval for people: `0.9722 [0.9650, 0.9794] (n=3)`.
 pub fn interval(i: &Interval) -> String {
     format!("{i:.4} (n={})", i.n)
@@ -96,6 +127,16 @@ pub fn text(s: &Summary) -> String {
     out += &format!("budget    {}\n", s.budget.words());
     if s.usage.attempts > 0 {
         out += &format!("devices   {}\n", s.usage.words());
+    }
+    let overhead = s.overhead.words();
+    if !overhead.is_empty() {
+        out += &format!("overhead  {overhead}\n");
+    }
+    if !s.jobs.is_empty() {
+        out += &format!("jobs      {}\n", job_words(&s.jobs));
+    }
+    if !s.quarantined.is_empty() {
+        out += &format!("nodes     left alone: {}\n", s.quarantined.join(", "));
     }
     if let Some(account) = &s.language_model {
         out += &format!("model     {}\n", account.words());

@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Result<u8> {
             }
         )),
         End::DeviceFailed { fault, message } if fault.is_unavailable() => say(&format!("error: {message}")),
-        End::Refused { message } => say(&format!("error: {message}")),
+        End::Missing { message } | End::Refused { message } => say(&format!("error: {message}")),
         End::DeviceFailed { message, .. } | End::Failed { message } => say(&format!(
             "error: {message}\n  go on with `nanoresearch train {} --out {} --resume`",
             args.file.display(),

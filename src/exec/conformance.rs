@@ -1,4 +1,5 @@
-//! One suite for every executor, run here against the fake and the local one.
+//! One suite for every executor: the fake machine, processes here, jobs of a fake SLURM, and jobs of a real one where there is
+//! a testbed.
 #![allow(clippy::disallowed_methods)]
 
 use super::fake::{FakeExecutor, FakeMachine, Play, outcome};
@@ -49,6 +50,10 @@ pub(super) trait Bed {
     /// Whether only the executor that launched a worker learns its exit code.
     fn only_parents_learn(&self) -> bool {
         true
+    }
+    /// Whether a worker is told to stop ahead of its wall limit, so that one that listens leaves before it.
+    fn warns(&self) -> bool {
+        false
     }
     /// Whether an adopted attempt's end is known at the first look.
     fn knows_at_once(&self) -> bool {
@@ -129,6 +134,10 @@ mod suite {
             let launch = Launch { kill_after_seconds: 0.25, ..bed.attempt(behaviour) };
             executor.launch(&launch).unwrap();
             let evidence = end_of(bed, &mut *executor, &launch);
+            if bed.warns() && behaviour == Behaviour::Hangs {
+                assert_eq!((classify(&evidence), evidence.exit_code), (Class::Checkpointed, Some(75)));
+                continue;
+            }
             assert_eq!((classify(&evidence), evidence.signal), (Class::TimedOut, bed.signal_of_the_limit()));
             assert!(evidence.killed_for_time && evidence.seconds >= 0.25, "{evidence:?}");
         }
@@ -326,7 +335,7 @@ impl Bed for FakeBed {
 /// This machine, with a shell script for a worker.
 pub(super) struct LocalBed {
     pub clock: SystemClock,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     made: Cell<u32>,
 }
 
@@ -340,8 +349,8 @@ outcome() {
     cp "$folder/$1" "$folder/.outcome" && mv "$folder/.outcome" "$folder/outcome.json"
 }
 case $behaviour in
-    Deaf) trap '' TERM ;;
-    *) trap 'outcome checkpointed; exit 75' TERM ;;
+    Deaf) trap '' TERM USR2 ;;
+    *) trap 'outcome checkpointed; exit 75' TERM USR2 ;;
 esac
 sleep "$wait"
 read -r stat < /proc/$$/stat
@@ -441,12 +450,17 @@ macro_rules! conformance {
             use crate::exec::slurm::tests::SlurmBed;
             $(#[test] fn $name() { super::suite::$name(&SlurmBed::default()) })*
         }
+        mod real {
+            use crate::exec::slurm::real::RealBed;
+            $(#[test] fn $name() { RealBed::with(stringify!($name), |bed| super::suite::$name(bed)) })*
+        }
     };
 }
 
 mod late {
     //! A worker that has not begun yet: a process is given up, a job in a queue is waited for.
     use super::{FakeBed, LocalBed, suite};
+    use crate::exec::slurm::real::RealBed;
     use crate::exec::slurm::tests::SlurmBed;
 
     #[test]
@@ -460,6 +474,12 @@ mod late {
     #[test]
     fn slurm() {
         suite::a_waiting_job_is_adopted_and_runs_once(&SlurmBed::default());
+    }
+    #[test]
+    fn real() {
+        RealBed::with("a_waiting_job_is_adopted_and_runs_once", |bed| {
+            suite::a_waiting_job_is_adopted_and_runs_once(bed);
+        });
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) fn gather(
         killed_for_time,
         never_started,
         scheduler: None,
+        job: None,
         seconds,
         log_tail,
     })

@@ -7,7 +7,7 @@
 use super::{Executor, Launch, Status};
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::{End, Evidence, FORMAT, Outcome};
+use crate::record::{End, Evidence, FORMAT, JobEnd, Outcome, SchedulerEnd};
 use crate::sys::clock::Clock;
 use crate::units::{Bytes, DeviceTime};
 use std::cell::RefCell;
@@ -31,6 +31,10 @@ pub struct Play {
     pub deaf: bool,
     /// What is in its log.
     pub log: String,
+    /// What the scheduler says of its end.
+    pub scheduler: Option<SchedulerEnd>,
+    /// What the cluster's records say of its job.
+    pub job: Option<JobEnd>,
 }
 
 impl Play {
@@ -43,6 +47,8 @@ impl Play {
             signal: None,
             deaf: false,
             log: String::new(),
+            scheduler: None,
+            job: None,
         }
     }
 
@@ -52,6 +58,7 @@ impl Play {
             End::Completed | End::Paused | End::Diverged { .. } => 0,
             End::Checkpointed => 75,
             End::Refused { .. } => 2,
+            End::Missing { .. } => 4,
             End::DeviceFailed { fault, .. } if fault.is_unavailable() => 4,
             End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
         };
@@ -75,6 +82,12 @@ impl Play {
     /// Is ended by a signal after `seconds`, without an outcome.
     pub fn dies(seconds: f64, signal: i32) -> Self {
         Play { seconds: Some(seconds), signal: Some(signal), ..Self::base() }
+    }
+
+    /// The same as a job on `node`, of whose end the scheduler says this.
+    pub fn as_job(self, node: &str, state: &str, scheduler: Option<SchedulerEnd>) -> Self {
+        let job = JobEnd { id: Some(7), state: state.into(), node: Some(node.into()), ..JobEnd::default() };
+        Play { scheduler, job: Some(job), ..self }
     }
 
     /// Runs until it is stopped or killed.
@@ -142,7 +155,8 @@ impl Worker {
             signal,
             killed_for_time: false,
             never_started: false,
-            scheduler: None,
+            scheduler: self.play.scheduler.clone(),
+            job: self.play.job.clone(),
             seconds,
             log_tail: self.play.log.clone(),
         });

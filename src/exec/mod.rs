@@ -20,9 +20,12 @@ mod evidence;
 mod local;
 mod slurm;
 
+#[cfg(test)]
+pub(crate) use slurm::tests::SlurmBed;
+
 pub use cards::Cards;
 pub use local::LocalExecutor;
-pub use slurm::{CLUSTER_FILE, SlurmExecutor, last_look};
+pub use slurm::{CLUSTER_FILE, SlurmExecutor, job_state, last_look};
 
 use crate::ids::AttemptId;
 use crate::problem::Result;
@@ -51,6 +54,8 @@ pub struct Place {
     pub exclude: Vec<String>,
     /// Memory that its GPU must have at least; 0 for any.
     pub device_memory: Bytes,
+    /// Host memory that it is expected to need; 0 where nothing is expected. A limit of its own counts more.
+    pub memory: Bytes,
 }
 
 /// What is known of an attempt right now.

@@ -18,8 +18,10 @@ pub enum Class {
     Completed,
     /// Loss or gradient became non-finite: a result.
     Diverged,
-    /// Preempted or asked to stop.
+    /// Asked to stop.
     Checkpointed,
+    /// The cluster took its node back for somebody else.
+    Preempted,
     /// Trained as far as its controller had told it to, and no further.
     Paused,
     /// Beyond its wall-clock limit.
@@ -33,6 +35,12 @@ pub enum Class {
         /// What was wrong with it.
         fault: Fault,
     },
+    /// Its node failed or did not come up.
+    NodeFailed,
+    /// Its node could not begin the job.
+    LaunchFailed,
+    /// Something that it needs is not on the machine it ran on, and is likely to be missing on the others too.
+    Missing,
     /// The config, data or checkpoint was refused: the same again would be refused again.
     Refused,
     /// No worker ever started, and none can.
@@ -50,13 +58,38 @@ pub enum Class {
     Cancelled,
 }
 
+impl Class {
+    /// The name it has in the journal, for tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Class::Completed => "completed",
+            Class::Diverged => "diverged",
+            Class::Checkpointed => "checkpointed",
+            Class::Preempted => "preempted",
+            Class::Paused => "paused",
+            Class::TimedOut => "timed-out",
+            Class::OutOfMemory => "out-of-memory",
+            Class::DeviceOutOfMemory => "device-out-of-memory",
+            Class::DeviceFailed { .. } => "device-failed",
+            Class::NodeFailed => "node-failed",
+            Class::LaunchFailed => "launch-failed",
+            Class::Missing => "missing",
+            Class::Refused => "refused",
+            Class::NeverStarted => "never-started",
+            Class::Crashed { .. } => "crashed",
+            Class::Failed => "failed",
+            Class::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Classifies an ended attempt. The first rule that applies decides:
 ///
 /// 1. an outcome that the worker wrote is believed, whatever the process did afterwards: it is written last, by atomic
-///    rename, after everything it speaks of was stored (so Completed with signal 9 is Completed);
-/// 2. a scheduler that says that it was refused, or that somebody ended it;
-/// 3. never started; then killed for time: timed out; then the scheduler's word: memory, preemption (asked to stop), a failed
-///    node (crashed, unseen);
+///    rename, after everything it speaks of was stored (so Completed with signal 9 is Completed). A worker that was asked to
+///    stop does not know by whom: there the executor says whether it was its limit, preemption, a person, or a failing node;
+/// 2. the scheduler's word: refused, ended by somebody, a failed node, a failed launch, something missing, preempted, memory;
+/// 3. never started; then killed for time: timed out;
 /// 4. SIGABRT, or an end nobody saw, with Rust's `memory allocation of N bytes failed` as the log's last words: out of memory;
 /// 5. SIGTERM, SIGUSR2 or exit 75: asked to stop, before or while it could write its outcome;
 /// 6. exit 2: refused before an outcome could be written (the command line, `attempt.json`);
@@ -64,36 +97,35 @@ pub enum Class {
 ///
 /// Exit codes 129-159 are read as signals, as shells and container wrappers report them.
 pub fn classify(evidence: &Evidence) -> Class {
+    let told = evidence.scheduler.as_ref().map(scheduler_class);
     if let Some(outcome) = &evidence.outcome {
         return match &outcome.end {
             End::Completed => Class::Completed,
             End::Diverged { .. } => Class::Diverged,
-            End::Checkpointed => Class::Checkpointed,
+            End::Checkpointed => match told {
+                // It was told to stop at its limit, and not before.
+                _ if evidence.killed_for_time => Class::TimedOut,
+                Some(by @ (Class::Preempted | Class::Cancelled | Class::NodeFailed)) => by,
+                _ => Class::Checkpointed,
+            },
             End::Paused => Class::Paused,
             End::TimedOut { .. } => Class::TimedOut,
             End::OutOfMemory { of: MemoryKind::Host, .. } => Class::OutOfMemory,
             End::OutOfMemory { of: MemoryKind::Device, .. } => Class::DeviceOutOfMemory,
             End::DeviceFailed { fault, .. } => Class::DeviceFailed { fault: *fault },
+            End::Missing { .. } => Class::Missing,
             End::Refused { .. } => Class::Refused,
             End::Failed { .. } => Class::Failed,
         };
     }
-    match &evidence.scheduler {
-        Some(SchedulerEnd::Cancelled) => return Class::Cancelled,
-        Some(SchedulerEnd::Refused(_)) => return Class::Refused,
-        _ => {}
+    if let Some(class) = told {
+        return class;
     }
     if evidence.never_started {
         return Class::NeverStarted;
     }
     if evidence.killed_for_time {
         return Class::TimedOut;
-    }
-    match &evidence.scheduler {
-        Some(SchedulerEnd::OutOfMemory) => return Class::OutOfMemory,
-        Some(SchedulerEnd::Preempted) => return Class::Checkpointed,
-        Some(SchedulerEnd::NodeFailed) => return Class::Crashed { code: None, signal: None },
-        _ => {}
     }
     let (code, signal) = match (evidence.exit_code, evidence.signal) {
         (Some(wrapped @ 129..=159), None) => (None, Some(wrapped - 128)),
@@ -110,6 +142,19 @@ pub fn classify(evidence: &Evidence) -> Class {
     }
 }
 
+/// What the scheduler's word means by itself.
+fn scheduler_class(word: &SchedulerEnd) -> Class {
+    match word {
+        SchedulerEnd::Preempted => Class::Preempted,
+        SchedulerEnd::NodeFailed => Class::NodeFailed,
+        SchedulerEnd::LaunchFailed(_) => Class::LaunchFailed,
+        SchedulerEnd::Missing(_) => Class::Missing,
+        SchedulerEnd::OutOfMemory => Class::OutOfMemory,
+        SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline => Class::Cancelled,
+        SchedulerEnd::Refused(_) => Class::Refused,
+    }
+}
+
 /// Whether the last words of a log are those of Rust's allocation error handler: `memory allocation of N bytes failed`.
 fn ends_in_failed_allocation(log: &str) -> bool {
     let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("");
@@ -117,11 +162,31 @@ fn ends_in_failed_allocation(log: &str) -> bool {
     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// One sentence for people: what happened, by which witness, with the worker's message where there is one.
+/// One sentence for people: what happened, by which witness, with the worker's message where there is one, and the cluster's
+/// record of the job where the attempt was one.
 pub fn describe(evidence: &Evidence) -> String {
+    match &evidence.job {
+        Some(job) => format!("{} ({})", what_happened(evidence), job.words()),
+        None => what_happened(evidence),
+    }
+}
+
+fn what_happened(evidence: &Evidence) -> String {
     if let Some(outcome) = &evidence.outcome {
         return match &outcome.end {
             End::Completed => format!("completed at step {}", outcome.step),
+            End::Checkpointed if classify(evidence) == Class::TimedOut => {
+                format!("its time limit ended it at step {}, with a checkpoint", outcome.step)
+            }
+            End::Checkpointed if classify(evidence) == Class::Preempted => {
+                format!("preempted at step {}, with a checkpoint", outcome.step)
+            }
+            End::Checkpointed if classify(evidence) == Class::NodeFailed => {
+                format!("its node failed; it had time for a checkpoint at step {}", outcome.step)
+            }
+            End::Checkpointed if classify(evidence) == Class::Cancelled => {
+                format!("{} at step {}, with a checkpoint", ended_by(evidence), outcome.step)
+            }
             End::Diverged { reason } => format!("diverged at step {}: {reason}", outcome.step),
             End::Checkpointed => format!("stopped on request at step {}, with a checkpoint", outcome.step),
             End::Paused => format!("paused at step {}, with a checkpoint", outcome.step),
@@ -135,13 +200,19 @@ pub fn describe(evidence: &Evidence) -> String {
                 let node = outcome.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
                 format!("the device failed{node} at step {} ({fault}): {message}", outcome.step)
             }
+            End::Missing { message } => {
+                let node = outcome.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
+                format!("something is missing{node}: {message}")
+            }
             End::Refused { message } => format!("refused: {message}"),
             End::Failed { message } => format!("failed at step {}: {message}", outcome.step),
         };
     }
     match &evidence.scheduler {
         Some(SchedulerEnd::Refused(why)) => return format!("its job was refused: {why}"),
-        Some(SchedulerEnd::Cancelled) => return "somebody cancelled its job".to_string(),
+        Some(SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline) => return ended_by(evidence),
+        Some(SchedulerEnd::LaunchFailed(why)) => return format!("its node could not begin it: {why}"),
+        Some(SchedulerEnd::Missing(why)) => return format!("something is missing on its node: {why}"),
         Some(SchedulerEnd::Preempted) => return "preempted before it could say how far it had come".to_string(),
         Some(SchedulerEnd::NodeFailed) => return "its node failed".to_string(),
         Some(SchedulerEnd::OutOfMemory) => return "its job was ended for host memory".to_string(),
@@ -163,10 +234,19 @@ pub fn describe(evidence: &Evidence) -> String {
     }
 }
 
+/// Who ended it, of a job that somebody ended.
+fn ended_by(evidence: &Evidence) -> String {
+    match &evidence.scheduler {
+        Some(SchedulerEnd::Cancelled(Some(uid))) => format!("cancelled by the user with id {uid}"),
+        Some(SchedulerEnd::Deadline) => "its deadline passed".to_string(),
+        _ => "somebody cancelled its job".to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FORMAT, Outcome};
+    use crate::record::{FORMAT, JobEnd, Outcome};
     use crate::units::{Bytes, DeviceTime};
     use std::collections::BTreeMap;
 
@@ -178,6 +258,7 @@ mod tests {
             killed_for_time: false,
             never_started: false,
             scheduler: None,
+            job: None,
             seconds: 3.0,
             log_tail: String::new(),
         }
@@ -216,6 +297,7 @@ mod tests {
             (End::TimedOut { limit_seconds: 60.0 }, Class::TimedOut),
             (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }, Class::OutOfMemory),
             (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Device }, Class::DeviceOutOfMemory),
+            (End::Missing { message: text() }, Class::Missing),
             (End::Refused { message: text() }, Class::Refused),
             (End::Failed { message: text() }, Class::Failed),
         ];
@@ -224,7 +306,8 @@ mod tests {
         for (end, class) in table.into_iter().chain(faults) {
             let plain = said(end);
             assert_eq!(classify(&plain), class);
-            // Every contradiction by the second witness, alone and together, changes nothing.
+            // Every contradiction by the second witness, alone and together, changes nothing but why it was asked to stop.
+            let for_time = if class == Class::Checkpointed { Class::TimedOut } else { class };
             let contradicted = Evidence {
                 exit_code: Some(101),
                 signal: Some(9),
@@ -233,7 +316,7 @@ mod tests {
                 log_tail: "memory allocation of 4096 bytes failed".to_string(),
                 ..plain.clone()
             };
-            assert_eq!(classify(&contradicted), class);
+            assert_eq!(classify(&contradicted), for_time);
             assert_eq!(classify(&Evidence { signal: Some(9), ..plain }), class);
         }
     }
@@ -293,19 +376,30 @@ mod tests {
     fn the_scheduler_s_word_comes_after_the_worker_s() {
         let word = |word: SchedulerEnd| Evidence { scheduler: Some(word), ..silent() };
         let table = [
-            (SchedulerEnd::Preempted, Class::Checkpointed),
-            (SchedulerEnd::NodeFailed, crashed(None, None)),
+            (SchedulerEnd::Preempted, Class::Preempted),
+            (SchedulerEnd::NodeFailed, Class::NodeFailed),
+            (SchedulerEnd::LaunchFailed("why".into()), Class::LaunchFailed),
+            (SchedulerEnd::Missing("why".into()), Class::Missing),
             (SchedulerEnd::OutOfMemory, Class::OutOfMemory),
-            (SchedulerEnd::Cancelled, Class::Cancelled),
+            (SchedulerEnd::Cancelled(Some(7)), Class::Cancelled),
+            (SchedulerEnd::Deadline, Class::Cancelled),
             (SchedulerEnd::Refused("why".into()), Class::Refused),
         ];
         for (end, class) in table {
             assert_eq!(classify(&word(end.clone())), class, "{end:?}");
             assert_eq!(classify(&Evidence { scheduler: Some(end.clone()), ..said(End::Completed) }), Class::Completed);
-            let early = Evidence { never_started: true, ..word(end.clone()) };
-            let kept = matches!(end, SchedulerEnd::Cancelled | SchedulerEnd::Refused(_));
-            assert_eq!(classify(&early), if kept { class } else { Class::NeverStarted }, "{end:?}");
+            // A job that nobody began is what the scheduler says, too.
+            assert_eq!(classify(&Evidence { never_started: true, ..word(end.clone()) }), class, "{end:?}");
+            // A worker that was asked to stop knows only that; who asked says the scheduler.
+            let stopped = Evidence { scheduler: Some(end.clone()), ..said(End::Checkpointed) };
+            let tells = matches!(class, Class::Preempted | Class::NodeFailed | Class::Cancelled);
+            assert_eq!(classify(&stopped), if tells { class } else { Class::Checkpointed }, "{end:?}");
         }
+        let stopped = Evidence { scheduler: Some(SchedulerEnd::Cancelled(Some(7))), ..said(End::Checkpointed) };
+        assert_eq!(describe(&stopped), "cancelled by the user with id 7 at step 7, with a checkpoint");
+        let job = JobEnd { id: Some(12), state: "NODE_FAIL".into(), node: Some("n1".into()), ..JobEnd::default() };
+        let failed = Evidence { job: Some(job), ..word(SchedulerEnd::NodeFailed) };
+        assert_eq!(describe(&failed), "its node failed (job 12 on n1: NODE_FAIL)");
         assert!(describe(&word(SchedulerEnd::Refused("no such partition".into()))).contains("no such partition"));
     }
 
@@ -325,9 +419,21 @@ mod tests {
     #[test]
     fn classes_survive_the_journal() {
         let lost = Class::DeviceFailed { fault: Fault::DeviceLost };
-        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted, lost] {
+        for class in [Class::Completed, crashed(None, Some(9)), crashed(Some(1), None), Class::NeverStarted, lost]
+            .into_iter()
+            .chain([
+                Class::Preempted,
+                Class::NodeFailed,
+                Class::LaunchFailed,
+                Class::Missing,
+                Class::TimedOut,
+                Class::OutOfMemory,
+                Class::DeviceOutOfMemory,
+            ])
+        {
             let json = serde_json::to_string(&class).unwrap();
             assert_eq!(serde_json::from_str::<Class>(&json).unwrap(), class, "{json}");
+            assert!(json.contains(&format!("\"kind\":\"{}\"", class.name())), "{json}");
         }
     }
 }

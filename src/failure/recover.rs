@@ -49,9 +49,9 @@ pub enum Change {
         /// How long, in seconds.
         seconds: f64,
     },
-    /// A longer wall-clock limit.
+    /// The wall-clock limit that the measured rate calls for.
     MoreWall {
-        /// New limit over the old one.
+        /// New limit over the old one, where no rate was measured.
         factor: f64,
     },
     /// A higher memory limit.
@@ -77,6 +77,11 @@ pub enum Recovery {
         /// Whether it counts against [`Policy::retries`].
         charged: bool,
     },
+    /// Nothing more of the campaign, until somebody has put in place what is missing; then another attempt, uncharged.
+    Halt {
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// No further attempt.
     GiveUp {
         /// Why, in a sentence.
@@ -92,9 +97,12 @@ pub enum Recovery {
 /// | completed | done | |
 /// | paused | done, as far as it was asked for | |
 /// | diverged | a result | |
-/// | checkpointed | resume, up to [`CHECKPOINT_BOUND`] times | no |
-/// | timed out | resume with twice the wall time | yes |
-/// | out of memory | resume with half the micro-batch; from the third time with more memory | yes |
+/// | checkpointed, preempted | resume, up to [`CHECKPOINT_BOUND`] times in all | no |
+/// | node failed, launch failed | resume, on another node where there are some | yes |
+/// | timed out | resume with the wall time that the measured rate calls for; twice the old where none was measured | yes |
+/// | out of memory, one machine | resume with half the micro-batch; from the third time with more memory | yes |
+/// | out of memory, cluster | resume with more memory; from the third time with half the micro-batch | yes |
+/// | missing | halt: the others would miss it too; uncharged once it is there | no |
 /// | crashed | resume; a second SIGKILL that nobody sent counts as the kernel's, for memory: half the micro-batch | yes |
 /// | failed | resume; after two in a row from the start, in case the checkpoint is the cause | yes |
 /// | out of GPU memory | resume with half the micro-batch, [`DEVICE_HALVINGS`] times; then on a bigger GPU, once | no |
@@ -120,8 +128,11 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
         Class::Cancelled => {
             return Recovery::GiveUp { reason: "somebody ended its job, and that is respected".to_string() };
         }
-        Class::Checkpointed => {
-            let stops = earlier(|c| *c == Class::Checkpointed);
+        Class::Missing => {
+            return Recovery::Halt { reason: "the other runs need it too, so nothing more is started".to_string() };
+        }
+        Class::Checkpointed | Class::Preempted => {
+            let stops = earlier(stopped);
             if stops >= CHECKPOINT_BOUND {
                 return Recovery::GiveUp {
                     reason: format!("it was stopped {} times, and {CHECKPOINT_BOUND} is the bound", stops + 1),
@@ -165,8 +176,17 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
             _ => (history.last() != Some(&class), Change::None),
         },
         Class::TimedOut => (true, Change::MoreWall { factor: WALL_FACTOR }),
-        Class::OutOfMemory if earlier(|c| *c == Class::OutOfMemory) < HALVINGS => (true, Change::HalveMicroBatch),
-        Class::OutOfMemory => (true, Change::MoreMemory { factor: MEMORY_FACTOR }),
+        // A machine's memory is what it is, so the run is made smaller first; a cluster gives more on asking.
+        Class::OutOfMemory => {
+            let first = earlier(|c| *c == Class::OutOfMemory) < HALVINGS;
+            let change = if first == policy.elsewhere {
+                Change::MoreMemory { factor: MEMORY_FACTOR }
+            } else {
+                Change::HalveMicroBatch
+            };
+            (true, change)
+        }
+        Class::NodeFailed | Class::LaunchFailed => (true, away),
         Class::Crashed { .. } if killed(&class) && earlier(killed) > 0 => (true, Change::HalveMicroBatch),
         Class::Crashed { .. } => (true, Change::None),
         Class::Failed => (history.last() != Some(&Class::Failed), Change::None),
@@ -192,12 +212,15 @@ pub fn attempts_bound(policy: &Policy) -> usize {
 fn charged(class: &Class) -> bool {
     match class {
         Class::TimedOut | Class::OutOfMemory | Class::NeverStarted | Class::Crashed { .. } | Class::Failed => true,
+        Class::NodeFailed | Class::LaunchFailed => true,
         Class::DeviceFailed { fault } => *fault != Fault::Busy,
         Class::Completed
         | Class::DeviceOutOfMemory
         | Class::Paused
         | Class::Diverged
         | Class::Checkpointed
+        | Class::Preempted
+        | Class::Missing
         | Class::Refused
         | Class::Cancelled => false,
     }
@@ -206,6 +229,11 @@ fn charged(class: &Class) -> bool {
 /// Whether it ended for something that its machine's installation lacks.
 fn lacks_something(class: &Class) -> bool {
     matches!(class, Class::DeviceFailed { fault } if fault.blame() == Blame::Installation)
+}
+
+/// Whether it ended because somebody needed its place, or wished so.
+fn stopped(class: &Class) -> bool {
+    matches!(class, Class::Checkpointed | Class::Preempted)
 }
 
 fn killed(class: &Class) -> bool {
@@ -220,7 +248,7 @@ mod tests {
     const SEGFAULT: Class = Class::Crashed { code: None, signal: Some(11) };
     const KILLED: Class = Class::Crashed { code: None, signal: Some(9) };
     const LOST: Class = Class::DeviceFailed { fault: Fault::DeviceLost };
-    const ALL: [Class; 15] = [
+    const ALL: [Class; 19] = [
         Class::Completed,
         Class::Diverged,
         Class::Checkpointed,
@@ -236,6 +264,10 @@ mod tests {
         LOST,
         Class::DeviceOutOfMemory,
         Class::DeviceFailed { fault: Fault::Busy },
+        Class::Preempted,
+        Class::NodeFailed,
+        Class::LaunchFailed,
+        Class::Missing,
     ];
 
     fn retry(resume: bool, change: Change) -> Recovery {
@@ -262,6 +294,9 @@ mod tests {
             (SEGFAULT, vec![KILLED, SEGFAULT], retry(true, None)),
             (KILLED, vec![], retry(true, None)),
             (KILLED, vec![SEGFAULT], retry(true, None)),
+            (Class::Preempted, vec![], Recovery::Retry { resume: true, change: None, charged: false }),
+            (Class::NodeFailed, vec![], retry(true, None)),
+            (Class::LaunchFailed, vec![Class::NodeFailed], retry(true, None)),
             (KILLED, vec![KILLED], retry(true, HalveMicroBatch)),
             (Class::NeverStarted, vec![], retry(true, None)),
             (Class::Failed, vec![], retry(true, None)),
@@ -274,6 +309,15 @@ mod tests {
         for class in [Class::Refused, Class::Cancelled] {
             assert!(matches!(recover(class, &[], &policy), Recovery::GiveUp { .. }));
         }
+        assert!(matches!(recover(Class::Missing, &[Class::Missing; 9], &policy), Recovery::Halt { .. }));
+        // On a cluster there are other nodes, and more memory.
+        let cluster = Policy { retries: 9, elsewhere: true };
+        for class in [Class::NodeFailed, Class::LaunchFailed] {
+            assert_eq!(recover(class, &[], &cluster), retry(true, Elsewhere));
+        }
+        assert_eq!(recover(oom, &[], &cluster), retry(true, MoreMemory { factor: 1.5 }));
+        assert_eq!(recover(oom, &[oom], &cluster), retry(true, MoreMemory { factor: 1.5 }));
+        assert_eq!(recover(oom, &[oom, oom], &cluster), retry(true, HalveMicroBatch));
     }
 
     /// What follows from the first fault, and from the same once more, on one machine and on a cluster.
@@ -382,6 +426,8 @@ mod tests {
         assert!(!gives_up(Class::Checkpointed, &[SEGFAULT; 2]));
         assert!(!gives_up(Class::Checkpointed, &[Class::Checkpointed; CHECKPOINT_BOUND - 1]));
         assert!(gives_up(Class::Checkpointed, &[Class::Checkpointed; CHECKPOINT_BOUND]));
+        assert!(!gives_up(Class::Preempted, &[Class::Preempted; CHECKPOINT_BOUND - 1]));
+        assert!(gives_up(Class::Preempted, &[Class::Checkpointed; CHECKPOINT_BOUND]));
         assert!(matches!(recover(SEGFAULT, &[], &Policy { retries: 0, elsewhere: false }), Recovery::GiveUp { .. }));
     }
 

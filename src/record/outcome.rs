@@ -94,6 +94,11 @@ pub enum End {
         /// The problem's paragraph.
         message: String,
     },
+    /// Something that it needs is not on the machine it ran on: the dataset that its controller had read.
+    Missing {
+        /// The problem's paragraph: what, where, and what to install.
+        message: String,
+    },
     /// The config, data or checkpoint was refused.
     Refused {
         /// The problem's paragraph.
@@ -139,6 +144,7 @@ impl fmt::Display for End {
                 write!(f, "out of {}memory{}", of.prefix(), shortage(*wanted, *limit))
             }
             End::DeviceFailed { fault, message } => write!(f, "the device failed ({fault}): {message}"),
+            End::Missing { message } => write!(f, "not there: {message}"),
             End::Refused { message } => write!(f, "refused: {message}"),
             End::Failed { message } => write!(f, "failed: {message}"),
         }

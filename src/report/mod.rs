@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 
 pub use counsel::LanguageModel;
 pub use page::page;
-pub use summary::{Account, BaselineSummary, CandidateSummary, RunSummary, Summary, effects, percent, what};
+pub use summary::{
+    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, effects, percent, what,
+};
 
 /// Writes results.tsv into the campaign's folder.
 pub fn write_results(folder: &Path, state: &State) -> Result<PathBuf> {

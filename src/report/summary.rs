@@ -4,7 +4,7 @@
 
 use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Run, RunResult, Standing, State, Usage, assignment};
+use crate::campaign::{Conclusion, Halt, Overhead, Run, RunResult, Standing, State, Usage, assignment};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -31,6 +31,14 @@ pub struct Summary {
     pub budget: Account,
     /// What ended attempts held against what they used of it.
     pub usage: Usage,
+    /// Waiting for a place, and what failures wasted.
+    pub overhead: Overhead,
+    /// Jobs under way, where attempts are jobs and whoever makes this reads their notes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobSummary>,
+    /// Nodes that are left alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
     /// What language models were asked; absent where nobody can be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language_model: Option<LanguageModel>,
@@ -45,6 +53,17 @@ pub struct Summary {
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
     pub runs: Vec<RunSummary>,
+}
+
+/// A job under way, as the controller last saw it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobSummary {
+    /// The attempt.
+    pub attempt: String,
+    /// Its job's id, once known.
+    pub job: Option<u64>,
+    /// State in the cluster's words, with the reason for waiting: `PENDING (Resources)`.
+    pub state: String,
 }
 
 /// The ledger, in people's units.
@@ -147,6 +166,9 @@ impl Summary {
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
             usage: Usage::of(state),
+            overhead: Overhead::of(state),
+            jobs: Vec::new(),
+            quarantined: state.quarantined.iter().cloned().collect(),
             language_model: LanguageModel::of(state),
             waits_for_approval: state.approvals.asked.as_ref().map(|(_, words)| words.clone()),
             baseline: state.baseline.as_ref().map(|b| BaselineSummary {

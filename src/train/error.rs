@@ -14,6 +14,8 @@ pub enum TrainError {
     Engine(EngineError),
     /// Files, data, checkpoints.
     Problem(Problem),
+    /// The dataset cannot be read here, where its controller could.
+    Missing(Problem),
 }
 
 impl TrainError {
@@ -33,6 +35,7 @@ impl TrainError {
                 Some(fault) => End::DeviceFailed { fault, message: Problem::from(error.clone()).to_string() },
                 None => End::Failed { message: error.to_string() },
             },
+            TrainError::Missing(problem) => End::Missing { message: problem.to_string() },
             TrainError::Problem(problem) if problem.class == Class::Usage => {
                 End::Refused { message: problem.to_string() }
             }

@@ -35,7 +35,8 @@ pub(super) fn execute(
     let experiment = &spec.experiment;
     let dataset = match dataset {
         Some(dataset) => dataset,
-        None => load_data(&experiment.data, &setting.folder.join(&spec.base), observer)?,
+        // Whoever planned this attempt had the data, so what is wrong is wrong with this machine.
+        None => load_data(&experiment.data, &setting.folder.join(&spec.base), observer).map_err(TrainError::Missing)?,
     };
     let programs = build(experiment, &dataset)?;
     check_key(spec, &dataset)?;

@@ -29,6 +29,7 @@ pub fn exit_code(end: &End) -> u8 {
         End::Completed | End::Paused | End::Diverged { .. } => 0,
         End::Checkpointed => 75,
         End::Refused { .. } => 2,
+        End::Missing { .. } => Class::Unavailable.exit_code(),
         End::DeviceFailed { fault, .. } if fault.is_unavailable() => Class::Unavailable.exit_code(),
         End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
     }

@@ -15,5 +15,7 @@ mod kill_campaign;
 mod kill_train;
 mod levels;
 mod planners;
+#[path = "../slurm/mod.rs"]
+mod slurm;
 mod torch_fixture;
 mod utilization;

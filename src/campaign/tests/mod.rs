@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod budget;
+mod cluster;
 mod counsel;
 mod devices;
 mod failures;

@@ -28,6 +28,8 @@ pub(super) enum Fault {
     Hangs(f64, bool),
     /// The answer ends early.
     Cut,
+    /// The answer is whole and lists nothing, as that of a controller that has lost its state for a while.
+    Forgets,
 }
 
 /// Seconds for which the queue shows an ended job.
@@ -49,6 +51,10 @@ pub(super) struct FakeJob {
     pub refused: bool,
     usr2: Option<f64>,
     cancelled: Option<f64>,
+    /// An outcome that the filesystem has not brought yet, and when it does.
+    coming: Option<(f64, End)>,
+    /// Seconds by which it is late.
+    late: f64,
     /// When, state, exit code of the job, and of its batch step.
     ended: Option<(f64, &'static str, &'static str, &'static str)>,
 }
@@ -62,8 +68,14 @@ pub(super) struct FakeSlurm {
     pub counts: BTreeMap<String, usize>,
     /// Seconds by which accounting is late; none: there is none.
     pub accounting: Option<f64>,
+    /// Seconds after a record of an end became visible for which a failure has no code in it.
+    pub unsettled: f64,
+    /// Seconds by which outcomes come late through the filesystem.
+    pub late_files: f64,
     /// Why new jobs never start.
     pub never: Option<&'static str>,
+    /// Whether there are nodes for jobs that exclude some.
+    pub nodes_left: bool,
     next_id: u64,
     /// Submissions that a frozen controller takes up later.
     frozen: Vec<(f64, PathBuf)>,
@@ -78,7 +90,10 @@ impl FakeSlurm {
             faults: BTreeMap::new(),
             counts: BTreeMap::new(),
             accounting: Some(1.0),
+            unsettled: 0.0,
+            late_files: 0.0,
             never: None,
+            nodes_left: true,
             next_id: 100,
             frozen: Vec::new(),
         }
@@ -88,6 +103,14 @@ impl FakeSlurm {
     pub fn live(&mut self) -> usize {
         self.advance();
         self.jobs.iter().filter(|j| j.ended.is_none()).count() + self.frozen.len()
+    }
+
+    /// Lets a held job start.
+    pub fn release(&mut self, folder: &Path) {
+        let now = self.clock.monotonic();
+        // What counts is from when on it could start.
+        let held = self.jobs.iter_mut().filter(|j| j.folder == folder);
+        held.for_each(|j| (j.reason, j.submitted) = ("None", now));
     }
 
     fn submit(&mut self, script: &Path, at: f64) -> u64 {
@@ -103,7 +126,7 @@ impl FakeSlurm {
         self.jobs.push(FakeJob {
             id: self.next_id,
             name: option("job-name"),
-            behaviour: self.behaviours[&folder],
+            behaviour: self.behaviours.get(&folder).copied().unwrap_or(Behaviour::Hangs),
             folder,
             submitted: at,
             limit: (limit / 60.0).ceil() * 60.0,
@@ -112,6 +135,8 @@ impl FakeSlurm {
             refused: false,
             usr2: None,
             cancelled: None,
+            coming: None,
+            late: self.late_files,
             ended: None,
         });
         self.next_id
@@ -161,13 +186,20 @@ impl FakeSlurm {
                 }
                 (now, answer)
             }
-            Fault::None | Fault::Frozen(_) => (now, self.answer(program, arguments, now)),
+            Fault::Forgets if program == "squeue" => (now, Answer { code: Some(0), ..Answer::default() }),
+            Fault::None | Fault::Frozen(_) | Fault::Forgets => (now, self.answer(program, arguments, now)),
         }
     }
 
     fn answer(&mut self, program: &str, arguments: &[String], now: f64) -> Answer {
         let said = |stdout: String| Answer { code: Some(0), stdout, ..Answer::default() };
         match program {
+            "sbatch" if !self.nodes_left && excludes(arguments.last().unwrap()) => Answer {
+                code: Some(1),
+                stderr: "sbatch: error: Batch job submission failed: Requested node configuration is not available\n"
+                    .into(),
+                ..Answer::default()
+            },
             "sbatch" => {
                 let id = self.submit(Path::new(arguments.last().unwrap()), now);
                 said(format!("{id}\n"))
@@ -187,7 +219,8 @@ impl FakeSlurm {
                 let names = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
                 let names: Vec<&str> = names.split(',').collect();
                 let known = |j: &&FakeJob| names.contains(&j.name.as_str()) && j.submitted + lag <= now;
-                said(self.jobs.iter().filter(known).map(|j| j.account_lines(now - lag)).collect())
+                let unsettled = self.unsettled;
+                said(self.jobs.iter().filter(known).map(|j| j.account_lines(now - lag, unsettled)).collect())
             }
             "scancel" => {
                 let name = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
@@ -210,16 +243,33 @@ impl FakeSlurm {
     }
 }
 
+fn excludes(script: &str) -> bool {
+    std::fs::read_to_string(script).unwrap().contains("#SBATCH --exclude=")
+}
+
 fn time(seconds: f64) -> String {
     rfc3339(1.7e9 + seconds)[..19].to_string()
 }
 
 impl FakeJob {
+    /// Whether it runs, as far as anybody has looked.
+    pub fn runs(&self) -> bool {
+        self.began.is_some() && self.ended.is_none()
+    }
+
     fn starts(&self) -> f64 {
         self.submitted + 1.0
     }
 
     fn advance(&mut self, now: f64) {
+        self.go_on(now);
+        if let Some((_, end)) = self.coming.take_if(|(at, _)| *at <= now) {
+            let json = serde_json::to_vec(&outcome(end, 2.0)).unwrap();
+            std::fs::write(self.folder.join("outcome.json"), json).unwrap();
+        }
+    }
+
+    fn go_on(&mut self, now: f64) {
         if self.ended.is_some() {
             return;
         }
@@ -244,10 +294,8 @@ impl FakeJob {
             let ran = std::fs::read_to_string(&path).unwrap_or_default();
             std::fs::write(path, ran + "yes\n").unwrap();
         }
-        let leave = |end: End| {
-            let json = serde_json::to_vec(&outcome(end, 2.0)).unwrap();
-            std::fs::write(self.folder.join("outcome.json"), json).unwrap();
-        };
+        let (coming, late) = (&mut self.coming, self.late);
+        let mut leave = |end: End| *coming = Some((now + late, end));
         let done = now >= at + 2.0;
         self.ended = match self.behaviour {
             Behaviour::Hangs if self.usr2.is_some() => {
@@ -261,9 +309,11 @@ impl FakeJob {
             Behaviour::Deaf if self.cancelled.is_some_and(|c| now >= c + KILL_WAIT) => {
                 self.cancelled.map(|c| (c + KILL_WAIT, "CANCELLED by 1000", "0:0", "0:9"))
             }
-            Behaviour::Hangs | Behaviour::Deaf if now >= at + self.limit => {
-                Some((at + self.limit, "TIMEOUT", "0:0", "0:15"))
+            Behaviour::Hangs if now >= at + self.limit => {
+                leave(End::Checkpointed);
+                Some((at + self.limit, "TIMEOUT", "0:0", "75:0"))
             }
+            Behaviour::Deaf if now >= at + self.limit => Some((at + self.limit, "TIMEOUT", "0:0", "0:15")),
             Behaviour::Hangs | Behaviour::Deaf => None,
             _ if !done => None,
             Behaviour::Completes | Behaviour::StartsAfter(_) => {
@@ -298,13 +348,15 @@ impl FakeJob {
     }
 
     /// As of `now`: a later end is not known yet.
-    fn account_lines(&self, now: f64) -> String {
+    fn account_lines(&self, now: f64, unsettled: f64) -> String {
         let (submitted, start) = (time(self.submitted), self.began.map_or("Unknown".to_string(), time));
         let given = "billing=1,cpu=1,mem=200M,node=1";
         let Some((at, state, exit, batch)) = self.ended.filter(|(at, ..)| *at <= now) else {
             let state = if self.began.is_some() { "RUNNING" } else { "PENDING" };
             return format!("{}|{state}|0:0|0:0|{submitted}|{start}|Unknown|0|{given}|n1|{}\n", self.id, self.name);
         };
+        let fresh = state == "FAILED" && now - at < unsettled;
+        let (exit, batch) = if fresh { ("0:0", "0:0") } else { (exit, batch) };
         let elapsed = self.began.map_or(0.0, |b| at - b).round() as u64;
         let end = time(at);
         let job =

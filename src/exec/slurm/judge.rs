@@ -12,11 +12,13 @@
 //!
 //! Never a success without the outcome: an end unseen is a crash, or an attempt that never started.
 
-use crate::record::SchedulerEnd;
+use super::rules::{self, Rule};
+use crate::record::{JobEnd, SchedulerEnd, Witness};
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
-use crate::slurm::{ExitStatus, Phase, State};
+use crate::slurm::{ExitStatus, Phase, State, Waiting};
 use crate::sys::process::Exit;
+use crate::units::Bytes;
 
 /// Seconds for which a submission without a known job is looked for: longer than `sbatch` itself goes on trying.
 pub(super) const LOST: f64 = 240.0;
@@ -42,6 +44,8 @@ pub(super) struct Case<'a> {
     pub known: bool,
     /// Seconds since the queue first showed it ended or not at all.
     pub over: f64,
+    /// Seconds since accounting first said that it has ended; 0 before.
+    pub settling: f64,
     /// Seconds since it was handed to `sbatch`.
     pub sent: f64,
     /// Seconds that files and records may take to arrive.
@@ -58,7 +62,7 @@ pub(super) enum Verdict {
     /// Nothing is certain yet.
     Watch,
     /// It has ended.
-    Ended(Words),
+    Ended(Box<Words>),
 }
 
 /// What SLURM says of an end; all empty where it said nothing.
@@ -69,28 +73,74 @@ pub(super) struct Words {
     pub scheduler: Option<SchedulerEnd>,
     /// Seconds that all executions held their nodes.
     pub seconds: Option<f64>,
+    /// The records.
+    pub job: Option<JobEnd>,
+}
+
+/// Seconds for which a job may wait for somebody's hand before it is given up: a day, so that nobody's evening ends a run.
+pub(super) const HELD: f64 = 86400.0;
+
+/// What is to be done about a job that waits.
+#[derive(Debug, PartialEq)]
+pub(super) enum Wait {
+    /// It may still start.
+    Longer,
+    /// It waits for a hand; it is given up after [`HELD`].
+    Held,
+    /// Its launch failed and SLURM holds it: another attempt, on another node.
+    LaunchFailed(String),
+    /// It never starts as it was asked for.
+    Never(String),
+}
+
+/// The rule for each reason to wait:
+///
+/// | it waits | then |
+/// |---|---|
+/// | for its turn, for nodes that are down, for a reason not known here | wait, and show the reason |
+/// | since its launch failed: requeued and held by SLURM (state or reason) | end it; the node could not begin it |
+/// | since somebody holds it | wait for a hand, and show it; after [`HELD`] end it, refused with the reason |
+/// | for what never comes: a limit of the partition, an account that is not allowed | end it, refused with the reason |
+pub(super) fn wait(row: &Row, held_seconds: f64) -> Wait {
+    let reason = &row.reason.0;
+    if row.state.is_held() || reason.starts_with("launch failed") || reason.starts_with("JobLaunchFailure") {
+        return Wait::LaunchFailed(if reason.is_empty() { row.state.to_string() } else { reason.clone() });
+    }
+    match row.reason.waiting() {
+        Waiting::Never => Wait::Never(format!("it never starts: {reason}")),
+        Waiting::Held if held_seconds >= HELD => {
+            Wait::Never(format!("it was held ({reason}) for {:.0} h, and nobody let it go", held_seconds / 3600.0))
+        }
+        Waiting::Held => Wait::Held,
+        Waiting::Turn | Waiting::Nodes | Waiting::Unknown => Wait::Longer,
+    }
 }
 
 pub(super) fn judge(case: &Case) -> Verdict {
     let patient = |seconds: f64| case.over >= seconds;
     let ended = case.accounts.last().filter(|a| a.job.state.phase() == Phase::Ended);
-    let by_queue = || Verdict::Ended(case.row.map_or_else(Words::default, |row| queue_words(row, case)));
+    let by_queue = || Verdict::Ended(Box::new(case.row.map_or_else(Words::default, |row| queue_words(row, case))));
     match (ended, case.accounts.last()) {
         (Some(account), _) => {
-            let coming = account.is_settling() || (!case.outcome && case.claimed);
-            if coming && !patient(case.settle) {
+            let settling = account.is_settling() && rules::on(Rule::RecordsSettle);
+            let coming = settling || (!case.outcome && case.claimed && rules::on(Rule::OutcomesArrive));
+            // Counted from that record on: the queue may have lost sight of the job long before its end.
+            if coming && case.settling < case.settle {
                 return Verdict::Watch;
             }
             let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
             let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
             words.seconds = Some(seconds as f64);
-            Verdict::Ended(words)
+            words.job = Some(account_words(account));
+            Verdict::Ended(Box::new(words))
         }
         (None, Some(_)) if patient(RUNAWAY) => by_queue(),
-        (None, Some(_)) => Verdict::Watch,
+        (None, Some(_)) if rules::on(Rule::LiveRecordsLive) => Verdict::Watch,
+        (None, Some(_)) => by_queue(),
         (None, None) if case.outcome && patient(case.settle) => by_queue(),
         (None, None) if !case.known => match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
             true => by_queue(),
+            false if !rules::on(Rule::LostAreLookedFor) => by_queue(),
             false => Verdict::Watch,
         },
         (None, None) if patient(if case.accounted { LOST } else { OUTAGE }) => by_queue(),
@@ -99,29 +149,85 @@ pub(super) fn judge(case: &Case) -> Verdict {
 }
 
 fn queue_words(row: &Row, case: &Case) -> Words {
-    let seconds = row.start.zip(row.end).map(|(start, end)| (end - start).max(0) as f64);
-    Words { seconds, ..words(&row.state, None, false, case) }
+    let ended = row.state.phase() == Phase::Ended;
+    let seconds = row.start.zip(row.end).filter(|_| ended).map(|(start, end)| (end - start).max(0) as f64);
+    let job = JobEnd {
+        id: Some(row.id),
+        state: row.state.to_string(),
+        node: one(&row.nodes),
+        submitted: row.submitted,
+        started: row.start.filter(|_| ended),
+        ended: row.end.filter(|_| ended),
+        by: Witness::Queue,
+        ..JobEnd::default()
+    };
+    Words { seconds, job: Some(job), ..words(&row.state, None, false, case) }
+}
+
+fn account_words(account: &Account) -> JobEnd {
+    let job = &account.job;
+    JobEnd {
+        id: Some(job.id),
+        state: job.state.to_string(),
+        exit: account.exit().map(|exit| format!("{}:{}", exit.code, exit.signal)),
+        node: one(&job.nodes),
+        submitted: job.submitted,
+        started: job.start,
+        ended: job.end,
+        memory: job.given.memory.unwrap_or(Bytes(0)),
+        by: Witness::Accounting,
+        ..JobEnd::default()
+    }
+}
+
+/// The node of a job that has one: attempts never have more.
+fn one(nodes: &str) -> Option<String> {
+    Some(nodes).filter(|n| !n.is_empty() && !n.contains([',', '[', ' ']) && *n != "None assigned").map(str::to_string)
 }
 
 fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Case) -> Words {
     // Only these say with their code how the script ended.
     let telling = matches!(state, State::Completed | State::Failed | State::Cancelled { .. } | State::OutOfMemory);
+    let exit_status = exit;
     let exit = exit.filter(|e| telling && (e.code != 0 || e.signal != 0 || *state == State::Completed));
     // Beyond 64 are no signals but SLURM's own numbers, and 53 is a job that could not begin.
     let exit = exit.filter(|e| e.signal <= 64 && !e.is_launch_failure()).map(|e| match e.signal {
         0 => Exit { code: i32::try_from(e.code).ok(), signal: None },
         signal => Exit { code: None, signal: i32::try_from(signal).ok() },
     });
-    let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL));
+    // The queue knows no exit codes; where only it speaks, the log has to do.
+    let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL)) || (exit.is_none() && *state == State::Failed);
     let said = ["exceeded memory limit", "oom-kill", "oom_kill"].iter().any(|w| case.log.contains(w));
+    let began = case.claimed || case.outcome;
     let scheduler = match state {
+        State::Failed if !began && cannot_begin(exit_status) => {
+            Some(SchedulerEnd::LaunchFailed(last_line(case.log).unwrap_or_else(|| state.to_string())))
+        }
+        State::Failed if !began && (exit_status.is_some_and(|e| e.code == 2) || lacks_library(case.log)) => Some(
+            SchedulerEnd::Missing(last_line(case.log).unwrap_or_else(|| "its script ended with code 2".to_string())),
+        ),
         State::OutOfMemory => Some(SchedulerEnd::OutOfMemory),
         _ if out_of_memory || (killed && said && !case.ended_by_us) => Some(SchedulerEnd::OutOfMemory),
         State::Preempted => Some(SchedulerEnd::Preempted),
         State::NodeFail | State::BootFail => Some(SchedulerEnd::NodeFailed),
-        State::Deadline => Some(SchedulerEnd::Cancelled),
-        State::Cancelled { .. } if !case.ended_by_us => Some(SchedulerEnd::Cancelled),
+        State::Deadline => Some(SchedulerEnd::Deadline),
+        State::Cancelled { by } if !case.ended_by_us => Some(SchedulerEnd::Cancelled(*by)),
         _ => None,
     };
-    Words { exit, killed_for_time: *state == State::Timeout, scheduler, seconds: None }
+    Words { exit, killed_for_time: *state == State::Timeout, scheduler, ..Words::default() }
+}
+
+/// Folders that are missing on the node (`0:53`), a program that is not there (127) or cannot be run (126): what the campaign
+/// put there is there, so the node does not see it.
+fn cannot_begin(exit: Option<ExitStatus>) -> bool {
+    exit.is_some_and(|e| e.is_launch_failure() || (e.signal == 0 && matches!(e.code, 126 | 127)))
+}
+
+/// The loader's words for a program that needs what the node has not.
+fn lacks_library(log: &str) -> bool {
+    log.contains("error while loading shared libraries") || log.contains("version `GLIBC")
+}
+
+fn last_line(log: &str) -> Option<String> {
+    log.lines().rev().map(str::trim).find(|l| !l.is_empty()).map(|l| l.chars().take(300).collect())
 }

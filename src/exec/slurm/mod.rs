@@ -14,11 +14,16 @@ mod commands;
 mod judge;
 mod note;
 mod place;
+mod rules;
 mod submit;
 mod watch;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+pub(super) mod real;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -29,7 +34,7 @@ use super::{Executor, Launch, Status};
 use crate::config::Site;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::{Claim, Evidence, SchedulerEnd};
+use crate::record::{Claim, Evidence, JobEnd, SchedulerEnd};
 use crate::slurm::Placed;
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
@@ -39,8 +44,14 @@ use commands::{Commands, Pending, SystemCommands};
 use judge::Words;
 use note::Note;
 use place::Outlook;
+use rules::Rule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+
+/// The least time for which files and records may be on their way, in seconds: accounting was seen to be 9 s late.
+const SETTLE: f64 = 10.0;
+/// Seconds for which a name that was given up is looked for: a controller that was frozen takes up what it was sent.
+const GIVEN_UP: f64 = 3600.0;
 
 /// Runs each attempt as a job on a site. Dropping it ends no job.
 pub struct SlurmExecutor<'c> {
@@ -64,7 +75,9 @@ pub struct SlurmExecutor<'c> {
     failed_looks: u32,
     /// Stops to be carried out, and when next.
     stops: BTreeMap<AttemptId, Stop>,
-    /// Names of jobs that were given up without being seen.
+    /// Names of jobs that were given up without being seen, and until when (monotonic) the queue is looked at for them.
+    given_up: BTreeMap<String, f64>,
+    /// Names of those that were seen after all, to be cancelled.
     farewells: VecDeque<String>,
     cancelling: Option<(Option<AttemptId>, Box<dyn Pending>)>,
     /// The queue has answered wholly since this controller began.
@@ -92,6 +105,10 @@ struct Watched {
     accounts: Vec<Account>,
     /// Since when (monotonic) the queue shows it ended or not at all.
     over_since: Option<f64>,
+    /// Since when (monotonic) accounting says that it has ended.
+    recorded_since: Option<f64>,
+    /// Since when (monotonic) accounting has not answered while it was asked for this job.
+    accounts_missed: Option<f64>,
     /// How often `sbatch` has put it off.
     put_off: u32,
 }
@@ -137,6 +154,7 @@ impl<'c> SlurmExecutor<'c> {
             next_look: f64::NEG_INFINITY,
             failed_looks: 0,
             stops: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             farewells: VecDeque::new(),
             cancelling: None,
             has_looked: false,
@@ -172,7 +190,7 @@ impl<'c> SlurmExecutor<'c> {
 
     /// Seconds for which files and records may be on their way.
     fn settle(&self) -> f64 {
-        2.0 * self.site.poll_seconds
+        (2.0 * self.site.poll_seconds).max(SETTLE)
     }
 
     fn watch(&mut self, launch: &Launch, note: Note, stage: Stage) {
@@ -186,6 +204,8 @@ impl<'c> SlurmExecutor<'c> {
             row: None,
             accounts: Vec::new(),
             over_since: None,
+            recorded_since: None,
+            accounts_missed: None,
             put_off: 0,
         };
         self.watched.insert(launch.id, watched);
@@ -212,20 +232,34 @@ impl<'c> SlurmExecutor<'c> {
     fn end(&mut self, id: AttemptId, words: Words) -> Result<()> {
         let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
         let folder = &watched.launch.folder;
-        if !has_outcome(folder) && Claim::read(folder)?.is_none() {
+        if rules::on(Rule::GivenUpByClaim) && !has_outcome(folder) && Claim::read(folder)?.is_none() {
             let seen = watched.note.job.is_some();
             if !Claim::Abandoned.take(folder)? && words == Words::default() {
                 (watched.claimed, watched.over_since) = (true, None);
                 return Ok(());
             }
-            if watched.note.sent.is_some() && !seen {
+            if watched.note.sent.is_some() && !seen && rules::on(Rule::UnseenAreCancelled) {
                 self.farewells.push_back(watched.note.name.clone());
+                self.given_up.insert(watched.note.name.clone(), self.clock.monotonic() + GIVEN_UP);
             }
         }
         let mut evidence = gather(folder, words.exit, words.killed_for_time, words.seconds)?;
-        evidence.scheduler = match &watched.note.refused {
-            Some(why) => Some(SchedulerEnd::Refused(why.clone())),
-            None => words.scheduler,
+        if let Some(seconds) = words.seconds {
+            // A job that no worker began held its node all the same. The cluster counts whole seconds, a worker its own.
+            let own = evidence.outcome.as_ref().map_or(0.0, |outcome| outcome.seconds);
+            evidence.seconds = seconds.max(own.min(seconds + 1.0));
+        }
+        evidence.scheduler = match (&watched.note.refused, &watched.note.launch_failed) {
+            (Some(why), _) => Some(SchedulerEnd::Refused(why.clone())),
+            (None, Some(why)) => Some(SchedulerEnd::LaunchFailed(why.clone())),
+            (None, None) => words.scheduler,
+        };
+        let job = words.job.or_else(|| watched.note.job.map(|id| JobEnd { id: Some(id), ..JobEnd::default() }));
+        let incidents = watched.note.incidents.clone();
+        evidence.job = match job {
+            Some(job) => Some(JobEnd { incidents, ..job }),
+            None if incidents.is_empty() => None,
+            None => Some(JobEnd { incidents, ..JobEnd::default() }),
         };
         watched.stage = Stage::Ended(Box::new(evidence));
         self.stops.remove(&id);
@@ -245,7 +279,7 @@ impl Executor for SlurmExecutor<'_> {
             return Err(launched_before(launch));
         }
         let note = Note::new(self.name(launch));
-        self.write_script(launch, &note.name)?;
+        self.write_script(launch, &note.name, false)?;
         if !note.begin(folder)? {
             return Err(launched_before(launch));
         }
@@ -311,6 +345,18 @@ impl Executor for SlurmExecutor<'_> {
             }
         }
     }
+}
+
+/// The job of the attempt in a folder as its controller last saw it: its id, where that is known, and its state in words, with
+/// the reason for waiting; none where the attempt is no job, or where its note cannot be read.
+pub fn job_state(folder: &Path) -> Option<(Option<u64>, String)> {
+    let note = Note::read(folder).ok()??;
+    let state = match (&note.sent, note.state.is_empty()) {
+        (None, _) => "not submitted yet".to_string(),
+        (Some(_), true) => "submitted".to_string(),
+        (Some(_), false) => note.state,
+    };
+    Some((note.job, state))
 }
 
 fn launched_before(launch: &Launch) -> Problem {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 const NOTE_FILE: &str = "slurm.json";
+/// How many incidents are kept of one job.
+const INCIDENTS: usize = 16;
 /// Version of the file's form.
 const FORMAT: u32 = 1;
 
@@ -28,6 +30,18 @@ pub(super) struct Note {
     /// Why there is no use in waiting for it: `sbatch` refused it, or it can never start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// What was said when its node could not begin it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_failed: Option<String>,
+    /// Since when (Unix seconds) it waits for a hand, and not for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<f64>,
+    /// Submitted without the list of nodes to stay away from, since nothing was left of the cluster.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anywhere: bool,
+    /// What happened on the way, in words; becomes part of the attempt's evidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<String>,
     /// State as SLURM last said it, with the reason for waiting; for people.
     #[serde(default)]
     pub state: String,
@@ -35,7 +49,26 @@ pub(super) struct Note {
 
 impl Note {
     pub fn new(name: String) -> Self {
-        Note { format: FORMAT, name, sent: None, job: None, ended_by_us: false, refused: None, state: String::new() }
+        Note {
+            format: FORMAT,
+            name,
+            sent: None,
+            job: None,
+            ended_by_us: false,
+            refused: None,
+            launch_failed: None,
+            held_since: None,
+            anywhere: false,
+            incidents: Vec::new(),
+            state: String::new(),
+        }
+    }
+
+    /// Remembers that something happened; the first [`INCIDENTS`] of them.
+    pub fn happened(&mut self, what: String) {
+        if self.incidents.len() < INCIDENTS {
+            self.incidents.push(what);
+        }
     }
 
     /// The note in a folder, if there is one.

@@ -193,7 +193,7 @@ impl SlurmExecutor<'_> {
         }
         write(&launch.folder, &placed)?;
         self.placed.insert(id, placed);
-        self.write_script(&launch, &name)?;
+        self.write_script(&launch, &name, false)?;
         Ok(true)
     }
 

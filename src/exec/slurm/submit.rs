@@ -1,8 +1,11 @@
 //! From an attempt to a job: the script, `sbatch`, and what its answer means.
 
 use super::judge::Words;
+use super::rules::{self, Rule};
 use super::{LOG_FILE, SlurmExecutor, Stage};
+use crate::config::Site;
 use crate::exec::Launch;
+use crate::ids::AttemptId;
 use crate::problem::Result;
 use crate::record::AttemptSpec;
 use crate::slurm::sbatch::{self, Submission};
@@ -26,6 +29,21 @@ fn script(folder: &Path) -> PathBuf {
     folder.join(SCRIPT_FILE)
 }
 
+/// The time limit and the warning ahead of it of a job that may last `allowed` seconds and whose worker ends itself after
+/// `wall`. SLURM counts limits in whole minutes, rounded up, and warns up to a minute early. Rounded down here instead, the
+/// job never holds its node beyond what was reserved; the warning is shortened with it, so that it does not come before the
+/// worker's own limit. Where less than half of the warning would be left (on sites that warn late), it is rounded up: then a
+/// worker that hangs can hold its node up to a minute beyond the reservation, which the ledger shows as overrun.
+pub(super) fn limits(site: &Site, allowed: f64, wall: f64) -> (f64, u32) {
+    let limit = (allowed / MINUTE).floor() * MINUTE;
+    let warning = (limit - MINUTE - wall).min(f64::from(site.warning_seconds));
+    if wall > 0.0 && warning >= f64::from(site.warning_seconds) / 2.0 && warning >= 1.0 {
+        (limit, warning as u32)
+    } else {
+        (allowed.max(MINUTE), site.warning_seconds)
+    }
+}
+
 impl SlurmExecutor<'_> {
     /// A name that no other job has: made of the place, the time and this process.
     pub(super) fn name(&self, launch: &Launch) -> String {
@@ -35,24 +53,24 @@ impl SlurmExecutor<'_> {
     }
 
     /// Writes the attempt's script into its folder.
-    pub(super) fn write_script(&self, launch: &Launch, name: &str) -> Result<()> {
+    pub(super) fn write_script(&self, launch: &Launch, name: &str, anywhere: bool) -> Result<()> {
         let spec = AttemptSpec::read(&launch.folder)?;
-        let seconds = match launch.kill_after_seconds {
-            limit if limit > 0.0 => (limit - self.site.kill_margin_seconds).max(MINUTE),
-            _ => DAY,
+        let (seconds, warning_seconds) = match launch.kill_after_seconds {
+            limit if limit > 0.0 => limits(&self.site, limit - self.site.kill_margin_seconds, spec.wall_seconds),
+            _ => (DAY, self.site.warning_seconds),
         };
         let threads = u32::try_from(spec.experiment.resources.threads).unwrap_or(1);
         let need = Need {
             seconds,
             cpus: threads.max(1),
-            memory_mib: spec.memory.0.div_ceil(1 << 20),
+            memory_mib: self.memory_mib(&spec, launch),
             gpu: spec.experiment.resources.device.is_gpu(),
             device_memory_mib: launch.place.device_memory.0.div_ceil(1 << 20),
-            exclude: launch.place.exclude.clone(),
+            exclude: if anywhere { Vec::new() } else { launch.place.exclude.clone() },
         };
         let request = Request::on(&self.site_of(launch.id), &need)?;
         let text = render(&Job {
-            site: &self.site,
+            site: &Site { warning_seconds, ..self.site.clone() },
             request: &request,
             id: launch.id,
             name,
@@ -63,6 +81,17 @@ impl SlurmExecutor<'_> {
             environment: &self.environment,
         })?;
         fs::write_atomic(&script(&launch.folder), text.as_bytes())
+    }
+
+    /// Host memory to ask for: the attempt's own limit, else what it is expected to need, where the site says what it gives.
+    fn memory_mib(&self, spec: &AttemptSpec, launch: &Launch) -> u64 {
+        let (limit, expected) = (spec.memory.0, launch.place.memory.0);
+        match limit {
+            0 if self.site.memory_mib > 0 => (expected + expected / 4).div_ceil(1 << 20),
+            0 => 0,
+            // The worker ends itself at its limit, and says so; SLURM's own limit is a little higher.
+            limit => (limit + limit / 16).div_ceil(1 << 20),
+        }
     }
 
     /// Hands the next attempt to `sbatch`, one at a time and not faster than the site wishes. That it is done is written
@@ -82,7 +111,9 @@ impl SlurmExecutor<'_> {
             return Ok(());
         };
         watched.note.sent = Some(unix);
-        watched.note.write(&watched.launch.folder)?;
+        if rules::on(Rule::IntentComesFirst) {
+            watched.note.write(&watched.launch.folder)?;
+        }
         watched.stage = Stage::Sent;
         let arguments = sbatch::arguments(&script(&watched.launch.folder));
         self.next_submit = now + 60.0 / f64::from(self.site.submits_per_minute);
@@ -95,10 +126,16 @@ impl SlurmExecutor<'_> {
         let Some((id, pending)) = &mut self.submitting else { return Ok(()) };
         let (id, Some(answer)) = (*id, pending.answer()) else { return Ok(()) };
         self.submitting = None;
-        let now = self.clock.monotonic();
+        let (now, unix) = (self.clock.monotonic(), self.clock.unix());
+        let submission = sbatch::parse(answer.code, &answer.stdout, &answer.stderr);
+        if let Submission::Refused(why) = &submission
+            && self.nowhere_left(id, why)
+        {
+            return self.submit_anywhere(id, why);
+        }
         let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
         let folder = watched.launch.folder.clone();
-        match sbatch::parse(answer.code, &answer.stdout, &answer.stderr) {
+        match submission {
             Submission::Accepted(job) => {
                 watched.note.job = Some(job);
                 watched.note.write(&folder)
@@ -127,10 +164,44 @@ impl SlurmExecutor<'_> {
                 self.ready.push_front(id);
                 Ok(())
             }
-            Submission::Lost(why) => {
+            Submission::Lost(why) if rules::on(Rule::LostAreLookedFor) => {
+                let seconds = unix - watched.note.sent.unwrap_or(unix);
+                watched.note.happened(format!("sbatch's answer was lost after {seconds:.0} s: {why}"));
                 watched.note.state = format!("looked for by its name: {why}");
                 watched.note.write(&folder)
             }
+            // What others do, here only to show that it would not do: submit it again.
+            Submission::Lost(_) => {
+                watched.stage = Stage::Ready;
+                self.ready.push_back(id);
+                Ok(())
+            }
         }
+    }
+
+    /// Whether a submission was refused for the nodes that it was to stay away from: all that are left may be bad, and
+    /// then any is better than none.
+    fn nowhere_left(&self, id: AttemptId, why: &str) -> bool {
+        let lower = why.to_ascii_lowercase();
+        let nodes = ["node configuration is not available", "node count specification invalid"];
+        let watched = self.watched.get(&id);
+        watched.is_some_and(|w| !w.launch.place.exclude.is_empty() && !w.note.anywhere)
+            && nodes.iter().any(|n| lower.contains(n))
+    }
+
+    fn submit_anywhere(&mut self, id: AttemptId, why: &str) -> Result<()> {
+        let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
+        let names = watched.launch.place.exclude.join(", ");
+        watched.note.happened(format!("no node is left without {names} ({why}), so it is asked for on any"));
+        (watched.note.sent, watched.note.anywhere) = (None, true);
+        watched.stage = Stage::Ready;
+        let (launch, note) = (watched.launch.clone(), watched.note.clone());
+        self.write_script(&launch, &note.name, true)?;
+        note.write(&launch.folder)?;
+        if self.stops.remove(&id).is_some() {
+            return self.end(id, Words::default());
+        }
+        self.ready.push_front(id);
+        Ok(())
     }
 }

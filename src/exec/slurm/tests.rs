@@ -1,4 +1,4 @@
-//! The executor on a fake SLURM: the shared suite's bed, faults one by one, and random schedules of them.
+//! The executor on a fake SLURM: the shared suite's bed, and faults one by one. Random schedules of them are beside this.
 #![allow(clippy::disallowed_methods)]
 
 use super::fake::{FakeCommands, FakeSlurm, Fault};
@@ -9,18 +9,17 @@ use crate::exec::conformance::{Bed, Behaviour, end_of};
 use crate::failure::{Class, classify};
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::record::{AttemptSpec, FORMAT};
-use crate::rng::{Sequence, Stream};
 use crate::sys::clock::FakeClock;
 use crate::units::Bytes;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-const SITE: &str = "name = \"fake\"\ngpus = 0\npoll_seconds = 5.0\nkill_margin_seconds = 0.0\nsubmits_per_minute = 6000\n\
+const SITE: &str = "name = \"fake\"\ngpus = 0\npoll_seconds = 5.0\nkill_margin_seconds = 0.0\nsubmits_per_minute = 6000\nmax_jobs = 1000\n\
                     [[partitions]]\nname = \"gpu\"\n";
 
 pub struct SlurmBed {
-    clock: &'static FakeClock,
-    world: Rc<RefCell<FakeSlurm>>,
+    pub(crate) clock: &'static FakeClock,
+    pub(super) world: Rc<RefCell<FakeSlurm>>,
     folder: tempfile::TempDir,
     made: Cell<u32>,
 }
@@ -38,26 +37,31 @@ fn in_memory() -> tempfile::TempDir {
 }
 
 impl SlurmBed {
-    fn slurm(&self) -> SlurmExecutor<'static> {
+    pub(crate) fn slurm(&self) -> SlurmExecutor<'static> {
         let site = parse_site(SITE, "fake", &[]).unwrap();
         let commands = Box::new(FakeCommands(Rc::clone(&self.world)));
         let folder = self.folder.path().to_path_buf();
         SlurmExecutor::with_commands(site, 1000, self.clock, folder.join("program"), folder, commands)
     }
 
-    fn faults(&self, program: &'static str, faults: &[Fault]) {
+    pub(super) fn faults(&self, program: &'static str, faults: &[Fault]) {
         self.world.borrow_mut().faults.entry(program).or_default().extend(faults);
     }
 
-    fn jobs_of(&self, launch: &Launch) -> usize {
+    pub(super) fn jobs_of(&self, launch: &Launch) -> usize {
         self.world.borrow().jobs.iter().filter(|j| j.folder == launch.folder).count()
     }
 
-    fn ran(&self, launch: &Launch) -> usize {
+    pub(super) fn ran(&self, launch: &Launch) -> usize {
         std::fs::read_to_string(launch.folder.join("ran")).map_or(0, |t| t.lines().count())
     }
 
-    fn count(&self, program: &str) -> usize {
+    /// Jobs that run now.
+    pub(crate) fn running(&self) -> usize {
+        self.world.borrow().jobs.iter().filter(|j| j.runs()).count()
+    }
+
+    pub(crate) fn count(&self, program: &str) -> usize {
         self.world.borrow().counts.get(program).copied().unwrap_or(0)
     }
 }
@@ -128,7 +132,7 @@ fn a_job_asks_for_its_gpu_and_stays_away_from_nodes() {
     let plain = script("cuda", Place::default()).unwrap();
     assert!(plain.contains("--gres=gpu:a:1\n") && plain.contains("--partition=small\n"), "{plain}");
     assert!(!plain.contains("--exclude") && !plain.contains("CUDA_VISIBLE_DEVICES"), "SLURM binds the GPU: {plain}");
-    let place = Place { exclude: vec!["n7".into(), "n2".into()], device_memory: Bytes(2000 << 20) };
+    let place = Place { exclude: vec!["n7".into(), "n2".into()], device_memory: Bytes(2000 << 20), ..Place::default() };
     let moved = script("cuda", place).unwrap();
     assert!(moved.contains("--gres=gpu:b:1\n") && moved.contains("--partition=large\n"), "{moved}");
     assert!(moved.contains("#SBATCH --exclude=n2,n7\n"), "{moved}");
@@ -291,97 +295,99 @@ fn a_thousand_jobs_cost_one_look_an_interval() {
     assert_eq!(bed.count("sacct"), 0, "nothing has left the queue");
 }
 
-/// Random faults in every command and controllers that die at any moment: each attempt ends, as what it was; none has two
-/// jobs, none runs twice, none that was given up ever ran, and no job is left.
+/// The table of `judge::wait`, row by row, on jobs in a queue.
 #[test]
-fn random_faults_lose_and_double_nothing() {
-    const KINDS: [Behaviour; 6] = [
-        Behaviour::Completes,
-        Behaviour::StartsAfter(90.0),
-        Behaviour::Crashes,
-        Behaviour::IsKilled,
-        Behaviour::CompletesThenIsKilled,
-        Behaviour::Deaf,
+fn every_reason_to_wait_has_its_rule() {
+    let table = [
+        ("Resources", Status::Pending, None),
+        ("ReqNodeNotAvail, UnavailableNodes:n1", Status::Pending, None),
+        ("SomethingNew", Status::Pending, None),
+        ("JobHeldAdmin", Status::Pending, None),
+        ("launch failed requeued held", Status::Pending, Some(Class::LaunchFailed)),
+        ("QOSMaxWallDurationPerJobLimit", Status::Pending, Some(Class::Refused)),
     ];
-    let (mut given_up, mut completed) = (0, 0);
-    for schedule in 0..SCHEDULES {
+    for (reason, meanwhile, end) in table {
         let bed = SlurmBed::default();
-        let mut random = Sequence::new(schedule, Stream::Data, 0, 0);
-        let mut draw = |n: usize| ((random.uniform() * n as f64) as usize).min(n - 1);
-        for program in ["sbatch", "squeue", "sacct", "scancel"] {
-            let faults: Vec<Fault> = (0..24)
-                .map(|_| match draw(10) {
-                    0 => Fault::Fails,
-                    1 => Fault::Lost,
-                    2 => Fault::Frozen(draw(400) as f64),
-                    3 => Fault::Hangs(draw(200) as f64, draw(2) == 0),
-                    4 => Fault::Cut,
-                    _ => Fault::None,
-                })
-                .collect();
-            bed.faults(program, &faults);
-        }
-        bed.world.borrow_mut().accounting = [None, Some(0.0), Some(8.0), Some(90.0)][draw(4)];
-        let kinds: Vec<Behaviour> = (0..5).map(|_| KINDS[draw(KINDS.len())]).collect();
-        let launches: Vec<Launch> =
-            kinds.iter().map(|k| Launch { kill_after_seconds: 60.0, ..bed.attempt(*k) }).collect();
-        let mut ended: Vec<Option<Evidence>> = vec![None; launches.len()];
-        let mut launched = 0;
+        bed.world.borrow_mut().never = Some(reason);
         let mut executor = bed.slurm();
-        for round in 0..200_000 {
-            if launched < launches.len() && draw(4) == 0 {
-                executor.launch(&launches[launched]).unwrap();
-                launched += 1;
+        let launch = bed.attempt(Behaviour::Completes);
+        executor.launch(&launch).unwrap();
+        match end {
+            Some(class) => {
+                let evidence = end_of(&bed, &mut executor, &launch);
+                assert_eq!(classify(&evidence), class, "{reason}");
+                assert!(crate::failure::describe(&evidence).contains(reason), "{evidence:?}");
+                assert_eq!(bed.world.borrow_mut().live(), 0);
             }
-            for (at, launch) in launches.iter().enumerate().take(launched) {
-                if ended[at].is_none()
-                    && let Status::Ended(evidence) = executor.poll(launch.id).unwrap()
-                {
-                    ended[at] = Some(evidence);
+            None => {
+                for _ in 0..2000 {
+                    assert_eq!(executor.poll(launch.id).unwrap(), meanwhile, "{reason}");
+                    bed.clock.advance(10.0);
                 }
+                let note = Note::read(&launch.folder).unwrap().unwrap();
+                assert_eq!(note.state, format!("PENDING ({reason})"));
+                assert_eq!(note.incidents.iter().any(|i| i.contains("held: JobHeldAdmin")), reason == "JobHeldAdmin");
             }
-            if launched == launches.len() && ended.iter().all(Option::is_some) {
-                break;
-            }
-            if draw(100) == 0 {
-                executor = bed.slurm();
-                for (at, launch) in launches.iter().enumerate().take(launched) {
-                    if ended[at].is_none() {
-                        executor.adopt(launch).unwrap();
-                    }
-                }
-            }
-            bed.clock.advance(1.0 + draw(6) as f64);
-            assert!(round < 199_999, "schedule {schedule} never ends: {kinds:?} {ended:?}");
-        }
-        bed.clock.advance(1000.0);
-        assert_eq!(bed.world.borrow_mut().live(), 0, "schedule {schedule} left a job");
-        for ((launch, kind), evidence) in launches.iter().zip(&kinds).zip(ended) {
-            let class = classify(&evidence.unwrap());
-            let (jobs, ran) = (bed.jobs_of(launch), bed.ran(launch));
-            let at = format!("schedule {schedule}, {kind:?}: {class:?}, {jobs} jobs, ran {ran}");
-            assert!(jobs <= 1 && ran <= 1, "{at}");
-            if class == Class::NeverStarted {
-                given_up += 1;
-                assert_eq!(ran, 0, "{at}");
-                continue;
-            }
-            assert_eq!(ran, 1, "{at}");
-            let unseen = Class::Crashed { code: None, signal: None };
-            let fits = match kind {
-                Behaviour::Completes | Behaviour::StartsAfter(_) | Behaviour::CompletesThenIsKilled => {
-                    completed += 1;
-                    class == Class::Completed
-                }
-                Behaviour::Crashes => class == Class::Crashed { code: Some(3), signal: None } || class == unseen,
-                Behaviour::IsKilled => class == Class::Crashed { code: None, signal: Some(9) } || class == unseen,
-                _ => class == Class::TimedOut || class == unseen,
-            };
-            assert!(fits, "{at}");
         }
     }
-    // Both happen, or the test has lost its subject.
-    assert!(given_up > 10 && completed > 100, "{given_up} given up, {completed} completed");
 }
 
-const SCHEDULES: u64 = 500;
+/// A hold outlives controllers, is given up after a day, and one that is let go is nothing but an incident.
+#[test]
+fn a_held_job_waits_for_a_hand_and_not_for_ever() {
+    let bed = SlurmBed::default();
+    bed.world.borrow_mut().never = Some("JobHeldUser");
+    let [given_up, let_go] = [bed.attempt(Behaviour::Completes), bed.attempt(Behaviour::Completes)];
+    let mut executor = bed.slurm();
+    [&given_up, &let_go].iter().for_each(|launch| executor.launch(launch).unwrap());
+    for hour in 0..30 {
+        for _ in 0..180 {
+            [&given_up, &let_go].iter().for_each(|launch| drop(executor.poll(launch.id).unwrap()));
+            bed.clock.advance(20.0);
+        }
+        if hour == 10 {
+            bed.world.borrow_mut().release(&let_go.folder);
+        }
+        if hour < 10 {
+            executor = bed.slurm();
+            [&given_up, &let_go].iter().for_each(|launch| executor.adopt(launch).unwrap());
+        }
+        assert!(hour < 23 || hour > 24 || bed.world.borrow_mut().live() <= 1);
+    }
+    let evidence = end_of(&bed, &mut executor, &given_up);
+    assert_eq!(classify(&evidence), Class::Refused);
+    assert!(crate::failure::describe(&evidence).contains("held (JobHeldUser) for 24 h"), "{evidence:?}");
+    let evidence = end_of(&bed, &mut executor, &let_go);
+    assert_eq!(classify(&evidence), Class::Completed);
+    let incidents = evidence.job.unwrap().incidents;
+    assert!(incidents.len() == 2 && incidents[1].starts_with("let go after"), "{incidents:?}");
+}
+
+/// A job's limit fits in what was reserved for it, and the warning comes after the worker's own limit.
+#[test]
+fn limits_keep_to_the_reservation() {
+    let site = parse_site("name = \"s\"\ngpus = 0\n[[partitions]]\nname = \"p\"\n", "s", &[]).unwrap();
+    for wall in [5.0, 59.0, 60.0, 100.0, 3333.0, 86399.0] {
+        let allowed = wall + site.margin_seconds() - site.kill_margin_seconds;
+        let (limit, warning) = submit::limits(&site, allowed, wall);
+        assert!(limit <= allowed && limit % 60.0 == 0.0, "{wall}: {limit} of {allowed}");
+        assert!((60..=120).contains(&warning), "{wall}: {warning}");
+        assert!(limit - f64::from(warning) - 60.0 >= wall, "{wall}: warned {warning} s before {limit}");
+    }
+}
+
+/// Nodes to stay away from are stayed away from, unless no others are left.
+#[test]
+fn a_job_that_would_have_no_node_is_asked_for_on_any() {
+    let bed = SlurmBed::default();
+    bed.world.borrow_mut().nodes_left = false;
+    let mut executor = bed.slurm();
+    let place = Place { exclude: vec!["n1".into(), "n2".into()], ..Place::default() };
+    let launch = Launch { place, ..bed.attempt(Behaviour::Completes) };
+    executor.launch(&launch).unwrap();
+    let evidence = end_of(&bed, &mut executor, &launch);
+    assert_eq!(classify(&evidence), Class::Completed);
+    assert!(evidence.job.unwrap().incidents[0].contains("no node is left without n1, n2"));
+    assert!(!std::fs::read_to_string(launch.folder.join("job.sbatch")).unwrap().contains("--exclude"));
+    assert_eq!((bed.jobs_of(&launch), bed.count("sbatch")), (1, 2));
+}

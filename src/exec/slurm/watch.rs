@@ -1,13 +1,14 @@
 //! Looking at all jobs at once, and ending some.
 
-use super::judge::{Case, Verdict, judge};
+use super::judge::{Case, Verdict, Wait, judge, wait};
+use super::rules::{self, Rule};
 use super::{LOG_FILE, SlurmExecutor, Stage, Stop, Watched, has_outcome};
 use crate::ids::AttemptId;
 use crate::problem::Result;
 use crate::record::Claim;
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
-use crate::slurm::{Listing, Phase, Waiting, sacct, scancel, squeue};
+use crate::slurm::{Listing, Phase, sacct, scancel, squeue};
 use crate::sys::fs;
 use std::collections::BTreeMap;
 
@@ -24,13 +25,18 @@ impl Watched {
     }
 
     /// Takes the queue's word. `whole`: that it lists no such job means something.
-    fn seen(&mut self, row: Option<&Row>, whole: bool, now: f64) -> Result<()> {
+    fn seen(&mut self, row: Option<&Row>, whole: bool, now: f64, unix: f64) -> Result<()> {
         match row {
             Some(row) => {
                 let over = row.state.phase() == Phase::Ended;
                 self.over_since = if over { self.over_since.or(Some(now)) } else { None };
                 let waits = row.state.phase() == Phase::Waiting;
                 let state = if waits { format!("{} ({})", row.state, row.reason.0) } else { row.state.to_string() };
+                if self.note.job.is_none() && !self.note.incidents.is_empty() {
+                    let seconds = unix - self.note.sent.unwrap_or(unix);
+                    self.note
+                        .happened(format!("found in the queue by its name {seconds:.0} s after it was handed over"));
+                }
                 if self.note.job != Some(row.id) || self.note.state != state {
                     (self.note.job, self.note.state) = (Some(row.id), state);
                     self.note.write(&self.launch.folder)?;
@@ -58,7 +64,8 @@ impl SlurmExecutor<'_> {
         if self.queue.is_some() || self.accounts.is_some() || now < self.next_look {
             return;
         }
-        if self.watched.values().any(Watched::is_sent) {
+        self.given_up.retain(|_, until| *until > now);
+        if !self.given_up.is_empty() || self.watched.values().any(Watched::is_sent) {
             self.next_look = now + self.site.poll_seconds * f64::from(1u32 << self.failed_looks.min(LONGEST_BACK_OFF));
             self.queue = Some(self.commands.start("squeue", &squeue::arguments()));
         }
@@ -69,18 +76,27 @@ impl SlurmExecutor<'_> {
         let Some(answer) = self.queue.as_mut().and_then(|p| p.answer()) else { return Ok(()) };
         self.queue = None;
         let listing = squeue::parse(&answer.stdout);
-        let whole = answer.code == Some(0) && listing.whole();
+        let whole = answer.code == Some(0) && (listing.whole() || !rules::on(Rule::PartialSaysNothing));
         self.has_looked |= whole;
         self.failed_looks = if whole { 0 } else { self.failed_looks.saturating_add(1) };
-        let now = self.clock.monotonic();
+        let (now, unix) = (self.clock.monotonic(), self.clock.unix());
         let mut rows: BTreeMap<&str, &Row> = BTreeMap::new();
         for row in &listing.rows {
             rows.insert(&row.name, row);
         }
         for watched in self.watched.values_mut().filter(|w| w.is_sent()) {
-            watched.seen(rows.get(watched.note.name.as_str()).copied(), whole, now)?;
+            watched.seen(rows.get(watched.note.name.as_str()).copied(), whole, now, unix)?;
         }
-        self.end_hopeless();
+        let late = |name: &&String| rows.get(name.as_str()).is_some_and(|row| row.state.phase() != Phase::Ended);
+        self.farewells.extend(
+            self.given_up
+                .keys()
+                .filter(late)
+                .filter(|name| !self.farewells.contains(name))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        self.end_hopeless()?;
         if !whole {
             return Ok(());
         }
@@ -93,20 +109,38 @@ impl SlurmExecutor<'_> {
         Ok(())
     }
 
-    /// Ends jobs that wait for what never comes, or whose launch failed and was put on hold.
-    fn end_hopeless(&mut self) {
-        let now = self.clock.monotonic();
-        for (id, watched) in self.watched.iter_mut().filter(|(_, w)| w.is_sent() && w.note.refused.is_none()) {
-            let Some(row) = watched.row.as_ref().filter(|r| r.state.phase() == Phase::Waiting) else { continue };
-            let failed = row.state.is_held() || row.reason.0.starts_with("launch failed");
-            if failed && !watched.note.ended_by_us {
+    /// Does with each job that waits what the rule for its reason says ([`wait`]).
+    fn end_hopeless(&mut self) -> Result<()> {
+        let (now, unix) = (self.clock.monotonic(), self.clock.unix());
+        let open = |w: &Watched| w.is_sent() && w.note.refused.is_none() && w.note.launch_failed.is_none();
+        for (id, watched) in self.watched.iter_mut().filter(|(_, w)| open(w)) {
+            let Some(row) = watched.row.as_ref() else { continue };
+            let held_seconds = watched.note.held_since.map_or(0.0, |since| unix - since);
+            let waits = if row.state.phase() == Phase::Waiting { wait(row, held_seconds) } else { Wait::Longer };
+            let note = &mut watched.note;
+            let before = note.clone();
+            match waits {
+                Wait::Longer => {
+                    if note.held_since.take().is_some() {
+                        note.happened(format!("let go after {held_seconds:.0} s"));
+                    }
+                }
+                Wait::Held if note.held_since.is_none() => {
+                    note.held_since = Some(unix);
+                    note.happened(format!("held: {}", row.reason.0));
+                }
+                Wait::Held => {}
+                Wait::LaunchFailed(why) => note.launch_failed = Some(why),
+                Wait::Never(why) => note.refused = Some(why),
+            }
+            if note.launch_failed.is_some() || note.refused.is_some() {
                 self.stops.insert(*id, Stop { gentle: false, next: now });
             }
-            if row.reason.waiting() == Waiting::Never {
-                watched.note.refused = Some(format!("it never starts: {}", row.reason.0));
-                self.stops.insert(*id, Stop { gentle: false, next: now });
+            if *note != before {
+                note.write(&watched.launch.folder)?;
             }
         }
+        Ok(())
     }
 
     /// Reads accounting's answer, if it is there, and judges what has left the queue.
@@ -132,10 +166,20 @@ impl SlurmExecutor<'_> {
                 watched.note.job = Some(account.job.id);
                 watched.note.write(&watched.launch.folder)?;
             }
+            if !accounted && watched.accounts_missed.is_none() {
+                watched.accounts_missed = Some(now);
+            }
+            if let Some(missed) = watched.accounts_missed.filter(|_| accounted) {
+                watched.accounts_missed = None;
+                watched.note.happened(format!("accounting did not answer for {:.0} s", now - missed));
+                watched.note.write(&watched.launch.folder)?;
+            }
             // The answer of `sbatch` is still to come.
             if self.submitting.as_ref().is_some_and(|(submitting, _)| submitting == id) {
                 continue;
             }
+            let over = watched.accounts.last().is_some_and(|account| account.job.state.phase() == Phase::Ended);
+            watched.recorded_since = watched.recorded_since.filter(|_| over).or(over.then_some(now));
             let case = Case {
                 row: watched.row.as_ref(),
                 accounts: &watched.accounts,
@@ -144,13 +188,17 @@ impl SlurmExecutor<'_> {
                 claimed: watched.claimed,
                 known: watched.note.job.is_some(),
                 over: now - since,
+                settling: watched.recorded_since.map_or(0.0, |since| now - since),
                 sent: unix - watched.note.sent.unwrap_or(unix),
                 settle,
                 ended_by_us: watched.note.ended_by_us,
                 log: &fs::tail(&watched.launch.folder.join(LOG_FILE), LOG_BYTES),
             };
             if let Verdict::Ended(words) = judge(&case) {
-                ended.push((*id, words));
+                if let Some(missed) = watched.accounts_missed {
+                    watched.note.happened(format!("accounting did not answer for the last {:.0} s", now - missed));
+                }
+                ended.push((*id, *words));
             }
         }
         ended.into_iter().try_for_each(|(id, words)| self.end(id, words))
@@ -169,7 +217,7 @@ impl SlurmExecutor<'_> {
         let now = self.clock.monotonic();
         for (id, stop) in self.stops.iter_mut().filter(|(_, stop)| stop.next <= now) {
             let Some(watched) = self.watched.get_mut(id) else { continue };
-            stop.next = now + self.site.poll_seconds;
+            stop.next = if rules::on(Rule::EndsAreRepeated) { now + self.site.poll_seconds } else { f64::INFINITY };
             let Some(kind) = kind(watched, stop.gentle) else { continue };
             if kind == scancel::Kind::End && !watched.note.ended_by_us {
                 watched.note.ended_by_us = true;

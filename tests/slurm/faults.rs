@@ -1,0 +1,342 @@
+//! A campaign over both nodes to which everything happens that can be made to happen on a real SLURM, and which ends as if
+//! nothing had: every run finished, the same bits, every second accounted for, no job left.
+
+use super::bed::{Bed, notes, patiently};
+use crate::campaigns::{Controller, Field, audit, weights};
+use nanoresearch::campaign::{Event, Run, RunResult, attempt_path, run_path};
+use nanoresearch::failure::Class;
+use nanoresearch::ids::AttemptId;
+use nanoresearch::journal;
+use nanoresearch::record::{CHECKPOINTS_FOLDER, Claim, JobEnd, Outcome, Witness, list_checkpoints};
+use nanoresearch::sys::process::ProcessId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Instant;
+
+/// A hog of memory joins the job of whoever finds the file: a leak beside the worker, which only SLURM sees.
+const SITE: &str = r#"
+name = "testbed"
+gpus = 0
+cpus = 2
+memory_mib = 300
+poll_seconds = 1.0
+warning_seconds = 5
+kill_margin_seconds = 35.0
+submits_per_minute = 20
+environment = ["if mv ../../../../hog ../../../../hog.taken 2> /dev/null; then (head -c 600M /dev/zero | tail -c 600M | sleep 600) & fi"]
+[[partitions]]
+name = "gpu"
+"#;
+
+const CAMPAIGN: &str = r#"
+name = "faults"
+question = "Does a campaign end the same whatever its cluster does to it?"
+objective.metric = "loss"
+budget.device_hours = 20.0
+seeds = { baseline = 4, confirm = 2, finalists = 1 }
+planner = { kind = "random", seed = 5, candidates = 8 }
+execution = { parallel = 4, retries = 6, site = "site.toml" }
+
+[space]
+"optimizer.learning_rate" = { type = "log-float", low = 1e-4, high = 1e-2 }
+"model.dropout" = { type = "float", low = 0.0, high = 0.4 }
+
+[baseline]
+data.kind = "digits"
+model = { kind = "mlp", widths = [256, 256] }
+optimizer = { kind = "adamw", learning_rate = 1e-3 }
+training = { batch_size = 64, budget = { steps = 12000 } }
+evaluation = { checkpoint_every = 250 }
+resources = { threads = 1, wall_seconds = 55.0 }
+"#;
+
+#[test]
+fn a_campaign_survives_its_cluster() {
+    let Some(bed) = Bed::find("a_campaign_survives_its_cluster") else { return };
+    let began = Instant::now();
+    let say = |what: &str| println!("{:5.0} s  {what}", began.elapsed().as_secs_f64());
+    bed.clear();
+    bed.up("n1");
+    bed.up("n2");
+    let field = Field::new(CAMPAIGN);
+    std::fs::write(field.folder().with_file_name("site.toml"), SITE).unwrap();
+    let mut controller = field.run();
+
+    // Memory: the first job to begin finds the hog.
+    patiently(60, "the campaign's folder", || field.folder().join("site.toml").exists().then_some(()));
+    std::fs::write(field.folder().join("hog"), "").unwrap();
+
+    // slurmctld freezes while a script is handed over: sbatch says that it timed out, and there will be a job. The
+    // controller dies before it can find that out, with the next sbatch under way.
+    patiently(60, "a job", || notes(&field).iter().any(|(_, n)| n["job"].is_u64()).then_some(()));
+    bed.fault("freeze");
+    say("slurmctld frozen");
+    let lost = patiently(90, "a lost answer of sbatch", || {
+        let lost = |n: &serde_json::Value| n["incidents"].to_string().contains("answer was lost");
+        notes(&field).into_iter().find(|(_, note)| lost(note)).map(|(folder, _)| folder)
+    });
+    patiently(60, "the next sbatch", || submitting(&field).then_some(()));
+    assert!(controller.kill(), "{}", controller.said());
+    bed.fault("thaw");
+    say(&format!("{} lost its answer; controller killed, slurmctld thawed", short(&lost)));
+    controller = field.resume();
+    patiently(60, "the lost job to be found", || {
+        notes(&field).iter().any(|(folder, n)| *folder == lost && n["job"].is_u64()).then_some(())
+    });
+    say("found by its name");
+    ended(&field, "the end for memory", |_, class, _| class == Class::OutOfMemory);
+    say("a job was ended for memory");
+
+    // A worker hangs until its time limit ends it; meanwhile other things happen on the other node.
+    let (hung, process) = working(&field, "a worker to hang", |_| true);
+    let spared = node_of(&bed, &field, hung);
+    hang(process);
+    say(&format!("attempt {hung} on {spared} hangs"));
+    let elsewhere = |id: AttemptId| id != hung && node_of(&bed, &field, id) != spared;
+
+    // Somebody more important needs the other node, where one worker leaves with a checkpoint, and one that hangs is killed.
+    let (victim, process) = working(&field, "a worker to preempt", elsewhere);
+    let node = node_of(&bed, &field, victim);
+    hang(process);
+    let script = ["--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 3", "--job-name=urgent"];
+    let there = format!("--nodelist={node}");
+    bed.say("sbatch", &[script.as_slice(), &[&there]].concat());
+    say(&format!("attempt {victim} on {node} hangs and is preempted"));
+    ended(&field, "a preemption", |_, _, job| job.state == "PREEMPTED");
+    say("preempted");
+    assert!(controller.kill(), "{}", controller.said());
+    controller = field.resume();
+    say("controller killed");
+
+    // A node goes down under its jobs.
+    let (lost, _) = working(&field, "a worker on the other node", elsewhere);
+    let node = node_of(&bed, &field, lost);
+    bed.down(&node);
+    say(&format!("{node} is down, and attempt {lost} with it"));
+    ended(&field, "a failed node", |_, class, job| class == Class::NodeFailed && job.state == "NODE_FAIL");
+    bed.up(&node);
+    say(&format!("{node} is back"));
+
+    // Accounting goes away while jobs end, and so does the controller.
+    bed.fault("dbd-stop");
+    say("slurmdbd stopped");
+    let before = field.state().unwrap();
+    let over = |state: &nanoresearch::campaign::State| {
+        state.runs.iter().flat_map(|r| &r.attempts).filter(|a| a.ended.is_some()).count()
+    };
+    patiently(120, "an attempt to end without accounting", || (over(&field.state()?) > over(&before)).then_some(()));
+    assert!(controller.kill(), "{}", controller.said());
+    controller = field.resume();
+    say("controller killed");
+    bed.fault("dbd-start");
+    say("slurmdbd is back");
+
+    finish(&field, &mut controller);
+    say("the campaign is over");
+    check_events(field.events().into_iter().map(|(_, event)| event));
+    check_account(&bed, &field);
+    assert_eq!(bed.left(), "", "jobs are left");
+    audit(&field);
+    keep(&field);
+    check_bits(&field);
+    say("the same bits as undisturbed runs");
+}
+
+/// The campaign that is kept in docs is one to which all of this happened.
+#[test]
+fn the_committed_campaign_has_every_fault() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recovery-campaign");
+    let events = journal::read(&folder).unwrap();
+    check_events(events.iter().map(|e| Event::decode(&e.kind, e.version, &e.data).unwrap()));
+    let state = nanoresearch::campaign::load(&folder).unwrap();
+    assert!(state.runs.len() >= 12);
+    assert!(state.runs.iter().all(|run| matches!(run.result, Some(RunResult::Finished { .. }))));
+    // Accounting's own words, kept beside it: the ledger has the same seconds.
+    let records = std::fs::read_to_string(folder.join("sacct.txt")).unwrap();
+    let theirs: BTreeMap<&str, f64> = records
+        .lines()
+        .skip(1)
+        .map(|line| line.split('|').collect::<Vec<_>>())
+        .map(|fields| (fields[0], fields[7].parse().unwrap()))
+        .collect();
+    for attempt in state.runs.iter().flat_map(|r| &r.attempts) {
+        let end = attempt.ended.as_ref().unwrap();
+        let id = end.evidence.job.as_ref().unwrap().id.unwrap().to_string();
+        let held = (end.used.time + end.overrun).seconds();
+        assert!((held - theirs[id.as_str()]).abs() <= 2.0, "attempt {}: {held} s settled", attempt.id);
+    }
+}
+
+/// Waits for the end of the campaign, which is a success.
+fn finish(field: &Field, controller: &mut Controller) {
+    let status = patiently(400, "the campaign to end", || controller.ended());
+    assert_eq!(status.code(), Some(0), "{}", controller.said());
+    let state = field.state().unwrap();
+    assert!(state.runs.len() >= 12, "{} runs", state.runs.len());
+    for run in &state.runs {
+        assert!(matches!(run.result, Some(RunResult::Finished { .. })), "run {}: {:?}", run.id, run.result);
+    }
+}
+
+/// Everything that was done to it is in its journal, with what was concluded from it.
+fn check_events(events: impl Iterator<Item = Event>) {
+    let (mut controllers, mut whys) = (0, BTreeMap::new());
+    let mut ends = Vec::new();
+    for event in events {
+        match event {
+            Event::ControllerStarted { .. } => controllers += 1,
+            Event::AttemptEnded { id, class, evidence, .. } => {
+                let job = *evidence.job.expect("every attempt was a job");
+                println!("  {id}  {class:?}  {} {:?}", job.words(), job.incidents);
+                ends.push((id, class, job));
+            }
+            Event::RecoveryDecided { id, why, .. } => {
+                whys.insert(id, why);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(controllers, 4, "three were killed");
+    let why = |found: &dyn Fn(&Class, &JobEnd) -> bool| {
+        let (id, ..) = ends.iter().find(|(_, class, job)| found(class, job)).expect("it happened");
+        whys[id].clone()
+    };
+    let memory = why(&|class, job| *class == Class::OutOfMemory && job.exit.as_deref() != Some("0:0"));
+    assert!(memory.contains("of memory where it had 300"), "{memory}");
+    let time = why(&|class, job| *class == Class::TimedOut && job.state == "TIMEOUT");
+    assert!(time.contains("s a step call for"), "{time}");
+    let preempted = why(&|class, job| *class == Class::Preempted && job.state == "PREEMPTED");
+    assert!(preempted.contains("again, from"), "{preempted}");
+    let node = why(&|class, job| *class == Class::NodeFailed && job.state == "NODE_FAIL");
+    assert!(node.contains("on another node than n"), "{node}");
+    let said = |words: &str| ends.iter().any(|(.., job)| job.incidents.iter().any(|i| i.contains(words)));
+    assert!(said("sbatch's answer was lost") && said("found in the queue by its name"));
+    assert!(said("accounting did not answer"));
+    let nodes: BTreeSet<&str> = ends.iter().filter_map(|(.., job)| job.node.as_deref()).collect();
+    assert_eq!(nodes, BTreeSet::from(["n1", "n2"]));
+}
+
+/// What the ledger has settled is what accounting has, attempt by attempt.
+fn check_account(bed: &Bed, field: &Field) {
+    let state = field.state().unwrap();
+    let (mut ours, mut theirs, mut unseen) = (0.0, 0.0, 0);
+    for attempt in state.runs.iter().flat_map(|r| &r.attempts) {
+        let end = attempt.ended.as_ref().unwrap();
+        let job = end.evidence.job.as_ref().unwrap();
+        let held = (end.used.time + end.overrun).seconds();
+        let record = bed.record(job.id.expect("every attempt's job is known"));
+        let difference = (held - record.seconds as f64).abs();
+        assert!(difference <= 2.0, "attempt {}: {held} s settled, {record:?}", attempt.id);
+        unseen += usize::from(job.by != Witness::Accounting);
+        (ours, theirs) = (ours + held, theirs + record.seconds as f64);
+    }
+    println!("ledger {ours:.1} s, sacct {theirs:.0} s, {unseen} attempts settled without sacct");
+}
+
+/// Every run's weights are those of the same experiment trained here, undisturbed.
+fn check_bits(field: &Field) {
+    let state = field.state().unwrap();
+    let alone = |run: &Run| {
+        let config = field.folder().join(run_path(run.id)).join("config.toml");
+        let out = format!("alone-{}", run.id);
+        let said = field.say(&["train", config.to_str().unwrap(), "--out", &out, "resources.wall_seconds=0"]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        Outcome::read(&field.folder().with_file_name(out)).unwrap().unwrap().weights
+    };
+    std::thread::scope(|scope| {
+        let halves: Vec<_> = (0..2)
+            .map(|half| {
+                let runs = state.runs.iter().skip(half).step_by(2);
+                scope.spawn(move || runs.map(|run| (run, alone(run))).collect::<Vec<_>>())
+            })
+            .collect();
+        for (run, expected) in halves.into_iter().flat_map(|half| half.join().unwrap()) {
+            assert!(expected.is_some());
+            assert_eq!(weights(run), expected, "run {} after {} attempts", run.id, run.attempts.len());
+        }
+    });
+}
+
+/// Copies the campaign to where NANORESEARCH_KEEP_CAMPAIGN says.
+fn keep(field: &Field) {
+    let Some(to) = std::env::var_os("NANORESEARCH_KEEP_CAMPAIGN") else { return };
+    let from = field.folder();
+    let status = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
+
+/// Waits for an attempt's end.
+fn ended(field: &Field, what: &str, is: impl Fn(AttemptId, Class, &JobEnd) -> bool) {
+    patiently(300, what, || {
+        let state = field.state()?;
+        let mut attempts = state.runs.iter().flat_map(|r| &r.attempts);
+        let found = attempts.any(|a| {
+            a.ended.as_ref().is_some_and(|e| e.evidence.job.as_ref().is_some_and(|job| is(a.id, e.class, job)))
+        });
+        found.then_some(())
+    })
+}
+
+/// Waits for a worker that trains and has left a checkpoint, and is not soon at its end.
+fn working(field: &Field, what: &str, is: impl Fn(AttemptId) -> bool) -> (AttemptId, ProcessId) {
+    patiently(200, what, || {
+        let state = field.state()?;
+        field.living(&state).into_iter().find(|(id, process)| {
+            let folder = field.folder().join(attempt_path(*id)).join(CHECKPOINTS_FOLDER);
+            let step = list_checkpoints(&folder).ok().and_then(|found| found.last().map(|(step, _)| *step));
+            step.is_some_and(|step| step <= 8000) && process.alive() && !hangs(*process) && is(*id)
+        })
+    })
+}
+
+/// Stops every thread of a process for good: no signal but SIGKILL reaches it any more, as when a driver or a filesystem hangs.
+/// (What SIGSTOP does, SLURM undoes with SIGCONT.)
+fn hang(process: ProcessId) {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", process.pid)).unwrap().flatten();
+    let tasks: Vec<i32> = tasks.map(|task| task.file_name().to_str().unwrap().parse().unwrap()).collect();
+    for &task in &tasks {
+        // SAFETY: plain ptrace(2) and waitpid(2) on threads of a worker of this test; no memory is passed.
+        unsafe {
+            let nothing = std::ptr::null_mut::<libc::c_void>();
+            assert_eq!(libc::ptrace(libc::PTRACE_ATTACH, task, nothing, nothing), 0);
+            assert_eq!(libc::waitpid(task, std::ptr::null_mut(), libc::__WALL), task);
+        }
+    }
+    // Its parent learns of its death only after whoever traces it has, of the first thread after all others.
+    std::thread::spawn(move || {
+        for task in tasks.into_iter().rev() {
+            let mut status = 0;
+            // SAFETY: as above; `status` outlives the call.
+            while unsafe { libc::waitpid(task, &mut status, libc::__WALL) } == task
+                && !(libc::WIFEXITED(status) || libc::WIFSIGNALED(status))
+            {}
+        }
+    });
+}
+
+/// Whether it hangs.
+fn hangs(process: ProcessId) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('t'))
+}
+
+/// Whether an sbatch with a script of this campaign is under way.
+fn submitting(field: &Field) -> bool {
+    let folder = field.folder().canonicalize().unwrap();
+    let folder = folder.to_string_lossy();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+    lines.any(|line| line.starts_with(b"sbatch\0") && String::from_utf8_lossy(&line).contains(folder.as_ref()))
+}
+
+/// The node of a running attempt's job.
+fn node_of(bed: &Bed, field: &Field, id: AttemptId) -> String {
+    let folder = field.folder().join(attempt_path(id));
+    assert!(matches!(Claim::read(&folder), Ok(Some(Claim::Worker(_)))));
+    let note: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("slurm.json")).unwrap()).unwrap();
+    bed.say("squeue", &["-h", "--name", note["name"].as_str().unwrap(), "-t", "all", "-o", "%N"]).trim().to_string()
+}
+
+fn short(folder: &Path) -> String {
+    folder.iter().rev().take(3).map(|p| p.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" of ")
+}
