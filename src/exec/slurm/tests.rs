@@ -352,7 +352,7 @@ fn a_held_job_waits_for_a_hand_and_not_for_ever() {
             executor = bed.slurm();
             [&given_up, &let_go].iter().for_each(|launch| executor.adopt(launch).unwrap());
         }
-        assert!(hour < 23 || hour > 24 || bed.world.borrow_mut().live() <= 1);
+        assert!(!(23..=24).contains(&hour) || bed.world.borrow_mut().live() <= 1);
     }
     let evidence = end_of(&bed, &mut executor, &given_up);
     assert_eq!(classify(&evidence), Class::Refused);
