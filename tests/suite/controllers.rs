@@ -20,8 +20,10 @@ fn until_concluded(lab: &Lab, mut step: impl FnMut()) {
 #[test]
 fn steps_do_what_a_controller_that_stays_does() {
     let lab = Lab::new();
+    // Long enough that a step ends before its runs do.
+    lab.edit("experiment.toml", "steps = 20", "steps = 400");
     let said = lab.done("run campaign.toml --hold");
-    assert!(said.stderr.contains("nothing is started") && said.stderr.contains("* * * * *"), "{}", said.stderr);
+    assert!(said.stderr.contains("nothing is started") && said.stderr.contains("*/5 * * * *"), "{}", said.stderr);
     assert_eq!(campaign::load(&lab.at("tiny")).unwrap().runs.len(), 0);
     let mut steps = 0;
     until_concluded(&lab, || {
