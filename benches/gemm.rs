@@ -68,7 +68,7 @@ fn with_matrixmultiply((m, n, k): (usize, usize, usize), a: Operand, b: Operand,
 const LIBRARIES: [Library; 3] = [("faer", with_faer), ("gemm", with_gemm), ("matrixmultiply", with_matrixmultiply)];
 
 fn main() {
-    // `cargo test` runs benches too, to see that they work: one round is enough for that.
+    // `cargo test --benches` only sees that it works.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
     println!("GFLOP/s on one thread, the best of {rounds} rounds by turns");
     println!("| product | size | tile | {} |", LIBRARIES.map(|(name, _)| name).join(" | "));

@@ -142,12 +142,18 @@ fn inline(value: &Value) -> Option<String> {
             let entries: Option<Vec<String>> = entries
                 .iter()
                 .filter(|(_, v)| !v.is_null())
-                .map(|(k, v)| Some(format!("{k:?} = {}", inline(v)?)))
+                .map(|(k, v)| Some(format!("{} = {}", bare(k), inline(v)?)))
                 .collect();
             format!("{{ {} }}", entries?.join(", "))
         }
         other => other.to_string(),
     })
+}
+
+/// A key, in quotes only where it must be.
+fn bare(key: &str) -> String {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if plain { key.to_string() } else { format!("{key:?}") }
 }
 
 /// A template for the prompt: what it is about, what its baseline sets, what its own space is.

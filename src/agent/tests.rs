@@ -228,7 +228,13 @@ fn a_wrong_answer_is_mended_in_the_dialogue_and_replayed_from_the_tape() {
 
     let mut end = state.clone();
     let question = Question { number: 1, inquiry, allowance: Some(Dollars::of(1.0)), at: 0.0 };
-    let answered = crate::campaign::counsel::Answered { question, paid: paid.clone(), failure: None, seconds: 0.0 };
+    let answered = crate::campaign::counsel::Answered {
+        question,
+        paid: paid.clone(),
+        failure: None,
+        unheard: false,
+        seconds: 0.0,
+    };
     end.counsel.answered.push(answered);
     let mut tape = Agent::replay(&lab.folder, &end, Arc::new(Network));
     assert_eq!(ask(&mut tape, &state, 1, inquiry), (reply, paid));
@@ -281,6 +287,28 @@ fn every_fault_is_a_failure_in_words_and_is_charged() {
     let (reply, paid) = ask(&mut agent, &state, 1, Inquiry::Ideas);
     assert!(matches!(&reply, Reply::Nothing { why, .. } if why.contains("connect")), "{reply:?}");
     assert_eq!(paid.dollars, Dollars::default());
+}
+
+/// A store that cannot be written loses nothing else.
+#[test]
+fn a_campaign_ends_as_it_does_where_its_findings_cannot_be_kept() {
+    let campaign = campaign("planner = { candidates = 1 }");
+    let lab = Lab::quiet(&campaign);
+    let store = Store::at(&lab.folder.join("events.jsonl/knowledge.jsonl"));
+    let mut agent = Agent::new(&lab.folder, None, Some(store), Arc::new(Network));
+    let sampler = crate::planner::sampler(&campaign.planner);
+    let mut executor = crate::exec::fake::FakeExecutor::on(std::rc::Rc::clone(&lab.machine), 8);
+    let world = crate::campaign::World {
+        pricer: &lab.pricer,
+        executor: &mut executor,
+        sampler: sampler.as_ref(),
+        counsel: Some(&mut agent),
+        clock: lab.clock,
+        stop: &lab.stop,
+    };
+    let finish = crate::campaign::drive(&lab.folder, &campaign, world, &mut []).unwrap();
+    assert!(matches!(finish, crate::campaign::Finish::Concluded(_)));
+    assert!(lab.check().decisions.last().unwrap().text.contains("not kept"));
 }
 
 /// What one campaign found is what the next one on a related question starts from.

@@ -32,6 +32,7 @@ pub fn assumed(placement: Placement) -> Result<ThroughputProfile> {
         chip: BTreeMap::from([("gpu".to_string(), "NVIDIA H200, assumed".to_string())]),
         startup_seconds: STARTUP,
         write_seconds_per_byte: host.write_seconds_per_byte,
+        checkpoint_seconds: host.checkpoint_seconds,
         process_memory: Bytes(PROCESS_MEMORY),
     };
     let rates = BTreeMap::from([(OpClass::Conv, CONVOLUTION), (OpClass::ConvGrad, CONVOLUTION)]);

@@ -85,7 +85,12 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
         chip,
         startup_seconds: host.startup_seconds + opening,
         write_seconds_per_byte: host.write_seconds_per_byte,
-        process_memory: Bytes(process::resident_memory().0),
+        checkpoint_seconds: host.checkpoint_seconds,
+        // The driver's own tables are in the process that opened it.
+        process_memory: match placement.device.is_gpu() {
+            true => Bytes(process::resident_memory().0),
+            false => host.process_memory,
+        },
     };
     fit(&samples, machine)
 }

@@ -70,6 +70,9 @@ impl Family {
                 ("pixels 64", "widths = [320, 320]\nactivation = \"gelu\"", 64),
                 ("pixels 784", "widths = [200]", 48),
                 ("pixels 784", "widths = [384, 256]\nnorm = \"layer\"\ndropout = 0.2\nactivation = \"gelu\"", 64),
+                ("pixels 784", "widths = [320]", 16),
+                ("pixels 784", "widths = [160, 160]", 24),
+                ("pixels 64", "widths = [128, 64]", 16),
                 ("pixels 64", "widths = [96, 96, 96]\nresidual = true\nnorm = \"layer\"\ndropout = 0.1", 32),
                 ("pixels 64", "widths = [256, 256, 256]\nresidual = true\nnorm = \"rms\"", 96),
             ],
@@ -91,6 +94,8 @@ impl Family {
                      positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true",
                     4,
                 ),
+                ("text 65", "depth = 3\nwidth = 192\nheads = 6\ncontext = 128", 16),
+                ("text 65", "depth = 2\nwidth = 320\nheads = 5\ncontext = 192", 12),
                 (
                     "pairs 97",
                     "depth = 1\nwidth = 96\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",
@@ -111,6 +116,12 @@ impl Family {
                     "stages = [{ channels = 16, convs = 2, pool = \"mean\" }, { channels = 32 }]\nresidual = true\n\
                      norm_groups = 4\nhead = \"mean\"\nwidths = []",
                     16,
+                ),
+                (
+                    "image 8",
+                    "stages = [{ channels = 24, convs = 2, pool = \"mean\" }, { channels = 48, convs = 2 }]\nresidual = true\n\
+                     norm_groups = 8\nhead = \"mean\"\nwidths = []",
+                    24,
                 ),
                 (
                     "image 8",

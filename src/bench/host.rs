@@ -3,9 +3,9 @@
 
 use crate::config::parse_experiment;
 use crate::data::Dataset;
-use crate::ids::{AttemptId, RunId};
+use crate::ids::{AttemptId, RunId, RunKey};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT};
+use crate::record::{AttemptSpec, CheckpointInfo, FORMAT, Outcome, write_checkpoint};
 use crate::sys::clock::{Clock, Stopwatch, SystemClock};
 use crate::sys::http::FakeFetch;
 use crate::sys::process::{self, DetachedChild};
@@ -23,6 +23,10 @@ pub(super) struct Host {
     pub startup_seconds: f64,
     /// Seconds to write and sync one byte of a checkpoint.
     pub write_seconds_per_byte: f64,
+    /// Seconds of a checkpoint beside its bytes: folders, syncs, renames.
+    pub checkpoint_seconds: f64,
+    /// Peak resident memory of a worker that has next to no state and data: the program, its threads, its tables.
+    pub process_memory: Bytes,
 }
 
 /// From the cache, or measured now (under a second) and kept there where that is possible.
@@ -37,7 +41,11 @@ pub(super) fn host() -> Result<Host> {
     {
         return Ok(host);
     }
-    let host = Host { startup_seconds: startup()?, write_seconds_per_byte: write_speed()? };
+    let (worker_seconds, process_memory) = startup()?;
+    let checkpoint_seconds = checkpoint()?;
+    // The worker wrote a checkpoint and its model, which are counted by themselves.
+    let startup_seconds = (worker_seconds - 2.0 * checkpoint_seconds).max(0.0);
+    let host = Host { startup_seconds, write_seconds_per_byte: write_speed()?, checkpoint_seconds, process_memory };
     let text = serde_json::to_vec(&host).map_err(|e| Problem::failed(format!("a measurement is no JSON: {e}")))?;
     // Without a writable cache it is measured again; the profile, which is kept beside it, says so.
     let _ = fs::create_dir(&folder).and_then(|()| fs::write_atomic(&path, &text));
@@ -55,16 +63,16 @@ pub(super) fn chip() -> BTreeMap<String, String> {
     env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
-/// Seconds of a worker beside its steps: launch, reading the data, folders, manifest, outcome. Measured on real workers
-/// that train one step on the embedded digits.
-fn startup() -> Result<f64> {
+/// Seconds of a worker beside its steps (launch, reading the data, folders, manifest, outcome) and its memory, by its own
+/// outcome. Measured on real workers that train one step on the embedded digits.
+fn startup() -> Result<(f64, Bytes)> {
     let folder = env::scratch_dir().join(format!("startup-{}", std::process::id()));
-    let result = worker_seconds(&folder);
+    let result = small_worker(&folder);
     fs::remove_dir(&folder)?;
     result
 }
 
-fn worker_seconds(folder: &Path) -> Result<f64> {
+fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let experiment = parse_experiment(
         "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
@@ -75,7 +83,7 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
     let base = Path::new(".");
     let digits = Dataset::load(&experiment.data, base, base, &FakeFetch::default(), &mut |_, _| {})?;
     let clock = SystemClock::default();
-    let mut times = Vec::new();
+    let (mut times, mut memory) = (Vec::new(), Bytes(0));
     for number in 1..=3 {
         let attempt = folder.join(number.to_string());
         fs::create_dir(&attempt)?;
@@ -100,9 +108,39 @@ fn worker_seconds(folder: &Path) -> Result<f64> {
             clock.sleep(0.001);
         }
         times.push(watch.seconds());
+        memory = memory.max(Outcome::read(&attempt)?.map_or(Bytes(0), |outcome| outcome.peak_memory));
     }
     times.sort_by(f64::total_cmp);
-    Ok(times[1])
+    Ok((times[1], memory))
+}
+
+/// Seconds of a checkpoint of next to nothing: the median of five.
+fn checkpoint() -> Result<f64> {
+    let folder = env::scratch_dir().join(format!("checkpoint-{}", std::process::id()));
+    let tensors = [("x".to_string(), (vec![1], vec![0.0]))].into();
+    let mut times = Vec::new();
+    for step in 1..=5 {
+        let info = CheckpointInfo {
+            format: FORMAT,
+            step,
+            total_steps: step,
+            seed: 0,
+            key: RunKey(String::new()),
+            fingerprint: BTreeMap::new(),
+            metrics_bytes: 0,
+            seconds: 0.0,
+            metrics: BTreeMap::new(),
+            best: None,
+            state_hash: String::new(),
+            checksum: String::new(),
+        };
+        let watch = Stopwatch::start();
+        write_checkpoint(&folder, &tensors, info)?;
+        times.push(watch.seconds());
+    }
+    fs::remove_dir(&folder)?;
+    times.sort_by(f64::total_cmp);
+    Ok(times[2])
 }
 
 /// Seconds to write one synced byte, from writing a few MiB the way checkpoints are written.

@@ -281,6 +281,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 reserved_at: time,
                 launched_at: None,
                 adopted: false,
+                placed: None,
                 ended: None,
             });
             state.ledger.reserve(*id, reserved)?;
@@ -290,6 +291,10 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             state.decided(Some(id.run), None, text);
         }
         Event::AttemptLaunched { id } => state.live_mut(*id)?.launched_at = Some(time),
+        Event::AttemptPlaced { id, place } => {
+            state.live_mut(*id)?.placed = Some(place.clone());
+            state.decided(Some(id.run), None, format!("attempt {id} goes to {}", place.words()));
+        }
         Event::AttemptEnded { id, class, evidence, time: device_time, dollars, overrun, checkpoint, cancelled } => {
             let used = Amount { time: *device_time, dollars: *dollars };
             state.live_mut(*id)?.ended = Some(AttemptEnd {
@@ -463,14 +468,16 @@ fn answered(state: &mut State, number: usize, reply: &Reply, paid: &super::couns
         _ => None,
     };
     let seconds = time - question.at;
-    let role = question.inquiry.role().name();
-    counsel.answered.push(Answered { question, paid: paid.clone(), failure, seconds });
+    let inquiry = question.inquiry;
+    let role = inquiry.role().name();
+    let unheard = matches!(reply, Reply::Nothing { unheard: true, .. });
+    counsel.answered.push(Answered { question, paid: paid.clone(), failure, unheard, seconds });
     let gave_up = counsel.failures == consult::FAILURES;
     let (input, output) = (paid.usage.input_tokens, paid.usage.output_tokens);
     let text = format!(
         "{}: the {role} said {} ({input} tokens sent, {output} answered, {:.4} dollars)",
         consult::words(state, number),
-        consult::said(reply),
+        consult::said(inquiry, reply),
         paid.dollars.value()
     );
     state.decided(None, None, text);

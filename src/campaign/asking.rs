@@ -57,9 +57,17 @@ impl Controller<'_, '_, '_> {
         Ok(())
     }
 
-    /// Keeps what was found for later campaigns; that it cannot be kept must not change how this one ended.
+    /// Keeps what was found for later campaigns; that it cannot be kept is recorded and does not change how this one ended.
     pub(super) fn remember(&mut self) -> Result<()> {
-        self.world.counsel.as_ref().map_or(Ok(()), |counsel| counsel.keep(&self.state))
+        match self.world.counsel.as_ref().map_or(Ok(()), |counsel| counsel.keep(&self.state)) {
+            Ok(()) => Ok(()),
+            Err(problem) => {
+                let place = problem.place.map(|p| format!("{p}: ")).unwrap_or_default();
+                self.record(&Event::ControllerStopped {
+                    why: format!("what was found is not kept: {place}{}", problem.what),
+                })
+            }
+        }
     }
 
     /// Journals remarks, pauses and approvals of people, then takes their files away.

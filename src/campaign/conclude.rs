@@ -7,6 +7,7 @@
 use super::correction;
 use super::events::Event;
 use super::facts::{Conclusion, Reason, RunResult};
+use super::room::Need;
 use super::state::{Candidate, Standing, State};
 use super::words::in_words;
 use crate::analysis::{Race, Verdict, mean_interval, noise_floor, paired_interval, race, verdict};
@@ -165,21 +166,52 @@ pub fn finalists(state: &State) -> Vec<Event> {
 /// The last word.
 pub fn concluded(state: &State, reason: Reason) -> Event {
     let best = state.best();
-    let sentence = format!("{}.", capital(&finding(state, best)));
+    let goal = match state.campaign.objective.goal {
+        Some(goal) if reason != Reason::GoalMet && state.baseline.is_some() => {
+            format!(" The goal of {goal} was not reached with confidence.")
+        }
+        _ => String::new(),
+    };
+    let sentence = format!("{}.{goal}", capital(&finding(state, best)));
     Event::Concluded(Conclusion { reason, best: best.map(|c| c.index), sentence })
 }
 
+/// The budget does not hold the least that makes a finding, which is `need` without giving anything up.
+pub fn too_small(state: &State, need: Need) -> Event {
+    let budget = &state.campaign.budget;
+    let mut short = Vec::new();
+    if budget.runs > 0 && need.runs > budget.runs {
+        short.push(format!("{} runs, and budget.runs = {}", need.runs, budget.runs));
+    }
+    let time = state.ledger.budget();
+    if need.amount.time > time {
+        // Rounded up, so that what is said is enough.
+        let hours = (need.amount.time.hours() * 1e4).ceil() / 1e4;
+        short.push(format!("{}, budget.device_hours = {hours}, and the budget is {time}", need.amount.time));
+    }
+    if let Some(dollars) = state.ledger.budget_dollars().filter(|d| need.amount.dollars > *d) {
+        short.push(format!("{}, and the budget is {dollars}", need.amount.dollars));
+    }
+    let sentence = format!(
+        "Nothing was run: the baseline, one candidate and its confirmation may take {}, and giving up what may be given up \
+         is not enough. Raise the budget, or lower seeds.baseline, seeds.confirm, execution.parallel or \
+         execution.kill_margin_seconds.",
+        short.join("; ")
+    );
+    Event::Concluded(Conclusion { reason: Reason::BudgetSpent, best: None, sentence })
+}
+
 fn finding(state: &State, best: Option<&Candidate>) -> String {
+    if let Some(spec) = &state.campaign.batch {
+        return super::batch::finding(state, spec.experiments);
+    }
     let metric = state.metric();
     if let Some(missing) = &state.missing {
         return format!("nothing more was started, since something is missing where attempts run: {missing}");
     }
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {
-            (None, 0) => format!(
-                "{} do not hold the baseline and one confirmed candidate, even downscaled; nothing was run",
-                state.ledger.budget()
-            ),
+            (None, 0) => "nothing was run".to_string(),
             _ => "nothing can be compared, since the baseline has fewer than two values".to_string(),
         };
     };

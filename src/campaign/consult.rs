@@ -8,7 +8,7 @@ use super::counsel::{Course, Designed, Inquiry, Part, Reply};
 use super::decide::Mind;
 use super::events::Event;
 use super::facts::Reason;
-use super::room::{self, Need};
+use super::room::{self, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
 use super::{hypotheses, ledger::Amount};
 use crate::config::Direction;
@@ -133,13 +133,16 @@ pub fn words(state: &State, number: usize) -> String {
 }
 
 /// What a reply says, in one line for the record of decisions.
-pub(super) fn said(reply: &Reply) -> String {
+pub(super) fn said(inquiry: Inquiry, reply: &Reply) -> String {
+    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("one {one}") } else { format!("{n} {many}") };
     match reply {
         Reply::Ideas { hypotheses } => {
             let list: Vec<String> = hypotheses.iter().map(|h| h.claim.clone()).collect();
-            format!("{} hypotheses: {}", list.len(), list.join("; "))
+            format!("{}: {}", count(list.len(), "hypothesis", "hypotheses"), list.join("; "))
         }
-        Reply::Designs { designs } => format!("{} experiments", designs.len()),
+        Reply::Designs { designs } => count(designs.len(), "experiment", "experiments"),
+        // How to go on is no question any more.
+        Reply::Analysis(analysis) if inquiry == (Inquiry::Analysis { last: true }) => analysis.reasons.clone(),
         Reply::Analysis(analysis) => {
             let course = match analysis.course {
                 Course::Refine => "refine",
@@ -187,7 +190,8 @@ impl Mind<'_> {
         }
         let last = Inquiry::Analysis { last: true };
         let since = state.decisions.iter().rfind(|d| d.text.starts_with("the campaign goes on")).map_or(0.0, |d| d.at);
-        let done = state.counsel.answered.iter().any(|a| a.question.inquiry == last && a.question.at >= since);
+        let done =
+            state.counsel.answered.iter().any(|a| a.question.inquiry == last && a.question.at >= since && !a.unheard);
         if done || state.known.is_empty() || !state.may_ask() {
             return None;
         }
@@ -224,7 +228,7 @@ impl Mind<'_> {
     pub(super) fn ask_for_designs(&self, index: u64) -> Option<Vec<Event>> {
         let state = self.state;
         let inquiry = Inquiry::Designs { index };
-        let asked = state.counsel.answered.iter().any(|a| a.question.inquiry == inquiry);
+        let asked = state.counsel.answered.iter().any(|a| a.question.inquiry == inquiry && !a.unheard);
         if asked || !state.may_ask() || !state.llm_turn(index) {
             return None;
         }
@@ -249,7 +253,8 @@ impl Mind<'_> {
         };
         let candidate = state.candidates.iter().find(wants)?;
         let run = state.run(candidate.screening?)?;
-        let need = Need::run(state, &Limits::first(&run.experiment, &run.price)).times(self.scope.confirm);
+        let limits = Limits::first(&run.experiment, &run.price);
+        let need = Outlay::of(state, &limits, &run.price).in_turn(state, self.scope.confirm);
         let design = &state.counsel.design_of(candidate.index)?.design;
         room::fits(state, need + room::kept_back(state, self.scope.confirm, None)).then(|| Event::FinalistChosen {
             index: candidate.index,
@@ -274,7 +279,8 @@ fn known_at(state: &State, time: f64) -> usize {
 /// Whether hypotheses are wanted: none came yet, or the analyst turned away from them.
 fn ideas_due(state: &State) -> bool {
     let counsel = &state.counsel;
-    let last = counsel.answered.iter().rfind(|a| a.question.inquiry == Inquiry::Ideas).map_or(0, |a| a.question.number);
+    let heard = counsel.answered.iter().filter(|a| !a.unheard);
+    let last = heard.rev().find(|a| a.question.inquiry == Inquiry::Ideas).map_or(0, |a| a.question.number);
     let pivot = counsel.analyses.iter().rfind(|a| a.analysis.course == Course::Pivot).map_or(0, |a| a.question);
     last == 0 || pivot > last
 }

@@ -51,9 +51,17 @@ pub fn survivors(state: &State) -> Vec<u64> {
 pub fn words(state: &State, index: u64) -> String {
     let all = compared(state);
     let Some(own) = all.iter().find(|c| c.index == index) else { return String::new() };
-    let p = if own.adjusted < 0.001 { "p below 0.001".to_string() } else { format!("p = {:.3}", own.adjusted) };
+    let p = match p_value(own.adjusted) {
+        small if small.starts_with('<') => "p below 0.001".to_string(),
+        p => format!("p = {p}"),
+    };
     match all.len() {
         1 => format!(" ({p})"),
         n => format!(" ({p} after Holm's correction over {n} candidates)"),
     }
+}
+
+/// A p value to three digits; `<0.001` where they would all be zero.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_string() } else { format!("{p:.3}") }
 }

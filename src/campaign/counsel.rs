@@ -222,6 +222,9 @@ pub struct Answered {
     pub paid: Paid,
     /// Why there is nothing of use; none where there is.
     pub failure: Option<String>,
+    /// Nobody waited for the answer: the question may be asked again.
+    #[serde(default)]
+    pub unheard: bool,
     /// Seconds from the question to the answer.
     pub seconds: f64,
 }

@@ -17,20 +17,22 @@
 //! nothing is left to wait for. What is asked of candidates and finalists is in [`super::search`].
 
 use super::approval;
+use super::batch;
 use super::conclude;
 use super::counsel::Counsellor;
 use super::downscale::{self, Plan};
 use super::events::{Downscaled, Event, NextStep, Price, Purpose, Reason, RunResult};
 use super::recovery;
-use super::room::{self, Need};
+use super::room::{self, Need, Outlay};
 use super::state::{Halt, Limits, Run, Scope, Standing, State};
 use super::{Pricer, words};
-use crate::config::Experiment;
+use crate::config::{Campaign, Experiment};
 use crate::ids::{AttemptId, RunId};
 use crate::planner::Sampler;
 use crate::problem::{Problem, Result};
+use std::path::PathBuf;
 
-pub use super::search::{acceptable, propose};
+pub use super::search::{Proposal, propose};
 
 /// Who is asked. Both answer deterministically.
 pub struct Advice<'a> {
@@ -65,10 +67,18 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
     if state.paused {
         return Ok(Vec::new());
     }
-    let Some(scope) = &state.scope else { return scope_campaign(state, advice.pricer) };
+    let Some(scope) = &state.scope else {
+        return match state.campaign.batch {
+            Some(_) => Ok(vec![batch::scope(state, advice.pricer)?]),
+            None => scope_campaign(state, advice.pricer),
+        };
+    };
     let mind = Mind { state, scope, advice, live };
     if let Some(events) = mind.owed() {
         return Ok(events);
+    }
+    if let Some(spec) = &state.campaign.batch {
+        return mind.batch(spec.experiments);
     }
     if state.baseline.is_none() {
         return mind.baseline();
@@ -106,13 +116,29 @@ fn scope_campaign(state: &State, pricer: &dyn Pricer) -> Result<Vec<Event>> {
     let price = pricer.price(&campaign.baseline).map_err(place)?;
     let seeds = campaign.seeds.baseline.max(2);
     let confirm = campaign.seeds.confirm.clamp(2, seeds);
+    // Attempts that need more than they may halve their micro-batch; nothing helps where one sample at a time is too much.
+    let limit = campaign.baseline.resources.memory_mib;
+    if limit > 0 && price.memory.0 > limit.saturating_mul(1 << 20) {
+        let mut least = campaign.baseline.clone();
+        least.resources.micro_batch = 1;
+        let least = pricer.price(&least).map_err(place)?.memory;
+        if least.0 > limit.saturating_mul(1 << 20) {
+            let what =
+                format!("the baseline needs about {least} even for one sample at a time, and may use {limit} MiB");
+            return Err(Problem::usage(what).at("baseline.resources.memory_mib").remedy(
+                "raise it (0 is no limit), or make the baseline smaller: every attempt would be ended for it",
+            ));
+        }
+    }
     let plan = Plan { experiment: campaign.baseline.clone(), price, seeds, confirm };
-    let fits = |plan: &Plan| {
-        let one = Need::run(state, &Limits::first(&plan.experiment, &plan.price));
-        // The baseline, the first look at one candidate, and its confirmation.
-        room::fits(state, one.times(plan.seeds + 1 + plan.confirm))
+    // The baseline, the first look at one candidate, and its confirmation.
+    let need = |plan: &Plan| {
+        let one = Outlay::of(state, &Limits::first(&plan.experiment, &plan.price), &plan.price);
+        one.in_turn(state, plan.seeds + 1 + plan.confirm)
     };
-    Ok(match downscale::fit(plan, &campaign.budget.downscale, true, pricer, &fits)? {
+    let takes = |plan: &Plan| (need(plan).amount.time.seconds(), room::fits(state, need(plan)));
+    let whole = need(&plan);
+    Ok(match downscale::fit(plan, &campaign.budget.downscale, true, pricer, &takes)? {
         Some((plan, downscaled)) => vec![Event::Scoped {
             baseline: Box::new(plan.experiment),
             price: plan.price,
@@ -120,8 +146,21 @@ fn scope_campaign(state: &State, pricer: &dyn Pricer) -> Result<Vec<Event>> {
             confirm: plan.confirm,
             downscaled,
         }],
-        None => vec![conclude::concluded(state, Reason::BudgetSpent)],
+        None => vec![conclude::too_small(state, whole)],
     })
+}
+
+/// What a campaign would begin with: its baseline as it would be run, or why nothing would be.
+pub fn first_plan(campaign: &Campaign, pricer: &dyn Pricer) -> Result<std::result::Result<Scope, String>> {
+    let created = Event::Created { campaign: Box::new(campaign.clone()), base: PathBuf::new(), version: String::new() };
+    let state = State::replay([(0.0, &created)])?;
+    let first = scope_campaign(&state, pricer)?;
+    let refusal = first.iter().find_map(|event| match event {
+        Event::Concluded(conclusion) => Some(conclusion.sentence.clone()),
+        _ => None,
+    });
+    let state = State::replay([&created].into_iter().chain(&first).map(|event| (0.0, event)))?;
+    Ok(state.scope.ok_or(refusal.unwrap_or_default()))
 }
 
 /// Everything the later questions need.

@@ -2,7 +2,8 @@
 //!
 //! Pure: tries cheaper versions of a plan until one fits, and says what it gave up. Steps are halved up to three times,
 //! seeds lowered to two, widths halved up to twice; everything given up by an earlier entry of the campaign's order
-//! stays given up when a later one is tried.
+//! stays given up when a later one is tried. Steps and widths that would save next to nothing are kept: a short run's cost
+//! is its margins.
 
 use super::Pricer;
 use super::events::{Downscaled, Price};
@@ -22,19 +23,23 @@ pub struct Plan {
     pub confirm: usize,
 }
 
-/// The first version of `plan` that `fits`, cheapened in the given order, with what was given up; none if even the
-/// cheapest does not fit. `baseline_open`: the baseline's own seeds may still be lowered. A cheaper model that cannot
+/// The least share of its time that a plan must save for steps or widths to be given up.
+const WORTH: f64 = 0.1;
+
+/// The first version of `plan` that fits, cheapened in the given order, with what was given up; none if even the
+/// cheapest does not fit. `takes` tells the device-seconds of a plan and whether they fit. `baseline_open`: the baseline's own seeds may still be lowered. A cheaper model that cannot
 /// exist (its price is refused) is passed over.
 pub fn fit(
     plan: Plan,
     order: &[Downscale],
     baseline_open: bool,
     pricer: &dyn Pricer,
-    fits: &dyn Fn(&Plan) -> bool,
+    takes: &dyn Fn(&Plan) -> (f64, bool),
 ) -> Result<Option<(Plan, Vec<Downscaled>)>> {
     let mut given_up: Vec<Downscaled> = Vec::new();
     let mut plan = plan;
-    if fits(&plan) {
+    let (mut seconds, fits) = takes(&plan);
+    if fits {
         return Ok(Some((plan, given_up)));
     }
     for what in order {
@@ -45,13 +50,17 @@ pub fn fit(
         };
         for _ in 0..most {
             let Some((cheaper, from, to)) = cheapen(&plan, *what, baseline_open, pricer)? else { break };
-            plan = cheaper;
+            let (less, fits) = takes(&cheaper);
+            if *what != Downscale::Seeds && less > (1.0 - WORTH) * seconds {
+                break;
+            }
+            (plan, seconds) = (cheaper, less);
             // One entry for each way, from where it began to where it ended.
             match given_up.last_mut().filter(|d| d.what == *what) {
                 Some(last) => last.to = to,
                 None => given_up.push(Downscaled { what: *what, from, to }),
             }
-            if fits(&plan) {
+            if fits {
                 return Ok(Some((plan, given_up)));
             }
         }

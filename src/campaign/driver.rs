@@ -34,8 +34,6 @@ use crate::units::{Bytes, DeviceTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Seconds between two looks at the attempts.
-const NAP: f64 = 0.1;
 /// Seconds between two writings of `state.json` while nothing ends.
 const STATE_EVERY: f64 = 2.0;
 
@@ -80,6 +78,28 @@ pub enum Finish {
 /// a person stopped goes on; any other concluded one needs such an edit. Errors: class `Owned` where another controller
 /// lives; what the pricer or the executor cannot do; anything about files. Attempts go on in every case.
 pub fn drive(folder: &Path, campaign: &Campaign, world: World, observers: &mut [&mut dyn Observer]) -> Result<Finish> {
+    drive_for(folder, campaign, world, observers, None)
+}
+
+/// As [`drive`], for a controller that cron starts: it leaves once everything that can be seen is recorded, everything that
+/// follows is begun and the executor has nothing half done, or after so many seconds.
+pub fn tick(
+    folder: &Path,
+    campaign: &Campaign,
+    world: World,
+    observers: &mut [&mut dyn Observer],
+    seconds: f64,
+) -> Result<Finish> {
+    drive_for(folder, campaign, world, observers, Some(seconds))
+}
+
+fn drive_for(
+    folder: &Path,
+    campaign: &Campaign,
+    world: World,
+    observers: &mut [&mut dyn Observer],
+    seconds: Option<f64>,
+) -> Result<Finish> {
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let (journal, envelopes) = Journal::open(&folder, world.clock)?;
     if envelopes.is_empty() {
@@ -101,9 +121,14 @@ pub fn drive(folder: &Path, campaign: &Campaign, world: World, observers: &mut [
         killed: BTreeSet::new(),
         unstarted: BTreeMap::new(),
         state_written: f64::NEG_INFINITY,
+        until: None,
     };
+    controller.until = seconds.map(|s| controller.world.clock.monotonic() + s);
     controller.begin(campaign)?;
     let finish = controller.rounds();
+    if matches!(finish, Ok(Finish::Concluded(_))) {
+        controller.settle_unheard("the campaign ended before the answer came")?;
+    }
     // Derived and only for looking at: that it could not be written must not hide how the campaign ended.
     let _ = controller.write_state();
     if matches!(finish, Ok(Finish::Concluded(_))) {
@@ -128,6 +153,8 @@ pub(super) struct Controller<'a, 'o, 'p> {
     /// Attempts whose launch failed, with the cause.
     unstarted: BTreeMap<AttemptId, String>,
     state_written: f64,
+    /// When it leaves at the latest (monotonic), if it is here for one step only.
+    until: Option<f64>,
 }
 
 impl Controller<'_, '_, '_> {
@@ -227,6 +254,7 @@ impl Controller<'_, '_, '_> {
                 self.record(&Event::ControllerStopped { why: format!("asked to; {live} attempts go on") })?;
                 return Ok(Finish::Left { live });
             }
+            let before = self.state.events;
             if let Err(problem) = self.round() {
                 // The last word of a controller that cannot go on, unless it is no longer its journal to write to.
                 if problem.class != Class::Owned {
@@ -234,8 +262,19 @@ impl Controller<'_, '_, '_> {
                 }
                 return Err(problem);
             }
+            if let Some(until) = self.until
+                && self.state.conclusion.is_none()
+            {
+                let quiet = self.state.events == before && self.world.executor.settled();
+                if quiet || self.world.clock.monotonic() >= until {
+                    let live = self.state.live().count();
+                    self.record(&Event::ControllerStopped { why: format!("its step is done; {live} attempts go on") })?;
+                    return Ok(Finish::Left { live });
+                }
+            }
             if self.state.conclusion.is_none() {
-                self.world.clock.sleep(NAP);
+                let nap = self.world.executor.nap();
+                self.world.clock.sleep(nap);
             }
         }
     }
@@ -289,8 +328,12 @@ impl Controller<'_, '_, '_> {
     /// Records what the executor knows of the attempts under way.
     fn poll(&mut self) -> Result<()> {
         let live = self.state.live().filter(|a| self.watched.contains(&a.id));
-        let live: Vec<(AttemptId, bool)> = live.map(|a| (a.id, a.launched_at.is_some())).collect();
-        for (id, launched) in live {
+        let live: Vec<(AttemptId, bool, bool)> =
+            live.map(|a| (a.id, a.launched_at.is_some(), a.placed.is_some())).collect();
+        for (id, launched, placed) in live {
+            if !placed && let Some(place) = self.world.executor.placed(id) {
+                self.record(&Event::AttemptPlaced { id, place: Box::new(place) })?;
+            }
             match self.world.executor.poll(id)? {
                 Status::Pending => {}
                 // An earlier controller died between launching it and saying so.

@@ -15,6 +15,7 @@ use crate::ids::{AttemptId, RunId, RunKey};
 use crate::knowledge::Finding;
 use crate::planner::Assignment;
 use crate::problem::{Problem, Result};
+use crate::slurm::Placed;
 use crate::units::{Bytes, DeviceTime, Dollars};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -220,6 +221,13 @@ pub enum Event {
     AttemptLaunched {
         /// Which.
         id: AttemptId,
+    },
+    /// Where on the cluster it was sent, with what was weighed.
+    AttemptPlaced {
+        /// Which.
+        id: AttemptId,
+        /// The choice and its inputs.
+        place: Box<Placed>,
     },
     /// It is over, and settled.
     AttemptEnded {

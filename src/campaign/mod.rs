@@ -8,9 +8,11 @@
 //! Boundary: starts runs only through an [`Executor`](crate::exec::Executor), asks prices of a [`Pricer`] and proposals of a
 //! [`Sampler`](crate::planner::Sampler). Must not know engines, tensors, processes, reports or the command line.
 
+pub mod admission;
 pub mod apply;
 mod approval;
 mod asking;
+mod batch;
 mod changes;
 mod conclude;
 mod consult;
@@ -18,6 +20,7 @@ pub mod correction;
 pub mod counsel;
 pub mod curve;
 pub mod decide;
+mod disposal;
 pub mod downscale;
 mod driver;
 pub mod events;
@@ -46,11 +49,14 @@ pub(crate) mod tests;
 use crate::config::Experiment;
 use crate::problem::Result;
 
+pub use admission::{Admission, LeftOut, acceptable};
 pub use approval::{Approvals, Subject};
+pub use conclude::goal_met;
 pub use consult::{CONCLUDE_AFTER, within, words as question_words};
 pub use counsel::{Counsel, Counsellor, Inquiry, Paid, Question, Reply};
-pub use decide::{Advice, acceptable, decide};
-pub use driver::{Finish, Observer, World, drive};
+pub use decide::{Advice, decide, first_plan};
+pub use disposal::{Disposal, disposable};
+pub use driver::{Finish, Observer, World, drive, tick};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
 pub use folder::{create, load};
@@ -60,7 +66,7 @@ pub use placement::{Request, attempt_path, project_missing, request, run_path};
 pub use prices::PRICES_FILE;
 pub use replay::{Replayed, replay};
 pub use results::results_tsv;
-pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Standing, State};
+pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 pub use usage::{Usage, energy};
 pub use words::{assignment, value_text};
 

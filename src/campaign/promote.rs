@@ -5,7 +5,7 @@
 use super::decide::Mind;
 use super::events::Event;
 use super::facts::{Price, Purpose, RunResult};
-use super::room;
+use super::room::{self, Need, Outlay};
 use super::state::{Limits, Run, Standing, State};
 use crate::config::{Direction, Experiment};
 use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps};
@@ -50,7 +50,8 @@ impl Mind<'_> {
         let part = Limits::part(&run.experiment, &run.price, done, stop_at);
         let limits = Limits { wall_seconds: part.wall_seconds, ..run.limits };
         let kept = room::kept_back(state, self.scope.confirm, None);
-        if !state.ledger.fits(limits.reservation(&state.campaign) + kept.amount) {
+        let look = Outlay::of(state, &limits, &run.price);
+        if !room::leaves(state, look, 0, Need { runs: 0, ..kept }) {
             // With nothing to wait for, it does not go on: what is left may still hold a new candidate's first rung.
             return (self.live > 0).then(Vec::new);
         }

@@ -110,8 +110,16 @@ impl State {
     pub fn why(&self, id: RunId) -> Vec<&Decision> {
         let serves = |c: &Candidate| c.runs.values().any(|r| *r == id);
         let candidates: Vec<u64> = self.candidates.iter().filter(|c| serves(c)).map(|c| c.index).collect();
+        // What a language model was asked and said for it.
+        let asked: Vec<[String; 2]> = candidates
+            .iter()
+            .filter_map(|c| self.counsel.design_of(*c))
+            .map(|d| [format!("question {}:", d.question), format!("question {} (", d.question)])
+            .collect();
         let about = |d: &&Decision| {
-            d.run == Some(id) || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)))
+            d.run == Some(id)
+                || (d.run.is_none() && d.candidate.is_some_and(|c| candidates.contains(&c)))
+                || asked.iter().flatten().any(|mark| d.text.starts_with(mark))
         };
         self.decisions.iter().filter(about).collect()
     }

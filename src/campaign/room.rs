@@ -1,12 +1,20 @@
 //! How much room the budget has for one thing more, and what is kept back for confirmations.
 //!
+//! What is reserved for one attempt is its worst case, and that is several times what most attempts use. So of runs that
+//! take turns only those that run at the same time count with their reservations, and the others with what they are
+//! expected to use: the upper end of their price, stretched by what ended attempts took beyond theirs. The ledger itself
+//! knows no expectations: an attempt starts only where its whole reservation is free.
+//!
 //! The rule, so that a search never eats what its finalists need: before a candidate's run is reserved, enough must stay
 //! free for confirming `finalists` candidates, or as many as there are so far (this one included) if those are fewer.
-//! Only candidates that may still become finalists count, each with `confirm` further runs at the largest reservation
-//! among them. Confirmations themselves, and the baseline, may use everything that is free.
+//! Only candidates that may still become finalists count, each with `confirm` further runs as dear as the dearest among
+//! them. Confirmations themselves, and the baseline, may use everything that is free.
 
+use super::facts::Price;
+use super::gain;
 use super::ledger::Amount;
 use super::state::{Limits, Run, Standing, State};
+use crate::units::DeviceTime;
 
 /// What is needed: an amount, and a number of runs where the campaign limits those.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -22,10 +30,37 @@ impl Need {
     pub fn run(state: &State, limits: &Limits) -> Self {
         Need { amount: limits.reservation(&state.campaign), runs: 1 }
     }
+}
 
-    /// This `n` times.
-    pub fn times(self, n: usize) -> Self {
-        Need { amount: self.amount.times(n), runs: self.runs.saturating_mul(n) }
+/// What one run takes: at worst, and as far as can be foreseen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Outlay {
+    /// Reserved before it starts.
+    pub reserved: Amount,
+    /// Used in nine cases of ten; at most what is reserved.
+    pub expected: Amount,
+}
+
+impl Outlay {
+    /// Of a run under `limits` at this price.
+    pub fn of(state: &State, limits: &Limits, price: &Price) -> Self {
+        let campaign = &state.campaign;
+        let reserved = limits.reservation(campaign);
+        let seconds = gain::alpha(state) * price.high_seconds;
+        let time = DeviceTime::share(campaign.execution.attempts_per_device, seconds);
+        let expected = Amount::priced(time, campaign.budget.dollars_per_device_hour).min(reserved);
+        Outlay { reserved, expected }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Outlay { reserved: self.reserved.max(other.reserved), expected: self.expected.max(other.expected) }
+    }
+
+    /// Of `n` such runs that take turns, as many at once as the campaign has attempts in parallel.
+    pub fn in_turn(self, state: &State, n: usize) -> Need {
+        let at_once = state.campaign.execution.parallel.min(n);
+        let held = self.reserved.saturating_sub(self.expected).times(at_once);
+        Need { amount: self.expected.times(n) + held, runs: n }
     }
 }
 
@@ -42,40 +77,42 @@ pub fn fits(state: &State, need: Need) -> bool {
     (limit == 0 || state.runs.len() + need.runs <= limit) && state.ledger.fits(need.amount)
 }
 
-/// What must stay free for confirmations while something for a new candidate (its limits, if one is considered) is
-/// reserved. `confirm`: seeds of a confirmation.
-pub fn kept_back(state: &State, confirm: usize, new: Option<&Limits>) -> Need {
-    let mut open: usize = 0;
-    let mut largest = Amount::default();
-    let mut promised = Need::default();
-    let mut count = |limits: &Limits| {
-        open += 1;
-        largest = largest.max(limits.reservation(&state.campaign));
-    };
-    new.iter().for_each(|limits| count(limits));
+/// What must stay free for confirmations while something for a new candidate (what it takes as a whole, if one is
+/// considered) is reserved. `confirm`: seeds of a confirmation.
+pub fn kept_back(state: &State, confirm: usize, new: Option<Outlay>) -> Need {
+    let (mut open, mut promised) = (0usize, 0usize);
+    let mut dearest = Outlay::default();
+    if let Some(outlay) = new {
+        (open, dearest) = (1, outlay);
+    }
     let contenders: Vec<u64> = state.contenders().iter().map(|c| c.index).collect();
     for candidate in &state.candidates {
         let Some(screening) = candidate.screening.and_then(|id| state.run(id)) else { continue };
+        let outlay = || Outlay::of(state, &screening.whole_limits(), &screening.price);
         match candidate.standing {
-            Standing::Screening => count(&screening.whole_limits()),
-            Standing::Screened if contenders.contains(&candidate.index) => count(&screening.whole_limits()),
-            Standing::Confirming => {
-                let missing = confirm.saturating_sub(candidate.fresh().count());
-                let one = Need { amount: screening.whole_limits().reservation(&state.campaign), runs: 1 };
-                promised = promised + one.times(missing);
-            }
-            _ => {}
+            Standing::Screening => open += 1,
+            Standing::Screened if contenders.contains(&candidate.index) => open += 1,
+            Standing::Confirming => promised += confirm.saturating_sub(candidate.fresh().count()),
+            _ => continue,
         }
+        dearest = dearest.max(outlay());
     }
     let finalists = open.min(state.campaign.seeds.finalists);
-    promised + Need { amount: largest, runs: 1 }.times(finalists * confirm)
+    dearest.in_turn(state, promised + finalists * confirm)
+}
+
+/// Whether a candidate's look that takes `look` may be reserved, and leaves alone what is kept back.
+pub fn leaves(state: &State, look: Outlay, runs: usize, kept: Need) -> bool {
+    let then = Need { amount: look.expected, runs } + kept;
+    fits(state, Need { amount: look.reserved, runs }) && fits(state, then)
 }
 
 /// Whether another attempt of a planned run may be reserved: a candidate's first look leaves alone what is kept back.
 pub fn has_room_for_attempt(state: &State, run: &Run, screening: bool) -> bool {
-    let mut need = Need { amount: run.limits.reservation(&state.campaign), runs: 0 };
-    if screening && let Some(scope) = &state.scope {
-        need.amount += kept_back(state, scope.confirm, None).amount;
-    }
-    state.ledger.fits(need.amount)
+    let outlay = Outlay::of(state, &run.limits, &run.price);
+    let kept = match &state.scope {
+        Some(scope) if screening => kept_back(state, scope.confirm, None).amount,
+        _ => Amount::default(),
+    };
+    leaves(state, outlay, 0, Need { amount: kept, runs: 0 })
 }

@@ -2,6 +2,7 @@
 //!
 //! Boundary: the part of [`super::decide`] that is about candidates; pure as all of it.
 
+use super::admission::{Admission, LeftOut};
 use super::approval::Subject;
 use super::conclude;
 use super::consult::{self, LLM};
@@ -10,12 +11,12 @@ use super::downscale::{self, Plan};
 use super::events::Event;
 use super::facts::{Price, Purpose, Reason, Seen, Weighed};
 use super::gain;
-use super::room::{self, Need};
+use super::room::{self, Need, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
-use crate::config::{Constraint, Downscale, Experiment};
+use crate::config::{Downscale, Experiment};
 use crate::planner::{Assignment, Prospect, Purse, Queue, Sampler, choose};
 use crate::problem::{Class, Problem, Result};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Proposals in a row that cannot be run before the space counts as exhausted.
 const REJECTIONS: usize = 100;
@@ -102,11 +103,16 @@ impl Mind<'_> {
         if !self.slot_free() {
             return Ok(Vec::new());
         }
-        let fits = |plan: &Plan| {
-            let (look, whole) =
-                (self.first_look(&plan.experiment, &plan.price, index), Limits::first(&plan.experiment, &plan.price));
-            room::fits(state, Need::run(state, &look) + room::kept_back(state, plan.confirm, Some(&whole)))
+        let outlays = |plan: &Plan| {
+            let look = self.first_look(&plan.experiment, &plan.price, index);
+            let whole = Limits::first(&plan.experiment, &plan.price);
+            [look, whole].map(|limits| Outlay::of(state, &limits, &plan.price))
         };
+        let fits = |plan: &Plan| {
+            let [look, whole] = outlays(plan);
+            room::leaves(state, look, 1, room::kept_back(state, plan.confirm, Some(whole)))
+        };
+        let takes = |plan: &Plan| (outlays(plan)[0].expected.time.seconds(), fits(plan));
         let plan =
             Plan { experiment, price: price.clone(), seeds: self.scope.seeds.len(), confirm: self.scope.confirm };
         if !fits(&plan) && self.live > 0 {
@@ -116,7 +122,7 @@ impl Mind<'_> {
         let first = state.candidates.iter().all(|c| c.runs.is_empty());
         let order: Vec<Downscale> =
             state.campaign.budget.downscale.iter().copied().filter(|d| first || *d != Downscale::Seeds).collect();
-        match downscale::fit(plan, &order, false, self.advice.pricer, &fits)? {
+        match downscale::fit(plan, &order, false, self.advice.pricer, &takes)? {
             Some((plan, downscaled)) => {
                 if let Some(run) = self.existing(&plan.experiment, seed, &plan.price) {
                     return Ok(vec![Event::RunReused { index, run: run.id, seed }]);
@@ -132,19 +138,31 @@ impl Mind<'_> {
             }
             // The proposal stays as it is: with a larger budget it is the first to be taken up.
             None => {
-                let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
-                let mut why = format!(
-                    "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for confirmations",
-                    kept.amount.time
-                );
-                let limit = state.campaign.budget.runs;
-                if limit > 0 {
-                    let left = limit.saturating_sub(state.runs.len());
-                    why += &format!("; of {limit} runs {left} are left, {} of them kept back", kept.runs);
-                }
+                let why = self.no_room_for(index);
                 Ok(vec![Event::SearchEnded { reason: Reason::BudgetSpent, why }])
             }
         }
+    }
+
+    /// Which limit a candidate that fits in no form runs into: the number of runs or the device time.
+    fn no_room_for(&self, index: u64) -> String {
+        let state = self.state;
+        let kept = room::kept_back(state, self.scope.confirm, None);
+        let limit = state.campaign.budget.runs;
+        let left = limit.saturating_sub(state.runs.len());
+        if limit > 0 && left <= kept.runs {
+            return format!(
+                "of {limit} runs {left} are left, and {} of them are kept back for confirmations: none is left for \
+                 candidate {index}",
+                kept.runs
+            );
+        }
+        let free = state.ledger.free().time;
+        format!(
+            "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for \
+             confirmations",
+            kept.amount.time
+        )
     }
 
     /// Asks for the next proposal.
@@ -165,9 +183,10 @@ impl Mind<'_> {
         let mut drawn = None;
         for waiting in consult::waiting(state, index) {
             let queue = Queue::new(waiting.name, waiting.settings);
-            if let Some(found) = draw(state, self.advice, &queue, index, observed, seen)? {
-                let why = consult::reason(state, waiting.name, &found.0[0].assignment);
-                drawn = Some((found, waiting.name, why));
+            let Proposal { pool, weighed, .. } = draw(state, self.advice, &queue, index, observed, seen)?;
+            if let Some(pool) = pool {
+                let why = consult::reason(state, waiting.name, &pool[0].assignment);
+                drawn = Some((pool, weighed, waiting.name, why));
                 break;
             }
         }
@@ -176,10 +195,14 @@ impl Mind<'_> {
                 return Ok(asked);
             }
             let own = propose(state, self.advice, index, observed, seen)?;
-            drawn = own.map(|own| (own, self.advice.sampler.name(), String::new()));
+            let (name, left_out) = (self.advice.sampler.name(), own.left_out.words());
+            let Some(pool) = own.pool else {
+                return end(Reason::SpaceExhausted, format!("{name} has nothing new to propose{left_out}"));
+            };
+            drawn = Some((pool, own.weighed, name, left_out));
         }
-        let Some(((mut pool, weighed), name, reason)) = drawn else {
-            return end(Reason::SpaceExhausted, format!("{} has nothing new to propose", self.advice.sampler.name()));
+        let Some((mut pool, weighed, name, reason)) = drawn else {
+            return end(Reason::SpaceExhausted, "nothing new is proposed".to_string());
         };
         let chosen = pool.swap_remove(0);
         let (assignment, gain) = (chosen.assignment, chosen.gain);
@@ -210,20 +233,22 @@ impl Mind<'_> {
     }
 }
 
-/// Whether an assignment makes a valid experiment of the baseline and keeps the constraints.
-pub fn acceptable(baseline: &Experiment, constraints: &[Constraint], assignment: &Assignment) -> bool {
-    baseline.with(assignment).is_ok_and(|e| constraints.iter().all(|c| c.holds(&|path| e.get(path))))
+/// What a sampler came up with.
+pub struct Proposal {
+    /// The chosen one first; none where there is nothing new.
+    pub pool: Option<Vec<Prospect>>,
+    /// What it was chosen by, where several were weighed.
+    pub weighed: Option<Weighed>,
+    /// What it drew in vain.
+    pub left_out: LeftOut,
 }
 
 /// What is proposed as number `index` when it rests on `observed` results: the chosen one first, and what it was chosen by
 /// where several were weighed. Without weighing it depends on the journal and the prices alone; with it also on what was
 /// left of the budget, so it is derived again from the journal up to the proposal.
-pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen: Seen) -> Result<Option<Drawn>> {
+pub fn propose(state: &State, advice: &Advice, index: u64, observed: usize, seen: Seen) -> Result<Proposal> {
     draw(state, advice, advice.sampler, index, observed, seen)
 }
-
-/// Prospects, the chosen one first, and what it was chosen by.
-pub type Drawn = (Vec<Prospect>, Option<Weighed>);
 
 /// As [`propose`], from any sampler.
 fn draw(
@@ -233,8 +258,10 @@ fn draw(
     index: u64,
     observed: usize,
     seen: Seen,
-) -> Result<Option<Drawn>> {
-    let Some(scope) = state.scope.as_ref() else { return Ok(None) };
+) -> Result<Proposal> {
+    let Some(scope) = state.scope.as_ref() else {
+        return Ok(Proposal { pool: None, weighed: None, left_out: LeftOut::default() });
+    };
     let spec = &state.campaign.planner;
     // Asked again and again while a pool is drawn; the pricer may be slow.
     let prices: RefCell<Vec<(Assignment, Option<Price>)>> = RefCell::default();
@@ -255,25 +282,9 @@ fn draw(
         prices.borrow_mut().push((assignment.clone(), price.clone()));
         price
     };
-    // The limit is the machine's, so a candidate cannot move it; 0 is none.
-    let limit = if spec.memory_filter { scope.baseline.resources.memory_mib.saturating_mul(1 << 20) } else { 0 };
+    let (admission, left_out) = (Admission::of(&state.campaign, &scope.baseline), Cell::default());
+    let accept = |a: &Assignment| admission.admits(a, &price, &left_out);
     let execution = &state.campaign.execution;
-    let device = if spec.memory_filter && scope.baseline.resources.device.is_gpu() {
-        execution.device_memory_mib.saturating_mul(1 << 20)
-    } else {
-        0
-    };
-    // What cannot be done within the wall limit, going on from checkpoints as often as it may, is not begun.
-    let wall = if spec.memory_filter { scope.baseline.resources.wall_seconds } else { 0.0 };
-    let wall = wall * (1 + execution.retries) as f64;
-    let within = |p: &Price| {
-        (limit == 0 || p.memory.0 <= limit)
-            && (device == 0 || p.device_memory.is_none_or(|m| m.0 <= device))
-            && (wall == 0.0 || p.seconds <= wall)
-    };
-    let filters = limit > 0 || device > 0 || wall > 0.0;
-    let fits = |a: &Assignment| !filters || price(a).is_none_or(|p| within(&p));
-    let accept = |a: &Assignment| acceptable(&scope.baseline, &state.campaign.constraints, a) && fits(a);
     let observations = state.observations(index, observed, seen);
     let alpha = gain::alpha(state);
     let sharers = execution.attempts_per_device.max(1) as f64;
@@ -299,8 +310,6 @@ fn draw(
         let beta = spec.weighing.filter(|_| pool.len() > 1)?.beta * share_left.clamp(0.0, 1.0);
         Some(Weighed { beta, alpha, left, pool: pool.clone() })
     };
-    Ok(pool.map(|pool| {
-        let weighed = weighed(&pool);
-        (pool, weighed)
-    }))
+    let weighed = pool.as_ref().and_then(weighed);
+    Ok(Proposal { pool, weighed, left_out: left_out.get() })
 }

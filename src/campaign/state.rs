@@ -14,6 +14,7 @@ use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::planner::Assignment;
+use crate::slurm::Placed;
 use crate::units::{Bytes, DeviceTime};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,6 +247,9 @@ pub struct Attempt {
     /// A later controller found it without an end and took it over.
     #[serde(default)]
     pub adopted: bool,
+    /// Where on the cluster it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Box<Placed>>,
     /// How it ended; none while it lives.
     pub ended: Option<AttemptEnd>,
 }

@@ -1,17 +1,18 @@
 //! `check FILE`: validates an experiment or a campaign and says what it will cost, without running it; or validates a site
 //! and shows the script that its jobs are submitted with.
 
+use super::cluster;
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
-use crate::config::{self, DeviceSpec, EngineKind, Experiment};
+use crate::config::{self, DeviceSpec, EngineKind, Experiment, Site};
 use crate::engine::{self, plan::Plan};
-use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
-use crate::slurm;
-use crate::sys::fs;
+use crate::slurm::{self, Severity};
+use crate::sys::{fs, process};
+use crate::units::Bytes;
 use clap::Args;
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct CheckArgs {
     /// Print what runs: the compiled plan, a fused step a line; with engine = "reference" the step programs, an op a line
     #[arg(long)]
     plan: bool,
+    /// Compare a site with its cluster: partitions, limits, GPUs, account, margins, and whether sbatch would take a job
+    #[arg(long)]
+    cluster: bool,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -42,6 +46,11 @@ pub fn run(args: &CheckArgs) -> Result<()> {
                 .remedy("leave --device out, or check an experiment or a campaign"));
         }
         return check_site(args);
+    }
+    if args.cluster {
+        return Err(Problem::usage("only a site is compared with a cluster")
+            .at("command line: --cluster")
+            .remedy("name the site file, or leave --cluster out"));
     }
     if is_campaign(&text) {
         let overrides = with_device(&args.overrides, "baseline.resources.device", args.device);
@@ -78,31 +87,54 @@ fn is_site(text: &str) -> bool {
     text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
 }
 
-/// Says that a site is valid and shows the script of an attempt of one hour there.
+/// Says that a site is valid and shows the script of an attempt there; or compares it with its cluster.
 fn check_site(args: &CheckArgs) -> Result<()> {
-    const HOUR: f64 = 3600.0;
     let site = config::load_site(&args.file, &args.overrides)?.value;
-    let need = slurm::Need { seconds: HOUR, cpus: 1, gpu: site.gpus > 0, ..slurm::Need::default() };
-    let request = slurm::Request::on(&site, &need)?;
-    let id = AttemptId { run: RunId(1), number: 1 };
-    let folder = Path::new("/path/to/campaign/runs/0001/attempts/01");
-    let script = slurm::render(&slurm::Job {
-        site: &site,
-        request: &request,
-        id,
-        name: &slurm::job_name(id, "0123456789ab"),
-        program: Path::new("/path/to/campaign/bin/nanoresearch-HASH"),
-        campaign: Path::new("/path/to/campaign"),
-        folder,
-        log: &folder.join("worker.log"),
-        environment: &[],
-    })?;
+    if args.cluster {
+        return compare(args, &site);
+    }
+    let script = cluster::script(&site)?;
     match args.format {
         Format::Json => output::print_json(&json!({ "site": site, "script": script })),
         Format::Table => {
-            output::print(&format!("site {}: valid; the script of an attempt of one hour:\n\n{script}", site.name));
+            output::print(&format!("site {}: valid; the script of an attempt of half an hour:\n\n{script}", site.name));
         }
     }
+    Ok(())
+}
+
+/// One line a finding; class `Usage` where one is an error.
+fn compare(args: &CheckArgs, site: &Site) -> Result<()> {
+    let there = cluster::read()?;
+    let mut findings = slurm::audit(site, &there);
+    findings.extend(cluster::try_submissions(site)?);
+    let count = |severity: Severity| findings.iter().filter(|f| f.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if args.format == Format::Json {
+        let word = |s: Severity| format!("{s:?}").to_lowercase();
+        let list: Vec<Value> =
+            findings.iter().map(|f| json!({ "severity": word(f.severity), "key": f.key, "text": f.text })).collect();
+        output::print_json(&json!({ "site": site.name, "errors": errors, "warnings": warnings, "findings": list }));
+    } else {
+        let mut table = Table::new(&["", "key", "found"]);
+        for finding in &findings {
+            let mark = match finding.severity {
+                Severity::Good => "ok",
+                Severity::Warning => "warning",
+                Severity::Error => "ERROR",
+            };
+            table.row(vec![mark.into(), finding.key.clone(), finding.text.clone()]);
+        }
+        output::print(&table.render());
+    }
+    if errors > 0 {
+        let what =
+            format!("{errors} {} not as the cluster wants it", if errors == 1 { "setting is" } else { "settings are" });
+        return Err(Problem::usage(what)
+            .at(args.file.display().to_string())
+            .remedy("mend the lines marked ERROR above; a fresh proposal: `nanoresearch init DIR --site`"));
+    }
+    output::say(&format!("site {}: as the cluster has it, {warnings} warnings", site.name));
     Ok(())
 }
 
@@ -136,7 +168,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("validation samples", a.samples.validation.to_string(), String::new());
     row("steps", a.cost.steps.to_string(), String::new());
     row("work a step", a.programs.step_flops().to_string(), String::new());
-    row("traffic a step", crate::units::Bytes(step_bytes).to_string(), String::new());
+    row("traffic a step", Bytes(step_bytes).to_string(), String::new());
     row("memory", a.cost.memory.to_string(), String::new());
     if let Some(memory) = a.cost.device_memory {
         row("GPU memory", memory.to_string(), String::new());
@@ -145,10 +177,31 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("time a run", duration(wall.seconds), format!("{} to {}", duration(wall.low), duration(wall.high)));
     row("device time a run", a.cost.device_time.to_string(), String::new());
     output::print(&table.render());
+    if let Some(warning) = memory_warning(experiment, a) {
+        output::say(&warning);
+    }
     if args.plan {
         output::print(&format!("\n{}", plan(experiment, a)?));
     }
     Ok(())
+}
+
+/// Says where the host's memory will not do, and whether a smaller micro-batch can help.
+fn memory_warning(experiment: &Experiment, a: &Assessment) -> Option<String> {
+    let limit = Bytes(experiment.resources.memory_mib.saturating_mul(1 << 20));
+    let here = process::available_memory().map(Bytes);
+    let over = |free: Bytes| a.cost.memory > free;
+    let place = match here.filter(|free| over(*free)) {
+        _ if limit.0 > 0 && over(limit) => format!("resources.memory_mib allows {limit}"),
+        Some(free) => format!("this machine has {free} available"),
+        None => return None,
+    };
+    let state = a.programs.state.bytes();
+    Some(format!(
+        "warning: it needs about {} of memory, and {place}; {state} of it are weights, gradients and optimiser state, which a \
+         smaller resources.micro_batch does not lessen",
+        a.cost.memory
+    ))
 }
 
 /// What the experiment's engine will execute.

@@ -3,6 +3,7 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format};
 use crate::campaign;
+use crate::journal;
 use crate::problem::Result;
 use clap::Args;
 use serde_json::json;
@@ -45,7 +46,12 @@ pub fn run(args: &ControlArgs, request: Request) -> Result<()> {
         output::say("the campaign is concluded already; nothing to do");
     } else {
         output::say(&format!("asked to {name}: {word}"));
-        output::say("if no controller is running, `nanoresearch resume` carries it out");
+        let alive = journal::owner(&args.campaign.folder)?.and_then(|owner| owner.alive());
+        if alive == Some(false) || alive.is_none() {
+            let folder = args.campaign.folder.display();
+            let who = if alive.is_none() { "where no controller is at work" } else { "no controller is at work" };
+            output::say(&format!("{who}: `nanoresearch resume {folder}` carries it out"));
+        }
     }
     Ok(())
 }

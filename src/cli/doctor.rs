@@ -1,8 +1,10 @@
 //! `doctor`: what was found on this machine, and what is missing with its remedy.
 
+use super::cluster;
 use super::output::{self, Format, Table};
 use crate::data;
 use crate::problem::Result;
+use crate::slurm::{scontrol::Partition, sinfo};
 use crate::sys::{env, fs};
 use clap::Args;
 use serde::Serialize;
@@ -61,6 +63,7 @@ fn look() -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         env::host_facts().into_iter().map(|(what, found)| Finding::good(what, found)).collect();
     findings.extend(gpu::look());
+    findings.push(slurm());
     findings.push(writable("cache", &env::cache_dir()));
     let cache = env::data_dir();
     for set in data::registry() {
@@ -81,6 +84,39 @@ fn look() -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Whether this is a cluster's login node, and what it has free.
+fn slurm() -> Finding {
+    if !cluster::is_there() {
+        return Finding::good("slurm", "no cluster here (no sinfo): attempts are processes of this machine");
+    }
+    match cluster::read() {
+        Ok(there) => {
+            let name = there.setting("ClusterName").unwrap_or_default();
+            let version = there.setting("SLURM_VERSION").unwrap_or_default();
+            let part = |p: &Partition| {
+                let free = sinfo::free_gpus(
+                    &there.nodes.iter().filter(|r| r.partition == p.name).cloned().collect::<Vec<_>>(),
+                );
+                let free: Vec<String> = free
+                    .iter()
+                    .map(|((_, kind), n)| format!("{n} {}", if kind.is_empty() { "GPUs" } else { kind.as_str() }))
+                    .collect();
+                if free.is_empty() { p.name.clone() } else { format!("{} ({} free)", p.name, free.join(", ")) }
+            };
+            let parts: Vec<String> = there.partitions.iter().map(part).collect();
+            let accounting = if there.has_accounting() { "" } else { ", no accounting" };
+            Finding::good(
+                "slurm",
+                format!(
+                    "cluster {name}, version {version}{accounting}; {}; `nanoresearch init DIR --site`",
+                    parts.join(", ")
+                ),
+            )
+        }
+        Err(problem) => Finding::missing("slurm", problem.what, problem.remedy.unwrap_or_default()),
+    }
 }
 
 fn writable(what: &str, folder: &Path) -> Finding {

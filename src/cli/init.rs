@@ -1,10 +1,12 @@
 //! `init DIR`: writes a campaign from the nearest template, to be read and changed, and says what it will cost.
 
 use super::output::{self, Table, say};
-use super::run::dry_run;
+use super::run::site_of;
+use super::{cluster, dry_run};
 use crate::config::{self, Fill, Template};
 use crate::data;
 use crate::problem::{Class, Problem, Result};
+use crate::slurm;
 use crate::sys::{env, fs};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,9 @@ pub struct InitArgs {
     /// Column of the table that is to be predicted
     #[arg(long, value_name = "COLUMN", requires = "data")]
     target: Option<String>,
+    /// Ask the SLURM cluster here about itself and write site.toml too, for the campaign's attempts to be its jobs
+    #[arg(long)]
+    site: bool,
     /// What you want to find out, in a sentence: a language model writes the campaign, or without one the nearest template
     /// asks it
     #[arg(long, value_name = "SENTENCE", conflicts_with = "list")]
@@ -39,6 +44,7 @@ pub struct InitArgs {
 
 /// Name of the file that is written.
 const FILE: &str = "campaign.toml";
+const SITE: &str = "site.toml";
 
 /// Writes it.
 pub fn run(args: &InitArgs) -> Result<()> {
@@ -49,7 +55,11 @@ pub fn run(args: &InitArgs) -> Result<()> {
         return Ok(());
     };
     let file = folder.join(FILE);
+    let site = if args.site { Some(proposed_site(folder)?) } else { None };
     if file.exists() {
+        if let Some(text) = site {
+            return only_site(folder, &text);
+        }
         return Err(Problem::usage("there is a campaign here already; nothing was changed")
             .at(file.display().to_string())
             .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", file.display())));
@@ -58,6 +68,11 @@ pub fn run(args: &InitArgs) -> Result<()> {
     fill.name = name(folder);
     if let Some(goal) = &args.goal {
         (template, fill) = super::goal::campaign(goal, args.model.as_deref(), folder, template, fill, fixed(args))?;
+    }
+    if site.is_some() {
+        fill.execution = vec![line("site", SITE), "parallel = 4".to_string()];
+        // Minutes are reserved around each job, and given back.
+        fill.hours = Some(2.0);
     }
     // Refused before anything is written, as far as it can be told without the folder.
     config::parse_campaign(&template.fill(&fill), FILE, &[])?;
@@ -68,6 +83,10 @@ pub fn run(args: &InitArgs) -> Result<()> {
         lines.iter_mut().filter(|l| l.starts_with("path")).for_each(|l| *l = line("path", &path));
     }
     fs::write_atomic(&file, template.fill(&fill).as_bytes())?;
+    if let Some(text) = &site {
+        fs::write_atomic(&folder.join(SITE), text.as_bytes())?;
+        output::print(&format!("written    {} from what the cluster says of itself\n", folder.join(SITE).display()));
+    }
     output::print(&format!(
         "written    {} from the template {}: {}\n",
         file.display(),
@@ -76,9 +95,42 @@ pub fn run(args: &InitArgs) -> Result<()> {
     ));
     price(&file)?;
     let (campaign, runs) = (file.display(), &fill.name);
+    if site.is_some() {
+        let file = folder.join(SITE);
+        output::print(&format!("\nread it    {0}\ncheck it   nanoresearch check {0} --cluster", file.display()));
+    }
     output::print(&format!(
         "\nread it    {campaign}\ntry it     nanoresearch run {campaign} --smoke\nrun it     nanoresearch run {campaign}\n\
          look       nanoresearch status --in {runs}\n"
+    ));
+    Ok(())
+}
+
+/// The site that the cluster here proposes.
+fn proposed_site(folder: &Path) -> Result<String> {
+    let file = folder.join(SITE);
+    if file.exists() {
+        return Err(Problem::usage("there is a site here already; nothing was changed")
+            .at(file.display().to_string())
+            .remedy(format!("compare it with the cluster: `nanoresearch check {} --cluster`", file.display())));
+    }
+    let text = slurm::propose(&cluster::read()?);
+    config::parse_site(&text, SITE, &[]).map_err(|p| {
+        let what = format!("what the cluster says makes no site: {}", p.what);
+        Problem { what, ..p }.class(Class::Unavailable)
+    })?;
+    Ok(text)
+}
+
+/// A site beside a campaign that is there.
+fn only_site(folder: &Path, text: &str) -> Result<()> {
+    let file = folder.join(SITE);
+    fs::write_atomic(&file, text.as_bytes())?;
+    output::print(&format!(
+        "written    {0} from what the cluster says of itself\nread it    {0}\ncheck it   nanoresearch check {0} --cluster\n\
+         use it     execution.site = \"{SITE}\" in {1}\n",
+        file.display(),
+        folder.join(FILE).display()
     ));
     Ok(())
 }
@@ -90,8 +142,9 @@ fn fixed(args: &InitArgs) -> bool {
 
 /// What it will cost; data that are not here yet make no campaign wrong.
 fn price(file: &Path) -> Result<()> {
-    let loaded = config::load_campaign(file, &[])?;
-    match dry_run(&loaded.value, &loaded.base) {
+    let mut loaded = config::load_campaign(file, &[])?;
+    site_of(&mut loaded.value, &loaded.base)?;
+    match dry_run::run(&loaded.value, &loaded.base).map(drop) {
         Err(problem) if problem.class == Class::Unavailable => {
             say(&format!("its price cannot be told yet: {problem}"));
             Ok(())

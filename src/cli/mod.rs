@@ -3,19 +3,25 @@
 //! The library never prints; this module does. Data goes to stdout, everything else to stderr, and every expected
 //! failure leaves as one paragraph with its documented exit code.
 
+mod batch;
 mod bench;
 mod best;
 mod check;
+mod cluster;
 mod control;
 mod counsel;
 mod data;
 mod demo;
+mod detach;
 mod doctor;
+mod dry_run;
 mod folder;
+mod gc;
 mod goal;
 mod init;
 mod logs;
 mod narrate;
+mod notify;
 mod output;
 mod people;
 mod pricer;
@@ -26,6 +32,7 @@ mod run;
 mod schema;
 mod smoke;
 mod status;
+mod tick;
 mod train;
 mod why;
 mod worker;
@@ -39,7 +46,8 @@ use std::process::ExitCode;
 #[command(name = "nanoresearch", version, propagate_version = true, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed; 2 usage or config; 3 budget spent, goal unmet; 4 device or network \
-unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted."
+unavailable; 5 another controller owns the campaign; 75 checkpointed on a signal, run it again; 130 interrupted, 143 told to \
+                  end: attempts go on."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -57,8 +65,12 @@ enum Command {
     Train(train::Args),
     /// Start a campaign
     Run(run::RunArgs),
+    /// Run somebody else's experiments, one JSON object a line, with prices, budget and recovery; results as JSON lines
+    Batch(batch::BatchArgs),
     /// Go on with a campaign whose controller ended
     Resume(resume::ResumeArgs),
+    /// One step of a campaign's controller, for cron: see what ended, begin what follows, leave
+    Tick(tick::TickArgs),
     /// Show how a campaign stands
     Status(status::StatusArgs),
     /// Show a run's log and metrics, and follow them
@@ -79,6 +91,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Free checkpoints that nothing needs any more
+    Gc(gc::GcArgs),
     /// Measure this machine
     Bench(bench::BenchArgs),
     /// List and fetch datasets
@@ -116,7 +130,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Check(args) => done(check::run(&args)),
         Command::Train(args) => train::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Tick(args) => tick::run(&args),
         Command::Status(args) => done(status::run(&args)),
         Command::Logs(args) => done(logs::run(&args)),
         Command::Why(args) => done(why::run(&args)),
@@ -127,6 +143,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),

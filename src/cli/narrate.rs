@@ -43,6 +43,7 @@ fn name(state: &State, run: &Run) -> String {
 impl Observer for Narrator {
     fn on_event(&mut self, state: &State, event: &Event) {
         match event {
+            Event::Scoped { .. } if state.campaign.batch.is_some() => {}
             Event::Scoped { price, seeds, downscaled, .. } => {
                 self.line(&format!(
                     "plan: baseline on {} seeds, about {} a run; budget {}",
@@ -124,6 +125,7 @@ impl Observer for Narrator {
                 self.line(&format!("candidate {index} is confirmed over seeds: {why}"))
             }
             Event::CandidateJudged { index, why, .. } => self.line(&format!("candidate {index} {why}")),
+            Event::ControllerStopped { why } if state.conclusion.is_some() => say(&format!("warning: {why}")),
             Event::Concluded(_) => self.renew(state, true),
             _ => {}
         }

@@ -5,7 +5,7 @@ use super::output::say;
 use crate::bench::{self, Family};
 use crate::campaign::{Price, Pricer};
 use crate::config::{Campaign, DataSpec, Experiment};
-use crate::cost::{Prediction, RunCost, Samples, ThroughputProfile, predict, run_cost};
+use crate::cost::{HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
@@ -94,11 +94,15 @@ impl MachinePricer {
         let prediction = predict(&programs, &profile);
         let placement = Placement::of(experiment);
         let engine = engine::footprint(placement, &programs)?;
-        let process = profile.machine.process_memory;
+        let host = HostMemory {
+            process: profile.machine.process_memory,
+            data: dataset.size(),
+            checkpoint: checkpoint_bytes(&programs),
+        };
         let cost = run_cost(experiment, &programs, &prediction, samples);
         let cost = match placement.device.is_gpu() {
-            true => cost.on_gpu(engine, process, programs.state.bytes()),
-            false => cost.on_cpu(engine, process),
+            true => cost.on_gpu(engine, host),
+            false => cost.on_cpu(engine, host),
         };
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }

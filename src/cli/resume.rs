@@ -1,15 +1,16 @@
 //! `resume DIR`: goes on with a campaign whose controller ended, adopting the attempts that still run.
 
+use super::detach::{self, Generation, WhereArgs, refuse_on_login_node};
 use super::folder;
 use super::output::say;
 use super::pricer::MachinePricer;
-use super::run::drive;
+use super::run::{SITE_FILE, Stay, drive, drive_with, elsewhere};
 use crate::campaign::placement::CAMPAIGN_FILE;
-use crate::config;
+use crate::config::{self, Campaign};
 use crate::problem::Result;
 use crate::sys::fs;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `resume`.
 #[derive(Debug, Args)]
@@ -20,6 +21,11 @@ pub struct ResumeArgs {
     /// Settings that replace those in its campaign.toml (budget.device_hours=2)
     #[arg(value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    #[command(flatten)]
+    place: WhereArgs,
+    /// This is the controller's own job (its script says so)
+    #[arg(long, hide = true, conflicts_with_all = ["detach", "controller_as_job"])]
+    inside_job: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
@@ -38,6 +44,30 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     let base = args.folder.join(&state.base);
     // Messages about data read better without the way there and back.
     let base = base.canonicalize().unwrap_or(base);
-    let driven = drive(&args.folder, &loaded.value, &base, &MachinePricer::of(&base, &loaded.value), args.quiet);
-    driven.map_err(|p| loaded.places.locate(p))
+    let pricer = MachinePricer::of(&base, &loaded.value);
+    if args.inside_job {
+        return inside_job(args, &loaded.value, &base, &pricer).map_err(|p| loaded.places.locate(p));
+    }
+    if !args.place.controller_as_job {
+        refuse_on_login_node(detach::site_in(&args.folder, SITE_FILE)?.as_ref(), &args.folder, None)?;
+    }
+    if let Some(code) = elsewhere(&args.folder, &args.overrides, args.place)? {
+        return Ok(code);
+    }
+    drive(&args.folder, &loaded.value, &base, &pricer, args.quiet).map_err(|p| loaded.places.locate(p))
+}
+
+/// Drives inside the controller's own job: who follows is sent for first, and called off when nothing is left to do.
+fn inside_job(args: &ResumeArgs, campaign: &Campaign, base: &Path, pricer: &MachinePricer) -> Result<u8> {
+    let generation = Generation::begin(&args.folder)?;
+    match drive_with(&args.folder, campaign, base, pricer, args.quiet, Stay::Whole, None) {
+        Ok((code, true)) => {
+            generation.hand_over();
+            Ok(code)
+        }
+        // Concluded, or somebody wants it to end.
+        Ok((code, false)) => generation.last().map(|()| code),
+        // Another controller has the campaign, or a person must look at it: nobody is to follow.
+        Err(problem) => generation.last().and(Err(problem)),
+    }
 }

@@ -1,22 +1,24 @@
 //! `run FILE`: starts a campaign and drives it to its conclusion; and what `resume` and `demo` share with it.
 
+use super::batch;
+use super::detach::{self, WhereArgs, cron_line, refuse_on_login_node};
 use super::narrate::Narrator;
-use super::output::{self, duration, say};
+use super::notify::notify;
+use super::output::{self, say};
 use super::pricer::MachinePricer;
-use super::{counsel, replay, smoke, status};
-use crate::campaign::{self, Finish, Limits, Observer, Pricer, Reason, State, World, assignment};
+use super::{counsel, dry_run, replay, smoke, status};
+use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment};
 use crate::config::{self, Campaign, Loaded, Site};
 use crate::engine::{thread_environment, threads_each};
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
 use crate::gpu::{GpuError, Inventory};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
-use crate::report::Summary;
+use crate::report::{self, Summary};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
 use crate::sys::{env, fs};
-use crate::units::DeviceTime;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -37,12 +39,26 @@ pub struct RunArgs {
     /// A few steps of the baseline, one save and resume, one evaluation; then stop
     #[arg(long)]
     smoke: bool,
+    #[command(flatten)]
+    place: WhereArgs,
+    /// Make the campaign's folder and start nothing: `resume` or `tick` do
+    #[arg(long, conflicts_with_all = ["detach", "controller_as_job", "dry_run", "smoke"])]
+    hold: bool,
     /// Derive a recorded campaign's decisions again, offline, from its journal and the tape of its questions
     #[arg(long, conflicts_with_all = ["smoke", "dry_run", "out", "overrides"])]
     replay: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// How long a controller stays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stay {
+    /// Until the campaign is concluded.
+    Whole,
+    /// Until everything that can be done now is done, or for so many seconds.
+    Step(f64),
 }
 
 /// Starts the campaign.
@@ -58,13 +74,17 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
-        return dry_run(campaign, &loaded.base).map(|()| 0);
+        return dry_run::run(campaign, &loaded.base);
     }
     if args.smoke {
         return smoke::run(&campaign.baseline, &loaded.base).map(|()| 0);
     }
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
     let clock = SystemClock::default();
+    if !args.hold && !args.place.controller_as_job {
+        let site = site.as_deref().map(|text| config::parse_site(text, SITE_FILE, &[])).transpose()?;
+        refuse_on_login_node(site.as_ref(), &folder, Some(&args.file))?;
+    }
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
     pricer.price(&campaign.baseline)?;
@@ -73,17 +93,59 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
-    drive(&folder, campaign, &loaded.base, &pricer, args.quiet)
+    if args.hold {
+        let shown = folder.display();
+        say(&format!(
+            "nothing is started\n  go on:       nanoresearch resume {shown}\n  one step:    nanoresearch tick {shown}\n  by cron:     {}",
+            cron_line(&folder)
+        ));
+        return Ok(0);
+    }
+    match elsewhere(&folder, &[], args.place)? {
+        Some(code) => Ok(code),
+        None => drive(&folder, campaign, &loaded.base, &pricer, args.quiet),
+    }
+}
+
+/// Starts the controller where it is wanted, if that is not here.
+pub fn elsewhere(folder: &Path, overrides: &[String], place: WhereArgs) -> Result<Option<u8>> {
+    if place.controller_as_job {
+        let Some(site) = detach::site_in(folder, SITE_FILE)? else {
+            return Err(Problem::usage("this campaign has no site, so there is no cluster for its controller")
+                .at("command line: --controller-as-job")
+                .remedy("set execution.site in the campaign, or use --detach"));
+        };
+        let program =
+            process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+        let whole = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
+        let pinned = SlurmExecutor::pin(&program, &whole)?;
+        return detach::submit_controller(folder, &site, &pinned).map(Some);
+    }
+    if place.detach { detach::detach(folder, overrides).map(Some) } else { Ok(None) }
 }
 
 /// Drives the campaign in `folder` until it is concluded or the controller is asked to leave, and says how it ended. Paths in
 /// its config are relative to `base`.
 pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer, quiet: bool) -> Result<u8> {
+    drive_with(folder, campaign, base, pricer, quiet, Stay::Whole, None).map(|(code, _)| code)
+}
+
+/// As [`drive`], with further observers, for as long as is asked for. Also says whether the campaign goes on later because
+/// this controller's job is at its limit.
+pub fn drive_with(
+    folder: &Path,
+    campaign: &Campaign,
+    base: &Path,
+    pricer: &MachinePricer,
+    quiet: bool,
+    stay: Stay,
+    further: Option<&mut dyn Observer>,
+) -> Result<(u8, bool)> {
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
     let mut executor = executor(folder, campaign, program, &clock)?;
-    let sampler = planner::sampler(&campaign.planner);
+    let sampler = sampler(folder, campaign)?;
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
     let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
     let mut counsel = counsel::agent(folder, campaign, base);
@@ -95,38 +157,69 @@ pub fn drive(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePr
         clock: &clock,
         stop: &stop,
     };
-    let finish = campaign::drive(folder, campaign, world, &mut [&mut narrator, &mut interrupts])
-        .map_err(|problem| with_way_on(problem, folder))?;
-    match finish {
+    // A conclusion that was there before is nothing to tell anybody about.
+    let before = campaign::load(folder)?.events;
+    let mut observers: Vec<&mut dyn Observer> = vec![&mut narrator, &mut interrupts];
+    if let Some(further) = further {
+        observers.push(further);
+    }
+    let finish = match stay {
+        Stay::Whole => campaign::drive(folder, campaign, world, &mut observers),
+        Stay::Step(seconds) => campaign::tick(folder, campaign, world, &mut observers, seconds),
+    };
+    let finish = finish.map_err(|problem| with_way_on(problem, folder))?;
+    let code = match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
+            if ["report.html", "results.tsv"].iter().any(|name| !folder.join(name).exists()) {
+                report::write(folder, &state)?;
+            }
             finished(folder, &state);
-            Ok(match conclusion.reason {
+            if state.events > before {
+                notify(folder, &state);
+            }
+            match conclusion.reason {
                 Reason::BaselineFailed => Class::Failed.exit_code(),
                 Reason::Missing => Class::Unavailable.exit_code(),
                 Reason::BudgetSpent if campaign.objective.goal.is_some() || state.baseline.is_none() => {
                     Class::BudgetSpent.exit_code()
                 }
                 _ => 0,
-            })
+            }
         }
+        Finish::Left { live } if matches!(stay, Stay::Step(_)) && !stop.requested() => {
+            if !quiet {
+                say(&format!("the step is done; {live} attempt(s) go on"));
+            }
+            0
+        }
+        Finish::Left { .. } if stop.near_limit() => 0,
         Finish::Left { live } => {
             say(&format!(
                 "left; {live} attempt(s) go on without a controller\n  go on:     nanoresearch resume {0}\n  end them:  \
                  nanoresearch cancel --in {0} && nanoresearch resume {0}",
                 folder.display()
             ));
-            Ok(if stop.interrupts() > 0 { 130 } else { 143 })
+            if stop.interrupts() > 0 { 130 } else { 143 }
         }
-    }
+    };
+    Ok((code, stop.near_limit()))
+}
+
+/// Who proposes: the campaign's planner, or the list of a batch.
+fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
+    Ok(match &campaign.batch {
+        Some(spec) => Box::new(batch::listed(folder, spec)?),
+        None => planner::sampler(&campaign.planner),
+    })
 }
 
 /// The site of a campaign as the campaign's folder keeps it.
-const SITE_FILE: &str = "site.toml";
+pub const SITE_FILE: &str = "site.toml";
 
 /// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
 /// beyond its wall time.
-fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
+pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
     let Some(name) = &campaign.execution.site else { return Ok(None) };
     let loaded = config::load_site(&base.join(name), &[])?;
     refuse_other_gpus(&loaded.value, campaign, name)?;
@@ -189,7 +282,7 @@ fn executor<'c>(
     refuse_other_gpus(&site, campaign, SITE_FILE)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
-    let mut executor = SlurmExecutor::new(site, slots, clock, program, folder);
+    let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
     for (name, value) in thread_environment(threads) {
         executor = executor.with_environment(name, &value);
     }
@@ -226,6 +319,12 @@ fn with_way_on(problem: Problem, folder: &Path) -> Problem {
 
 /// The last word: finding, cost, where to look.
 fn finished(folder: &Path, state: &State) {
+    if state.campaign.batch.is_some() {
+        // Stdout is for the results.
+        let conclusion = state.conclusion.as_ref().map_or("", |c| c.sentence.as_str());
+        say(&format!("{conclusion} Cost: {}", Summary::of(state).budget.words()));
+        return;
+    }
     let summary = Summary::of(state);
     if let Some(conclusion) = &summary.conclusion {
         output::print(&format!("finding   {}\n", conclusion.sentence));
@@ -277,71 +376,4 @@ impl Observer for Interrupts {
             }
         }
     }
-}
-
-/// Who proposes, and whether a language model can be asked.
-fn planner_words(campaign: &Campaign) -> String {
-    let classical = planner::sampler(&campaign.planner).name();
-    let Some(spec) = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks()) else {
-        return format!("{classical}, first proposals:");
-    };
-    let models = spec.planning_models().join(", ");
-    match crate::llm::access(spec, &env::var) {
-        Some(_) => format!(
-            "{classical}, with {models} for up to {:.0}% of the proposals; first proposals of {classical}:",
-            100.0 * campaign.planner.share()
-        ),
-        None => format!("{classical} alone ({models} cannot be asked: no key and no address), first proposals:"),
-    }
-}
-
-/// The first plan and what it may cost at most.
-pub(super) fn dry_run(campaign: &Campaign, base: &Path) -> Result<()> {
-    let pricer = MachinePricer::of(base, campaign);
-    let price = pricer.price(&campaign.baseline)?;
-    let reserved = Limits::first(&campaign.baseline, &price).reservation(campaign);
-    let budget = DeviceTime::from_hours(campaign.budget.device_hours);
-    let seeds = campaign.seeds.baseline;
-    let worst = reserved.times(seeds);
-    output::print(&format!(
-        "campaign   {}\nquestion   {}\nbudget     {budget}\nbaseline   {seeds} seeds, about {} a run (80% below {}), {} steps, {}{}\n\
-         worst case {} reserved for each attempt, {} for the baseline ({:.0}% of the budget)\n",
-        campaign.name,
-        campaign.question,
-        duration(price.seconds),
-        duration(price.high_seconds),
-        price.steps,
-        price.memory,
-        price.device_memory.map_or_else(String::new, |memory| format!(" and {memory} of GPU memory")),
-        reserved.time,
-        worst.time,
-        100.0 * worst.time.seconds() / budget.seconds().max(f64::MIN_POSITIVE),
-    ));
-    if !worst.time.le(&budget) {
-        output::print("           the baseline does not fit at worst: it will be downscaled in the campaign's order\n");
-    }
-    // What one run is charged: its share of a device.
-    let charged = price.seconds / campaign.execution.attempts_per_device.max(1) as f64;
-    let expected = charged * (seeds + campaign.seeds.finalists * campaign.seeds.confirm) as f64;
-    let mut room = ((budget.seconds() - expected) / charged.max(1e-9)).max(0.0) as u64;
-    if campaign.budget.runs > 0 {
-        let others = seeds + campaign.seeds.finalists * campaign.seeds.confirm;
-        room = room.min(campaign.budget.runs.saturating_sub(others) as u64);
-    }
-    output::print(&format!("candidates about {room} at the baseline's price, after baseline and confirmations\n"));
-    output::print(&format!("planner    {}\n", planner_words(campaign)));
-    let sampler = planner::sampler(&campaign.planner);
-    let mut seen: Vec<planner::Observation> = Vec::new();
-    for index in 0..campaign.planner.startup.clamp(1, 8) as u64 {
-        let accept = |a: &planner::Assignment| campaign::acceptable(&campaign.baseline, &campaign.constraints, a);
-        let Some(proposal) = sampler.propose(&campaign.space, &seen, index, &accept) else { break };
-        let cost = match campaign.baseline.with(&proposal).and_then(|e| pricer.price(&e)) {
-            Ok(price) => duration(price.seconds),
-            Err(problem) => format!("not possible: {}", problem.what),
-        };
-        output::print(&format!("  {index:>2}  {cost:<10} {}\n", assignment(&proposal)));
-        seen.push(planner::Observation::pending(proposal));
-    }
-    output::print("nothing was run\n");
-    Ok(())
 }

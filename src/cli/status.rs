@@ -8,7 +8,10 @@ use crate::exec;
 use crate::journal;
 use crate::problem::Result;
 use crate::report::{JobSummary, RunSummary, Summary, percent};
+use crate::slurm::Look;
+use crate::sys::clock::rfc3339;
 use clap::Args;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -27,9 +30,21 @@ pub fn run(args: &StatusArgs) -> Result<()> {
     let state = args.campaign.load()?;
     let mut summary = Summary::of(&state);
     summary.jobs = jobs(&args.campaign.folder, &state);
+    let look = exec::last_look(&args.campaign.folder);
     match args.format {
-        Format::Json => output::print_json(&summary),
-        Format::Table => output::print(&text(&summary)),
+        Format::Json => {
+            let mut value = serde_json::to_value(&summary).unwrap_or_default();
+            if let Some(look) = &look {
+                value["cluster"] = json!({ "look": look, "placed": placed(&state) });
+            }
+            output::print_json(&value);
+        }
+        Format::Table => {
+            output::print(&text(&summary));
+            if let Some(look) = &look {
+                output::print(&cluster(look, &state));
+            }
+        }
     }
     let alive = journal::owner(&args.campaign.folder)?.and_then(|owner| owner.alive());
     if summary.conclusion.is_none() && alive == Some(false) {
@@ -67,6 +82,37 @@ fn job_words(jobs: &[JobSummary]) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
+/// Where attempts under way were sent.
+fn placed(state: &State) -> Vec<Value> {
+    let places = state.live().filter_map(|a| Some((a.id, a.placed.as_ref()?)));
+    places
+        .map(|(id, p)| {
+            json!({
+                "attempt": id.to_string(), "partition": p.partition, "gpu_type": p.gpu_type,
+                "wait_seconds": p.offers.first().map(|o| o.wait_seconds),
+            })
+        })
+        .collect()
+}
+
+/// The last look at the cluster, and where attempts under way were sent.
+fn cluster(look: &Look, state: &State) -> String {
+    let mut table = Table::new(&["partition", ">free", ">of", ">waiting", ">own attempts"]);
+    for supply in &look.partitions {
+        let own = state.live().filter(|a| a.placed.as_ref().is_some_and(|p| p.partition == supply.partition)).count();
+        let mut row = |name: String, free: u32, of: u32| {
+            table.row(vec![name, free.to_string(), of.to_string(), supply.waiting.to_string(), own.to_string()]);
+        };
+        if supply.total.is_empty() {
+            row(supply.partition.clone(), supply.open_nodes, supply.nodes);
+        }
+        for (kind, total) in &supply.total {
+            row(format!("{} {kind}", supply.partition), supply.free.get(kind).copied().unwrap_or(0), *total);
+        }
+    }
+    format!("\ncluster, seen {} (free GPUs, or nodes where there are none)\n{}", rfc3339(look.at), table.render())
+}
+
 /// An interval for people: `0.9722 [0.9650, 0.9794] (n=3)`.
 pub fn interval(i: &Interval) -> String {
     format!("{i:.4} (n={})", i.n)
@@ -77,6 +123,10 @@ pub fn text(s: &Summary) -> String {
     let mut out = format!("{}\n{}\n\n", bold(&format!("{} ({})", s.name, s.phase)), s.question);
     if let Some(conclusion) = &s.conclusion {
         out += &format!("finding   {}\n", conclusion.sentence);
+    }
+    if let Some(goal) = s.goal {
+        let reached = if goal.reached { "reached" } else { "not reached with confidence" };
+        out += &format!("goal      {} {}, {reached}\n", s.metric, goal.value);
     }
     out += &format!("budget    {}\n", s.budget.words());
     if s.usage.attempts > 0 {

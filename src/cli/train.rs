@@ -59,7 +59,8 @@ pub fn run(args: &Args) -> Result<u8> {
             outcome.step
         )),
         End::OutOfMemory { wanted, limit, of } => say(&format!(
-            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch, which changes no result, or {}",
+            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch, which changes no result and helps where \
+             activations are the most of it; where weights and optimiser state are (see `nanoresearch check`), a smaller model; or {}",
             of.prefix(),
             outcome.step,
             shortage(*wanted, *limit),

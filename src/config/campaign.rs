@@ -45,6 +45,49 @@ pub struct Campaign {
     /// Default: with an `[llm]` section one for this user, else none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knowledge: Option<String>,
+    /// It is a batch: a list of experiments that somebody else made, run as they are. Written by `nanoresearch batch`, not by
+    /// people. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchSpec>,
+}
+
+/// A list of experiments, kept as `batch.jsonl` in the campaign's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchSpec {
+    /// Their number.
+    pub experiments: usize,
+    /// BLAKE3 of the file, so that it stays the same list.
+    pub hash: String,
+}
+
+impl Campaign {
+    /// The campaign that a batch is. `first`: the first experiment, which stands where others have a baseline.
+    pub fn batch(name: &str, first: super::Experiment, batch: BatchSpec) -> Campaign {
+        Campaign {
+            name: if name.is_empty() { "batch".to_string() } else { name.to_string() },
+            question: format!("What do these {} experiments give?", batch.experiments),
+            objective: Objective { metric: Metric::Loss, direction: None, goal: None, confidence: confidence() },
+            baseline: first,
+            space: BTreeMap::new(),
+            constraints: Vec::new(),
+            budget: Budget {
+                device_hours: 1.0,
+                runs: 0,
+                dollars_per_device_hour: 0.0,
+                dollars: 0.0,
+                overhead_dollars_per_attempt: 0.0,
+                downscale: Vec::new(),
+            },
+            seeds: Seeds::default(),
+            planner: PlannerSpec::default(),
+            execution: Execution::default(),
+            llm: None,
+            approval: super::Approval::default(),
+            knowledge: None,
+            batch: Some(batch),
+        }
+    }
 }
 
 /// What is optimised and in which direction.
@@ -496,6 +539,10 @@ pub struct Execution {
     /// processes of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// Command for `sh -c` when the campaign is concluded, with the outcome in NANORESEARCH_NAME, _FOLDER, _REASON, _FINDING,
+    /// _BEST, _RUNS, _FAILED, _DEVICE_HOURS and _DOLLARS. Its failure changes nothing. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
 }
 
 impl Default for Execution {
@@ -508,6 +555,7 @@ impl Default for Execution {
             devices: 0,
             device_memory_mib: 0,
             site: None,
+            notify: None,
         }
     }
 }

@@ -64,6 +64,14 @@ pub struct Site {
     /// Dollars a device-hour by GPU type; `default` for the others, `cpu` for jobs without GPU. Default: free.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, f64>,
+    /// Speed of a GPU type as a multiple of the others', for choosing among them: a run takes half as long at 2. Default 1
+    /// each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub relative_speed: BTreeMap<String, f64>,
+    /// What an hour until an attempt is done is worth, in dollars, beside its price: partition and GPU type are chosen by the
+    /// smallest sum. 0: the cheapest, however long it takes. Default 1.
+    #[serde(default = "worth", skip_serializing_if = "is_worth")]
+    pub dollars_per_hour_waited: f64,
     /// Seconds that a job may last beyond its time limit: KillWait, OverTimeLimit and the scheduler's minute. Reserved with
     /// every attempt. Default 90.
     #[serde(default = "kill_margin")]
@@ -84,6 +92,37 @@ pub struct Site {
     /// What the site's rules allow on its login nodes. Default `controller`.
     #[serde(default)]
     pub login_node: LoginNode,
+    /// The job that a controller is (`run --controller-as-job`). Default: a day in the first partition, 1 CPU, 1 GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<ControllerSpec>,
+}
+
+/// The job that a controller is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerSpec {
+    /// Partition; it need not be one that attempts use. Default: the first of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// Quality of service. Default: the partition's, then the site's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qos: Option<String>,
+    /// Time limit in hours, at most the partition's max_hours; another job follows. Default 24.
+    #[serde(default = "day")]
+    pub hours: f64,
+    /// Host memory in MiB. Default 1024.
+    #[serde(default = "gibibyte")]
+    pub memory_mib: u64,
+    /// How long before the limit the controller hands over, in seconds; SLURM may be up to 60 s early. Default 120.
+    #[serde(default = "warning")]
+    pub warning_seconds: u32,
+}
+
+impl Default for ControllerSpec {
+    fn default() -> Self {
+        let (hours, memory_mib, warning_seconds) = (day(), gibibyte(), warning());
+        ControllerSpec { partition: None, qos: None, hours, memory_mib, warning_seconds }
+    }
 }
 
 /// One partition.
@@ -107,6 +146,9 @@ pub struct SitePartition {
     /// Whether jobs here may be preempted: then their runs checkpoint, and lost time is expected. Default false.
     #[serde(default)]
     pub preemptible: bool,
+    /// How often an hour a job here is preempted, as far as is known; only counts where it is preemptible. Default 0.1.
+    #[serde(default = "seldom", skip_serializing_if = "is_seldom")]
+    pub preemptions_per_hour: f64,
 }
 
 /// How a job asks for GPUs: sites accept one form or the other.
@@ -131,7 +173,7 @@ pub enum LoginNode {
     Controller,
     /// Nothing that lasts: the controller is a job of its own (`run --controller-as-job`).
     Job,
-    /// Only what cron starts: one tick at a time (`step`).
+    /// Only what cron starts: one step at a time (`tick`).
     Cron,
 }
 
@@ -194,6 +236,24 @@ fn yes() -> bool {
 }
 fn one() -> u32 {
     1
+}
+fn worth() -> f64 {
+    1.0
+}
+fn is_worth(dollars: &f64) -> bool {
+    *dollars == worth()
+}
+fn seldom() -> f64 {
+    0.1
+}
+fn is_seldom(rate: &f64) -> bool {
+    *rate == seldom()
+}
+fn day() -> f64 {
+    24.0
+}
+fn gibibyte() -> u64 {
+    1024
 }
 fn kill_margin() -> f64 {
     90.0

@@ -9,6 +9,9 @@ use super::{Campaign, Constraint, Domain, Parameter, PlannerKind, Relation};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Most values of one parameter in a grid.
+const MOST_POINTS: usize = 1000;
+
 type Assignment = BTreeMap<String, Value>;
 
 /// Settings that must not differ between runs that are compared, with the reason.
@@ -68,6 +71,9 @@ impl Domain {
 /// The issues of a campaign's space and constraints; the baseline itself must be free of issues.
 pub(super) fn issues(campaign: &Campaign) -> Vec<Issue> {
     let mut space = SpaceCheck { campaign, issues: Vec::new() };
+    if campaign.batch.is_some() {
+        return Vec::new();
+    }
     if campaign.space.is_empty() {
         let remedy = "name at least one setting, e.g. \"optimizer.learning_rate\" = { type = \"log-float\", low = 1e-4, high = 1e-1 }";
         space.add(&["space"], "the search space is empty".into(), remedy);
@@ -117,6 +123,9 @@ impl SpaceCheck<'_> {
                 bounds(*low, *high, matches!(parameter.domain, Domain::LogFloat { .. }));
                 if *points == 0 {
                     wrong("points", format!("{path}: points = 0 leaves a grid nothing to try"), "give 1 or more");
+                } else if *points > MOST_POINTS {
+                    let what = format!("{path}: points = {points} is more than any grid can try");
+                    wrong("points", what, &format!("give at most {MOST_POINTS}"));
                 }
             }
             Domain::Int { low, high, step, log } => {
@@ -306,6 +315,44 @@ impl SpaceCheck<'_> {
         }
     }
 
+    /// Refuses a constraint that no point of the space can keep, or that no point of it is about. Where a choice of kind or
+    /// preset changes which settings there are, only proposals can tell.
+    fn satisfiable(&mut self, index: usize, constraint: &Constraint, baseline: &Value) {
+        let switches = |path: &String| path.ends_with("kind") || path.ends_with("preset");
+        if self.campaign.space.keys().any(switches) {
+            return;
+        }
+        let position = index.to_string();
+        for (name, side) in [("left", &constraint.left), ("right", &constraint.right)] {
+            if let Value::String(path) = side
+                && bounds(side, self.campaign, baseline).is_none()
+            {
+                let what = format!("the baseline has no {path}, and the space does not give it one");
+                return self.add(
+                    &["constraints", &position, name],
+                    what,
+                    "the constraint would never apply: leave it out",
+                );
+            }
+        }
+        let sides = [&constraint.left, &constraint.right].map(|side| bounds(side, self.campaign, baseline));
+        let [Some((least, most)), Some((low, high))] = sides else { return };
+        let hopeless = match constraint.relation {
+            Relation::AtMost => least > high,
+            Relation::AtLeast => most < low,
+            Relation::MultipleOf => false,
+        };
+        if hopeless {
+            let range = |a: f64, b: f64| if a == b { a.to_string() } else { format!("{a} to {b}") };
+            let what = format!(
+                "no point of the space keeps it: its left side is {}, its right side {}",
+                range(least, most),
+                range(low, high)
+            );
+            self.add(&["constraints", &position], what, "change the constraint, the space, or the baseline's value");
+        }
+    }
+
     fn constraint(&mut self, index: usize, constraint: &Constraint) {
         let position = index.to_string();
         let json = serde_json::to_value(&self.campaign.baseline).unwrap_or_default();
@@ -336,10 +383,27 @@ impl SpaceCheck<'_> {
             let what = "a constraint between two numbers says nothing".to_string();
             self.add(&["constraints", &position], what, "make one side a path, e.g. \"model.width\"");
         }
+        if self.issues.iter().all(|issue| issue.path.first().is_none_or(|key| key != "constraints")) {
+            self.satisfiable(index, constraint, &json);
+        }
         if constraint.relation == Relation::MultipleOf && constraint.right.as_f64().is_some_and(|x| x <= 0.0) {
             let what = format!("nothing is a multiple of {}", constraint.right);
             self.add(&["constraints", &position, "right"], what, "give a number above 0");
         }
+    }
+}
+
+/// The smallest and the largest value that one side of a constraint can have; none where it is no number, or where that
+/// depends on a switch.
+fn bounds(side: &Value, campaign: &Campaign, baseline: &Value) -> Option<(f64, f64)> {
+    let Value::String(path) = side else { return side.as_f64().map(|x| (x, x)) };
+    let ends = |values: &[Value]| {
+        let numbers = values.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()?;
+        Some(numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x))))
+    };
+    match campaign.space.get(path) {
+        Some(parameter) => ends(&parameter.domain.probes()),
+        None => ends(&[split_path(path).iter().try_fold(baseline, |v, key| v.get(key))?.clone()]),
     }
 }
 

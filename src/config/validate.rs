@@ -299,7 +299,9 @@ fn training(rules: &mut Rules, experiment: &Experiment) {
         TrainingBudget::Steps(n) => {
             rules.range((1..=MAX_STEPS).contains(&n), "training.budget.steps", &format!("in 1 to {MAX_STEPS}"));
         }
-        TrainingBudget::Epochs(n) => rules.positive(n, "training.budget.epochs"),
+        TrainingBudget::Epochs(n) => {
+            rules.range(n > 0.0 && n <= 1e6, "training.budget.epochs", "above 0 and at most 1000000");
+        }
         TrainingBudget::Tokens(n) => {
             rules.range(n >= 1 && i64::try_from(n).is_ok(), "training.budget.tokens", "in 1 to 9223372036854775807");
         }

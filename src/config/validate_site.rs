@@ -90,6 +90,7 @@ impl Site {
             need((0.0..=8784.0).contains(&partition.max_hours), &at("max_hours"), "in 0 to 8784");
             need(partition.qos.as_deref().is_none_or(is_name), &at("qos"), "a name without spaces and quotes");
             need(partition.price.is_none_or(is_price), &at("price"), "in 0 to 1e6");
+            need((0.0..=3600.0).contains(&partition.preemptions_per_hour), &at("preemptions_per_hour"), "in 0 to 3600");
             for (i, kind) in partition.gpu_types.iter().enumerate() {
                 need(is_name(kind), &at(&format!("gpu_types.{i}")), "a GPU type such as \"h100\"");
             }
@@ -138,6 +139,18 @@ impl Site {
         }
         for (kind, price) in &self.prices {
             need(is_price(*price), &format!("prices.{kind:?}"), "in 0 to 1e6");
+        }
+        for (kind, speed) in &self.relative_speed {
+            need((0.001..=1000.0).contains(speed), &format!("relative_speed.{kind:?}"), "in 0.001 to 1000");
+        }
+        need(is_price(self.dollars_per_hour_waited), "dollars_per_hour_waited", "in 0 to 1e6");
+        if let Some(controller) = &self.controller {
+            for (key, value) in [("controller.partition", &controller.partition), ("controller.qos", &controller.qos)] {
+                need(value.as_deref().is_none_or(is_name), key, "a name without spaces and quotes");
+            }
+            need((0.05..=8784.0).contains(&controller.hours), "controller.hours", "in 0.05 to 8784");
+            need((64..=1 << 24).contains(&controller.memory_mib), "controller.memory_mib", "in 64 to 16777216");
+            need((30..=3600).contains(&controller.warning_seconds), "controller.warning_seconds", "in 30 to 3600");
         }
         need((0.0..=3600.0).contains(&self.kill_margin_seconds), "kill_margin_seconds", "in 0 to 3600");
         need((1..=3600).contains(&self.warning_seconds), "warning_seconds", "in 1 to 3600");

@@ -22,6 +22,6 @@ mod run;
 pub use class::OpClass;
 pub use fit::{Sample, fit};
 pub use overhead::overhead_factor;
-pub use predict::{Estimate, Prediction, predict};
+pub use predict::{Estimate, Prediction, checkpoint_bytes, predict};
 pub use profile::{Machine, PROFILE_FORMAT, Rate, ThroughputProfile};
-pub use run::{RunCost, Samples, run_cost};
+pub use run::{HostMemory, RunCost, Samples, run_cost};

@@ -49,19 +49,25 @@ pub struct Prediction {
 pub fn predict(programs: &StepPrograms, profile: &ThroughputProfile) -> Prediction {
     let micro = seconds(&programs.micro, profile);
     let apply = seconds(&programs.apply, profile);
-    let kept = programs.state.tensors.iter().filter(|t| !matches!(t.role, StateRole::Grad(_) | StateRole::LossSum));
-    let checkpoint: usize = kept.map(|t| 4 * t.shape.iter().product::<usize>()).sum();
+    let checkpoint = checkpoint_bytes(programs);
     let largest = [&programs.micro, &programs.apply, &programs.eval].map(|p| p.peak_bytes().0).into_iter().max();
     Prediction {
         micro_seconds: micro,
         apply_seconds: apply,
         eval_seconds: seconds(&programs.eval, profile),
         step_seconds: Estimate::new(programs.micro_steps as f64 * micro + apply, profile.log_spread),
-        checkpoint_seconds: checkpoint as f64 * profile.machine.write_seconds_per_byte,
+        checkpoint_seconds: profile.machine.checkpoint_seconds
+            + checkpoint.0 as f64 * profile.machine.write_seconds_per_byte,
         startup_seconds: profile.machine.startup_seconds,
         memory: Bytes(profile.machine.process_memory.0 + programs.state.bytes().0 + largest.unwrap_or(0)),
         log_spread: profile.log_spread,
     }
+}
+
+/// Bytes of the state that a checkpoint keeps: all but gradients and the running loss.
+pub fn checkpoint_bytes(programs: &StepPrograms) -> Bytes {
+    let kept = programs.state.tensors.iter().filter(|t| !matches!(t.role, StateRole::Grad(_) | StateRole::LossSum));
+    Bytes(kept.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
 }
 
 /// Seconds of one execution of a program.

@@ -42,6 +42,9 @@ pub struct Machine {
     pub startup_seconds: f64,
     /// Seconds to write and sync one byte of a checkpoint.
     pub write_seconds_per_byte: f64,
+    /// Seconds of a checkpoint beside its bytes.
+    #[serde(default)]
+    pub checkpoint_seconds: f64,
     /// Resident memory of a worker before it holds any state.
     pub process_memory: Bytes,
 }
@@ -92,7 +95,8 @@ impl ThroughputProfile {
             .values()
             .chain([&profile.fallback])
             .flat_map(|r| [r.seconds_per_op, r.seconds_per_flop, r.seconds_per_byte])
-            .chain([profile.log_spread, machine.startup_seconds, machine.write_seconds_per_byte]);
+            .chain([profile.log_spread, machine.startup_seconds])
+            .chain([machine.write_seconds_per_byte, machine.checkpoint_seconds]);
         if let Some(wrong) = numbers.into_iter().find(|x| !x.is_finite() || *x < 0.0) {
             let what = format!("a throughput profile holds costs, and {wrong} is negative or not finite");
             return Err(Problem::usage(what).at(place).remedy(remedy));

@@ -41,16 +41,32 @@ impl RunCost {
         RunCost { wall, device_time: DeviceTime::of(DEVICES, wall.seconds), ..self }
     }
 
-    /// With the memory that an engine knows it needs (`engine`) on a CPU beside the process itself: the engine knows its own
-    /// temporaries.
-    pub fn on_cpu(self, engine: Bytes, process: Bytes) -> Self {
-        RunCost { memory: self.memory.max(Bytes(engine.0 + process.0)), device_memory: None, ..self }
+    /// With the memory of a run on a CPU: the engine's own, which knows its buffers, beside what every run holds.
+    pub fn on_cpu(self, engine: Bytes, host: HostMemory) -> Self {
+        RunCost { memory: Bytes(engine.0 + host.sum().0), device_memory: None, ..self }
     }
 
-    /// The same where the engine's memory is a GPU's. The host then holds the process and two copies of the `state`: the
-    /// initial values, and what is being written to a checkpoint.
-    pub fn on_gpu(self, engine: Bytes, process: Bytes, state: Bytes) -> Self {
-        RunCost { memory: Bytes(process.0 + 2 * state.0), device_memory: Some(engine), ..self }
+    /// The same where the engine's memory is a GPU's.
+    pub fn on_gpu(self, engine: Bytes, host: HostMemory) -> Self {
+        RunCost { memory: host.sum(), device_memory: Some(engine), ..self }
+    }
+}
+
+/// What a run holds in its host's memory beside its engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostMemory {
+    /// The process before it has any state: [`super::Machine::process_memory`].
+    pub process: Bytes,
+    /// The dataset.
+    pub data: Bytes,
+    /// The state that checkpoints keep, once: parameters, optimiser moments, averages.
+    pub checkpoint: Bytes,
+}
+
+impl HostMemory {
+    /// While a checkpoint is written there are two copies of it: the values, and the file.
+    fn sum(self) -> Bytes {
+        Bytes(self.process.0 + self.data.0 + 2 * self.checkpoint.0)
     }
 }
 
@@ -79,8 +95,14 @@ pub fn run_cost(
         limit => limit.min(samples.validation),
     };
     let batches = evaluated.div_ceil(evaluation.batch_size.max(1));
-    // At the end there is one more checkpoint and the model itself.
-    let checkpoints = 2 + steps.checked_div(evaluation.checkpoint_every).unwrap_or(0);
+    // At the end there is one more checkpoint and the model itself. In between one at each new best evaluation too: most of
+    // them are, while a run learns.
+    let every = evaluation.checkpoint_every;
+    let checkpoints = match steps.checked_div(every) {
+        None => 2,
+        // Those that fall on a regular checkpoint, or on the end, are none more.
+        Some(regular) => 2 + regular + evaluations.saturating_sub(1 + steps / lcm(every, evaluation.interval(steps))),
+    };
     let seconds = prediction.startup_seconds
         + stepping
         + (evaluations as usize * batches) as f64 * prediction.eval_seconds
@@ -93,6 +115,14 @@ pub fn run_cost(
         memory: prediction.memory,
         device_memory: None,
     }
+}
+
+fn lcm(a: u64, b: u64) -> u64 {
+    let (mut x, mut y) = (a, b);
+    while y > 0 {
+        (x, y) = (y, x % y);
+    }
+    (a / x.max(1)).saturating_mul(b).max(1)
 }
 
 /// Tokens in one sample; 1 for data without tokens.

@@ -9,6 +9,7 @@ use super::text::Text;
 use crate::config::{DataShape, DataSpec, InputShape, TargetShape};
 use crate::problem::{Problem, Result};
 use crate::sys::http::Fetch;
+use crate::units::Bytes;
 use std::path::Path;
 
 /// A dataset in memory, split, with everything random about it fixed by seeds.
@@ -73,6 +74,14 @@ impl Dataset {
     /// BLAKE3 of everything that a run can see: inputs, targets, split; the same wherever the files lie.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Memory that it takes, both parts together.
+    pub fn size(&self) -> Bytes {
+        Bytes(match &self.body {
+            Body::Rows(rows) => rows.size(),
+            Body::Text(text) => text.size(),
+        } as u64)
     }
 
     /// Names of the classes by index; empty where there are no classes.

@@ -44,6 +44,20 @@ pub(super) struct Rows {
 }
 
 impl Rows {
+    /// Bytes that all of it takes in memory.
+    pub fn size(&self) -> usize {
+        let inputs = match &self.inputs {
+            Inputs::Scaled { bytes, .. } => bytes.len(),
+            Inputs::F32(v) => 4 * v.len(),
+            Inputs::U32(v) => 4 * v.len(),
+        };
+        let targets = match &self.targets {
+            Targets::Class(v) => v.len(),
+            Targets::Real(v) => v.len(),
+        };
+        inputs + 4 * (targets + self.train.len() + self.validation.len())
+    }
+
     /// Row numbers of a part.
     pub fn part(&self, part: Part) -> &[u32] {
         match part {

@@ -44,6 +44,14 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// Bytes that the tokens take in memory.
+    pub fn size(&self) -> usize {
+        match &self.tokens {
+            Tokens::Narrow(v) => v.len(),
+            Tokens::Wide(v) => 4 * v.len(),
+        }
+    }
+
     /// Tokenises and splits.
     pub fn parse(bytes: Vec<u8>, spec: &TextData) -> Result<Text> {
         if bytes.is_empty() {

@@ -16,6 +16,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+/// Seconds between two looks at attempts that have run for a while, and at those that have just begun.
+const LONGEST_NAP: f64 = 0.1;
+const SHORTEST_NAP: f64 = 0.005;
+
 /// What never reaches a worker's environment: it needs no network, and its folder is shown to others.
 const SECRETS: [&str; 2] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
 
@@ -168,6 +172,13 @@ impl Watched {
 impl Executor for LocalExecutor<'_> {
     fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// An attempt is charged until its end is seen, so a short one is looked at often: its end is seen a twentieth late.
+    fn nap(&self) -> f64 {
+        let now = self.clock.monotonic();
+        let live = self.watched.values().filter(|w| !matches!(w.process, Process::Ended(_)));
+        live.map(|w| 0.05 * (now - w.started)).fold(LONGEST_NAP, f64::min).max(SHORTEST_NAP)
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {

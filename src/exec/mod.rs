@@ -25,11 +25,12 @@ pub(crate) use slurm::tests::SlurmBed;
 
 pub use cards::Cards;
 pub use local::LocalExecutor;
-pub use slurm::{SlurmExecutor, job_state};
+pub use slurm::{CLUSTER_FILE, SlurmExecutor, job_state, last_look};
 
 use crate::ids::AttemptId;
 use crate::problem::Result;
 use crate::record::Evidence;
+use crate::slurm::Placed;
 use crate::units::Bytes;
 use std::path::PathBuf;
 
@@ -82,6 +83,18 @@ pub trait Executor {
     /// What is known of it now. Cheap; never blocks. This is also where limits are enforced, so it is to be called often.
     /// Once `Ended`, it stays so, with the same evidence.
     fn poll(&mut self, id: AttemptId) -> Result<Status>;
+    /// Seconds after which looking again is worth while.
+    fn nap(&self) -> f64 {
+        0.1
+    }
+    /// Where an attempt was sent and what was weighed for it, once that is decided; none where there is nothing to choose.
+    fn placed(&self, _id: AttemptId) -> Option<Placed> {
+        None
+    }
+    /// Whether nothing is under way that a controller which leaves now would have to begin again.
+    fn settled(&self) -> bool {
+        true
+    }
     /// Asks the worker to checkpoint and leave (`gentle`), or kills it. Fine on one that has ended.
     fn stop(&mut self, id: AttemptId, gentle: bool) -> Result<()>;
 }

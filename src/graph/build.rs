@@ -66,7 +66,13 @@ pub fn build(experiment: &Experiment, shape: &DataShape) -> Result<StepPrograms>
 
 fn eval(experiment: &Experiment, shape: &DataShape, params: &mut Params) -> Result<Program> {
     let mut net = Net::new(Builder::new("eval"), params, false);
-    let predicted = forward(&mut net, &experiment.model, shape, experiment.evaluation.batch_size)?;
+    // A batch is padded to its full size, so one that is larger than all that is evaluated would compute on padding.
+    let evaluation = &experiment.evaluation;
+    let batch = match evaluation.samples {
+        0 => evaluation.batch_size,
+        samples => evaluation.batch_size.min(samples),
+    };
+    let predicted = forward(&mut net, &experiment.model, shape, batch)?;
     let mut builder = net.builder;
     predicted.evaluation(&mut builder, &shape.target)?;
     Ok(builder.finish())

@@ -15,6 +15,7 @@ mod evolution;
 mod forest;
 mod grid;
 pub mod halving;
+mod listed;
 mod manual;
 mod parzen;
 mod queue;
@@ -35,13 +36,14 @@ pub use calibration::{Calibration, Group, Outcome};
 pub use choose::{Purse, choose};
 pub use distance::{Distance, novelty};
 pub use forest::{Belief, Forest};
+pub use listed::{Entry, Listed};
 pub use queue::{Queue, is_new};
 pub use rank::ranked;
 pub use space::active;
 pub use verdict_gain::verdict_gain;
 pub use weigh::{Model, Prospect, expected_improvement, novelty_among, portfolio, prioritise};
 
-use crate::config::{Parameter, PlannerKind, PlannerSpec};
+use crate::config::{Experiment, Parameter, PlannerKind, PlannerSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -104,6 +106,14 @@ pub trait Sampler {
         index: u64,
         accept: &dyn Fn(&Assignment) -> bool,
     ) -> Option<Assignment>;
+    /// Of a list of whole experiments, the `index`-th; only batches have one.
+    fn experiment(&self, _index: u64) -> Option<Experiment> {
+        None
+    }
+    /// What that is called: its line, and its maker's own name for it.
+    fn label(&self, _index: u64) -> Assignment {
+        Assignment::new()
+    }
 }
 
 /// The sampler that a campaign asks for.

@@ -4,6 +4,7 @@
 //! runs/0007/attempts/01/
 //!   attempt.json      written by the controller before launch: AttemptSpec
 //!   config.toml       the resolved experiment (for people; attempt.json carries the same)
+//!   place.json        on a cluster: where its job was sent, and what was weighed (`exec`)
 //!   claim             created exclusively, once: by the worker when it starts, or by a controller that gives it up
 //!   manifest.json     written by the worker before the first step: Manifest
 //!   metrics.jsonl     one Metrics line a record

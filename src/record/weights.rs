@@ -88,8 +88,12 @@ pub fn check_shapes(found: &Tensors, expected: &Tensors, place: &Path) -> Result
     }
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+/// No copy where the machine's own order is that of the files: a checkpoint of gigabytes is written from where it lies.
+fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
+    match cfg!(target_endian = "little") {
+        true => Cow::Borrowed(bytemuck::cast_slice(values)),
+        false => Cow::Owned(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+    }
 }
 
 struct Borrowed<'a> {
@@ -105,7 +109,7 @@ impl View for Borrowed<'_> {
         self.shape
     }
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(little_endian(self.values))
+        little_endian(self.values)
     }
     fn data_len(&self) -> usize {
         4 * self.values.len()

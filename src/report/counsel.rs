@@ -55,10 +55,15 @@ impl LanguageModel {
             self.questions,
             self.input_tokens,
             self.output_tokens,
-            Dollars::of(self.dollars),
+            small(self.dollars),
             self.proposals
         )
     }
+}
+
+/// Dollars that may be less than a cent.
+pub fn small(dollars: f64) -> String {
+    if dollars > 0.0 && dollars < 0.01 { format!("${dollars:.4}") } else { Dollars::of(dollars).to_string() }
 }
 
 /// The section of the report; nothing where nobody was asked and nothing recalled.

@@ -55,7 +55,11 @@ pub fn best_so_far_figure(state: &State) -> Drawn {
          when the run ended. A single run is not evidence: the best of many is too good by luck, which is why candidates \
          are confirmed over seeds.{}",
         state.metric(),
-        if outside == 0 { String::new() } else { format!(" {outside} much worse runs lie outside the figure.") }
+        match outside {
+            0 => String::new(),
+            1 => " One much worse run lies outside the figure.".to_string(),
+            n => format!(" {n} much worse runs lie outside the figure."),
+        }
     );
     (figure.svg(), caption)
 }

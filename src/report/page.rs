@@ -2,7 +2,7 @@
 
 use super::html::Page;
 use super::summary::Summary;
-use super::{Account, effects, figures, percent, utilization};
+use super::{Account, figures, percent, utilization};
 use crate::analysis;
 use crate::campaign::assignment;
 use crate::campaign::{Candidate, Standing, State, correction};
@@ -130,7 +130,7 @@ fn candidates(page: &mut Page, state: &State) {
                 compared
                     .iter()
                     .find(|x| x.index == c.index)
-                    .map_or_else(|| "-".into(), |x| format!("{:.3}", x.adjusted)),
+                    .map_or_else(|| "-".into(), |x| correction::p_value(x.adjusted)),
             ]),
             _ => None,
         })
@@ -147,10 +147,6 @@ fn candidates(page: &mut Page, state: &State) {
             &["candidate", "changes", ">own mean", ">difference", ">pairs", "verdict", ">bootstrap", ">p"],
             &rows,
         );
-    }
-    let strongest: Vec<String> = effects(state).iter().take(3).map(|e| e.parameter.clone()).collect();
-    if !strongest.is_empty() {
-        page.paragraph(&format!("Strongest associations with the objective: {}.", strongest.join(", ")));
     }
 }
 

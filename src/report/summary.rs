@@ -2,9 +2,9 @@
 //!
 //! Boundary: reads a [`State`]; decides nothing, prints nothing.
 
-use super::counsel::LanguageModel;
+use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Overhead, Run, RunResult, Standing, State, Usage, assignment};
+use crate::campaign::{Conclusion, Halt, Overhead, Run, RunResult, Standing, State, Usage, assignment, goal_met};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -25,6 +25,8 @@ pub struct Summary {
     pub metric: &'static str,
     /// Which way is better.
     pub direction: Direction,
+    /// What the objective is to reach, where the campaign names it.
+    pub goal: Option<Goal>,
     /// The finding, once there is one.
     pub conclusion: Option<Conclusion>,
     /// The account.
@@ -53,6 +55,15 @@ pub struct Summary {
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
     pub runs: Vec<RunSummary>,
+}
+
+/// A campaign's goal.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Goal {
+    /// The value of the objective.
+    pub value: f64,
+    /// Whether the baseline or a confirmed candidate lies wholly beyond it.
+    pub reached: bool,
 }
 
 /// A job under way, as the controller last saw it.
@@ -163,6 +174,7 @@ impl Summary {
             phase: phase(state),
             metric: state.metric(),
             direction: state.direction(),
+            goal: state.campaign.objective.goal.map(|value| Goal { value, reached: goal_met(state) }),
             conclusion: state.conclusion.clone(),
             budget: Account::of(state),
             usage: Usage::of(state),
@@ -241,7 +253,7 @@ impl Account {
                 text += &format!(" of {}", Dollars::of(limit));
             }
             if self.llm_dollars > 0.0 {
-                text += &format!(" ({} for the language model)", Dollars::of(self.llm_dollars));
+                text += &format!(" ({} for the language model)", small(self.llm_dollars));
             }
         }
         text
@@ -290,6 +302,10 @@ pub fn what(state: &State, run: &Run) -> String {
 
 /// What each parameter did to the objective, strongest first, over all screened candidates.
 pub fn effects(state: &State) -> Vec<Effect> {
+    // Whole experiments in a list have no parameters in common.
+    if state.campaign.batch.is_some() {
+        return Vec::new();
+    }
     let trials: Vec<Trial> = state
         .candidates
         .iter()

@@ -12,9 +12,14 @@
 //! Replayed against real output of SLURM 22.05.8 (`tests/fixtures/slurm`). Fixed fields (`-o`, `-P`) are asked for, since
 //! the JSON forms differ between versions and `-O` truncates.
 
+mod audit;
+mod choose;
+mod cluster;
 mod environment;
 mod listing;
 mod nodes;
+mod placed;
+mod propose;
 mod reason;
 mod request;
 mod script;
@@ -31,12 +36,17 @@ pub mod scontrol;
 pub mod sinfo;
 pub mod squeue;
 
+pub use audit::{Finding, Severity, audit};
+pub use choose::{Look, Supply, choose, narrowed, ways};
+pub use cluster::{Association, Cluster, association_arguments};
 pub use environment::{ENVIRONMENT, is_inherited};
 pub use listing::Listing;
 pub use nodes::{compress_nodes, expand_nodes};
+pub use placed::{Offer, Placed};
+pub use propose::propose;
 pub use reason::{Reason, Waiting};
 pub use request::{Need, Request};
-pub use script::{Job, job_name, render};
+pub use script::{ControllerJob, Job, job_name, question, render, render_controller};
 pub use state::{Phase, State};
 pub use time::{Limit, parse_duration, parse_time};
 pub use tres::Tres;

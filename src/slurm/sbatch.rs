@@ -65,6 +65,27 @@ pub fn arguments(script: &Path) -> Vec<String> {
     vec!["--parsable".to_string(), script.display().to_string()]
 }
 
+/// Arguments that ask when a script's job would start; nothing is submitted, and a job's number is used up.
+pub fn test_arguments(script: &Path) -> Vec<String> {
+    vec!["--test-only".to_string(), script.display().to_string()]
+}
+
+/// Reads the answer to that: when it is expected to start, where that is told.
+///
+/// # Errors
+/// SLURM's words, where such a job would be refused.
+pub fn parse_test(code: Option<i32>, stderr: &str) -> Result<Option<String>, String> {
+    match code {
+        Some(0) => {
+            let words = stderr.split_whitespace().collect::<Vec<_>>();
+            let at = words.windows(3).position(|w| w[0] == "to" && w[1] == "start" && w[2] == "at");
+            Ok(at.and_then(|i| words.get(i + 3)).map(|w| w.to_string()))
+        }
+        Some(_) => Err(message(stderr).trim_start_matches("allocation failure: ").to_string()),
+        None => Err("no answer in time".to_string()),
+    }
+}
+
 /// Reads the answer. `code`: the exit code; none where it was killed or never started to answer.
 pub fn parse(code: Option<i32>, stdout: &str, stderr: &str) -> Submission {
     if code == Some(0) {

@@ -2,6 +2,7 @@
 
 use super::Request;
 use super::shell::{log_path, path, quote};
+use super::time::show_duration;
 use crate::config::{Container, Site};
 use crate::ids::AttemptId;
 use crate::problem::Result;
@@ -99,4 +100,53 @@ fn contained(container: &Container, job: &Job) -> Result<String> {
     words.push(format!("--bind {}", quote(&format!("{folder}:{folder}:rw"))));
     words.push(quote(&container.image));
     Ok(words.join(" "))
+}
+
+/// A script that only asks the scheduler about a request (`sbatch --test-only`).
+pub fn question(site: &Site, request: &Request) -> String {
+    let options: String = request.options(site).iter().map(|o| format!("#SBATCH {o}\n")).collect();
+    format!("#!/bin/bash\n{options}true\n")
+}
+
+/// The job of a campaign's controller.
+#[derive(Debug)]
+pub struct ControllerJob<'a> {
+    /// The cluster.
+    pub site: &'a Site,
+    /// Its name, the campaign's alone.
+    pub name: &'a str,
+    /// The pinned program. All paths are absolute.
+    pub program: &'a Path,
+    /// The campaign's folder.
+    pub folder: &'a Path,
+    /// The log, in the campaign's folder.
+    pub log: &'a Path,
+}
+
+/// Its script. The controller takes the shell's place, is told ahead of its limit (SIGUSR2), leaves, and its successor, which
+/// it has sent for when it began, goes on.
+pub fn render_controller(job: &ControllerJob) -> Result<String> {
+    let ControllerJob { site, .. } = job;
+    let controller = site.controller.clone().unwrap_or_default();
+    let partition = controller.partition.as_deref().or_else(|| site.partitions.first().map(|p| p.name.as_str()));
+    let partition = partition.unwrap_or_default();
+    let allowed = site.partition(partition).map_or(0.0, |p| p.max_hours);
+    let hours = if allowed > 0.0 { controller.hours.min(allowed) } else { controller.hours };
+    let mut options = vec![format!("--job-name={}", job.name), format!("--partition={partition}")];
+    options.extend(site.account.as_ref().map(|a| format!("--account={a}")));
+    let own = site.partition(partition).and_then(|p| p.qos.clone());
+    options.extend(controller.qos.clone().or(own).or_else(|| site.qos.clone()).map(|q| format!("--qos={q}")));
+    options.extend(["--nodes=1", "--ntasks=1", "--cpus-per-task=1"].map(str::to_string));
+    options.push(format!("--mem={}M", controller.memory_mib));
+    options.push(format!("--time={}", show_duration(hours * 3600.0)));
+    options.push("--no-requeue".to_string());
+    options.push(format!("--signal=B:USR2@{}", controller.warning_seconds));
+    options.push(format!("--output={}", quote(&log_path(job.log)?)));
+    options.push("--open-mode=append".to_string());
+    let mut script = "#!/bin/bash\n# The controller of a nanoresearch campaign.\n".to_string();
+    options.iter().for_each(|option| script += &format!("#SBATCH {option}\n"));
+    let folder = quote(path(job.folder)?);
+    script += &format!("\ncd {folder} || exit 2\n");
+    script += &format!("exec {} resume {folder} --inside-job\n", quote(path(job.program)?));
+    Ok(script)
 }

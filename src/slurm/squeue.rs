@@ -34,6 +34,23 @@ pub fn arguments() -> Vec<String> {
     ["--me", "--noheader", "--states=all", &format!("--format={FORMAT}")].map(str::to_string).to_vec()
 }
 
+/// Arguments that ask for everybody's waiting jobs in some partitions.
+pub fn waiting_arguments(partitions: &[&str]) -> Vec<String> {
+    let partitions = format!("--partition={}", partitions.join(","));
+    ["--noheader", "--states=PENDING", &partitions, "--format=%P|%D"].map(str::to_string).to_vec()
+}
+
+/// Jobs that wait in each partition; one that waits in several counts in each.
+pub fn parse_waiting(text: &str) -> std::collections::BTreeMap<String, u32> {
+    let mut found = std::collections::BTreeMap::new();
+    for partition in text.lines().filter_map(|l| l.split('|').next()).flat_map(|names| names.split(',')) {
+        if !partition.trim().is_empty() {
+            *found.entry(partition.trim().to_string()).or_insert(0) += 1;
+        }
+    }
+    found
+}
+
 /// Reads the answer.
 pub fn parse(text: &str) -> Listing<Row> {
     Listing::read(text, |line| {

@@ -189,13 +189,17 @@ fn golden(name: &str, site: &str, request: impl Fn(&mut Request), environment: &
         environment,
     };
     let script = render(&job).unwrap();
+    compare_golden(name, &script);
+    script
+}
+
+fn compare_golden(name: &str, script: &str) {
     let path = format!("{}/src/slurm/golden/{name}.sbatch", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, &script).unwrap();
+        std::fs::write(&path, script).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == script, "the script {name} has changed (UPDATE_GOLDEN=1 writes it):\n{script}");
-    script
 }
 
 const PLAIN: &str = "name = \"plain\"\ngpus = 0\n[[partitions]]\nname = \"cpu\"\n";
@@ -287,6 +291,51 @@ gpu_types = ["h100", "h200"]
 h100 = 81559
 h200 = 143771
 "#;
+
+/// The controller's own job: small, never requeued, told ahead of its limit, and no longer than its partition allows.
+#[test]
+fn a_script_for_a_controller() {
+    let text = format!("{RICH}[controller]\npartition = \"quick\"\nmemory_mib = 512\n");
+    let site: Site = parse_site(&text, "rich", &[]).unwrap();
+    let (program, folder) =
+        (Path::new("/home/alice/my study/bin/nanoresearch-4f1c"), Path::new("/home/alice/my study"));
+    let job = ControllerJob {
+        site: &site,
+        name: "nr-controller-0123456789ab",
+        program,
+        folder,
+        log: &folder.join("controller.log"),
+    };
+    let script = render_controller(&job).unwrap();
+    compare_golden("controller", &script);
+    assert!(script.contains("--time=01:00:00\n") && script.contains("--signal=B:USR2@120\n"), "{script}");
+    assert!(script.ends_with("resume '/home/alice/my study' --inside-job\n"));
+}
+
+/// In a container nothing of the campaign can be written but the attempt's folder, and there is no home.
+#[test]
+fn a_container_shows_read_only_all_but_the_attempt_s_folder() {
+    let site: Site = parse_site(RICH, "rich", &[]).unwrap();
+    let script = golden("rich-bare", RICH, |_| {}, &[]);
+    let line = script.lines().find(|l| l.starts_with("exec apptainer")).unwrap();
+    let binds: Vec<&str> = line.split("--bind ").skip(1).collect();
+    let writable: Vec<&&str> = binds.iter().filter(|b| b.contains(":rw")).collect();
+    assert_eq!((binds.len(), writable.len()), (3, 1), "{line}");
+    assert!(writable[0].contains("runs/0007/attempts/02:rw") && binds.last() == Some(writable[0]), "{line}");
+    assert!(line.contains(" --contain --no-home ") && !line.contains("$HOME"), "{line}");
+    assert!(site.container.unwrap().read_only.iter().all(|p| line.contains(&format!("{p}:{p}:ro"))));
+}
+
+#[test]
+fn the_scheduler_s_expectation_is_read() {
+    let said = "sbatch: Job 1 to start at 2026-11-26T09:24:28 using 1 processors on nodes n1 in partition gpu\n";
+    assert_eq!(sbatch::parse_test(Some(0), said), Ok(Some("2026-11-26T09:24:28".to_string())));
+    assert_eq!(sbatch::parse_test(Some(0), ""), Ok(None));
+    let refused = sbatch::parse_test(Some(1), "allocation failure: Requested node configuration is not available\n");
+    assert_eq!(refused, Err("Requested node configuration is not available".to_string()));
+    assert!(sbatch::parse_test(None, "").is_err());
+    assert_eq!(squeue::parse_waiting("gpu|1\ngpu,low|2\n\n"), [("gpu".to_string(), 2), ("low".to_string(), 1)].into());
+}
 
 #[test]
 fn every_script_keeps_the_protocol() {

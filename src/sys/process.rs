@@ -173,10 +173,12 @@ impl DetachedChild {
                 None => command.env_remove(name),
             };
         }
-        // SAFETY: setsid is async-signal-safe and touches nothing of the parent.
+        // SAFETY: setsid and signal are async-signal-safe and touch nothing of the parent.
         unsafe {
             command.pre_exec(|| {
                 libc::setsid();
+                // A terminal that goes away is nothing to it, whoever sends that word on.
+                libc::signal(libc::SIGHUP, libc::SIG_IGN);
                 Ok(())
             });
         }
@@ -231,6 +233,11 @@ impl Asked {
             let _ = sender.send(answer_of(command, seconds));
         });
         Asked { answer }
+    }
+
+    /// Waits for the answer.
+    pub fn wait(self) -> Answer {
+        self.answer.recv().unwrap_or_default()
     }
 
     /// The answer, once it is there; then never again.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub struct StopFlag {
     checkpoint: Arc<AtomicBool>,
     interrupts: Arc<AtomicUsize>,
+    limit: Arc<AtomicBool>,
 }
 
 impl StopFlag {
@@ -35,7 +36,7 @@ impl StopFlag {
         Ok(flag)
     }
 
-    /// SIGINT is counted, SIGTERM asks to leave; for controllers.
+    /// SIGINT is counted, SIGTERM asks to leave, and so does SIGUSR2, which comes ahead of a job's limit; for controllers.
     pub fn for_controller() -> std::io::Result<Self> {
         let flag = Self::default();
         let interrupts = Arc::clone(&flag.interrupts);
@@ -46,7 +47,14 @@ impl StopFlag {
             })?;
         }
         signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&flag.checkpoint))?;
+        signal_hook::flag::register(signal_hook::consts::SIGUSR2, Arc::clone(&flag.limit))?;
+        signal_hook::flag::register(signal_hook::consts::SIGUSR2, Arc::clone(&flag.checkpoint))?;
         Ok(flag)
+    }
+
+    /// Whether the word to leave was that a job's limit is near.
+    pub fn near_limit(&self) -> bool {
+        self.limit.load(Ordering::SeqCst)
     }
 
     /// Asks for a checkpoint, as the signals do.

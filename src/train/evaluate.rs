@@ -4,8 +4,11 @@ use super::source::BatchSource;
 use crate::config::EvaluationSpec;
 use crate::data::Part;
 use crate::engine::{Engine, EngineError, EvalOutput};
-use crate::graph::StepPrograms;
+use crate::graph::{Op, StepPrograms};
 use std::collections::BTreeMap;
+
+/// How many times the loss of guessing counts as a divergence.
+const WORSE_THAN_GUESSING: f64 = 100.0;
 
 /// Validation samples that are evaluated each time, always the first ones.
 pub(super) fn validation_samples(source: &dyn BatchSource, spec: &EvaluationSpec) -> usize {
@@ -31,6 +34,18 @@ pub(super) fn evaluate(
     }
     let counts_correct = programs.eval.outputs.iter().any(|(name, _)| *name == "correct_sum");
     Ok(metrics(&sums, counts_correct, source.bytes_per_token(), source.target_variance(indices.len())))
+}
+
+/// A cross-entropy so far above that of guessing that nothing is being learned: finite, and a divergence all the same.
+/// Regression has no such mark, since targets may lie anywhere.
+pub(super) fn beyond_guessing(programs: &StepPrograms, metrics: &BTreeMap<String, f64>) -> Option<String> {
+    let loss = *metrics.get("loss")?;
+    let logits = programs.eval.nodes.iter().find(|n| matches!(n.op, Op::CrossEntropy { .. }))?.inputs.first()?;
+    let classes = *programs.eval.values.get(logits.0)?.shape.last()? as f64;
+    let guessing = classes.max(2.0).ln();
+    (loss > WORSE_THAN_GUESSING * guessing).then(|| {
+        format!("the validation loss of {loss:.3e} is over {WORSE_THAN_GUESSING} times that of guessing, {guessing:.2}")
+    })
 }
 
 /// Metrics by name. Those that do not apply are absent, never zero.

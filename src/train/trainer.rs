@@ -3,7 +3,7 @@
 use super::cadence::Cadence;
 use super::calibrate;
 use super::error::TrainError;
-use super::evaluate::{evaluate, validation_samples};
+use super::evaluate::{beyond_guessing, evaluate, validation_samples};
 use super::fingerprint::{differences, fingerprint};
 use super::inputs::step_inputs;
 use super::observer::{Event, Observer, Stepped};
@@ -315,6 +315,9 @@ impl<'a> Trainer<'a> {
             return Ok(Err(format!("the validation {name} became {value} at step {}", self.step)));
         }
         self.metrics_file.append(&Metrics::Eval { step: self.step, metrics: metrics.clone(), timing })?;
+        if let Some(reason) = beyond_guessing(self.job.programs, &metrics) {
+            return Ok(Err(format!("{reason}, at step {}", self.step)));
+        }
         observer.on_eval(self.step, &metrics);
         let loss = metrics["loss"];
         let better = self.best.is_none_or(|best| loss < best.loss);

@@ -42,7 +42,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     let clock = SystemClock::default();
     let Here { experiment, base, folder, resume, stop } = *here;
     limit_threads(experiment.resources.threads);
-    if !resume && folder.join(ATTEMPT_FILE).exists() {
+    if !resume && begun(folder) {
         return Err(Problem::usage("the folder holds a run already")
             .at(folder.display().to_string())
             .remedy("go on with that run by adding --resume, or choose another folder with --out"));
@@ -50,6 +50,10 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     let dataset = load_data(&experiment.data, base, observer)?;
     build(experiment, &dataset)?;
     refuse_foreign(folder, resume)?;
+    if resume && !folder.join(ATTEMPT_FILE).exists() && !folder.join(MANIFEST_FILE).exists() {
+        let what = format!("there is no run in {} to go on with: it begins at step 0", folder.display());
+        observer.on_event(&Event::Warning(what));
+    }
     fs::create_dir(folder)?;
     let spec = AttemptSpec {
         stop_at: None,
@@ -67,7 +71,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {
         let earlier = AttemptSpec::read(folder)?;
-        if earlier.key != spec.key {
+        if earlier.key != spec.key && begun(folder) {
             return Err(another_run(&earlier, &spec, folder));
         }
         match Outcome::read(folder)? {
@@ -81,6 +85,14 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     fs::write_atomic(&folder.join("config.toml"), to_toml(experiment).as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// Whether a run is in the folder. One that did not get its device has left its word on that and nothing else, so another
+/// may take its place.
+fn begun(folder: &Path) -> bool {
+    let unavailable = |end: &End| matches!(end, End::DeviceFailed { fault, .. } if fault.is_unavailable());
+    let outcome = Outcome::read(folder).ok().flatten();
+    folder.join(ATTEMPT_FILE).exists() && !outcome.is_some_and(|o| o.step == 0 && unavailable(&o.end))
 }
 
 /// Whether the outcome is final and what it speaks of is there. A damaged model is made again from the last checkpoint.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Asks and answers of a server, in order.
@@ -113,13 +114,13 @@ fn reads(name: &str, prompt: &str) -> Answer {
             "region": { "optimizer.learning_rate": { "low": 1e-4, "high": 0.1 } },
         }] }),
         "designs" => {
-            // More room, more experiments; the second is the first with its momentum of ideas taken back.
-            let n = if room > 60.0 { 3 } else { 1 };
+            // More GPU-hours, more experiments; the second is the first with its momentum of ideas taken back.
+            let n = if number(prompt, "device-hours: ").unwrap_or(0.0) > 0.1 { 3 } else { 1 };
             let tried = prompt.matches("run 0").count();
             let design = |k: usize| {
                 json!({
                     "hypothesis": 1, "part": if k == 0 { "test" } else { "ablation" },
-                    "settings": { "optimizer.learning_rate": centre * (1.1 + 0.07 * k as f64 + 0.003 * tried as f64) },
+                    "settings": { "optimizer.learning_rate": centre * (1.1 + 0.07 * k as f64 + 0.003 * tried as f64) + (prompt.len() % 97) as f64 * 1e-6 },
                     "seeds": if k == 0 { 2 } else { 1 }, "why": format!("{room} further looks fit"),
                 })
             };
@@ -203,6 +204,8 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     assert_eq!(json["language_model"]["input_tokens"], usage.input_tokens);
     let run = state.candidates[3].screening.unwrap().to_string();
     let why = field.say(&["why", &run, "--in", "c"]);
+    assert!(why.stdout.contains("question 2: the designer is asked"), "{}", why.stdout);
+    assert!(why.stdout.contains("question 2 (llm/0002.json): the designer said"), "{}", why.stdout);
     assert!(why.stdout.contains("llm/0002.json") && why.stdout.contains("hypothesis 1"), "{}", why.stdout);
     let report = std::fs::read_to_string(field.folder().join("report.html")).unwrap();
     assert!(report.contains("Hypotheses and readings") && report.contains("lowers the loss"));
@@ -258,7 +261,12 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     );
     assert!(!said.contains("near 0.01 "), "its hypothesis rests on what was found: {said}");
     let designs = |s: &State, question: usize| s.counsel.designs.iter().filter(|d| d.question == question).count();
-    let theirs = related.counsel.designs.first().map(|d| d.question).expect("one turn is the model's");
+    let theirs = related
+        .counsel
+        .designs
+        .first()
+        .map(|d| d.question)
+        .unwrap_or_else(|| panic!("no design: {:?}", related.counsel.answered));
     assert_eq!(designs(&related, theirs), 1, "fewer GPU-hours, another plan");
 }
 
@@ -314,11 +322,36 @@ fn whatever_a_model_does_the_campaign_goes_on_and_says_so() {
     assert!(!state.counsel.used() && state.candidates.len() == 3);
 }
 
+/// A controller is killed while it waits for an answer: the next one pays for the question at its worst, before anything else,
+/// and goes on.
+#[test]
+fn a_question_that_a_killed_controller_left_open_is_paid() {
+    let hangs = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&hangs);
+    let answer =
+        move |name: &str, prompt: &str| if still.load(Ordering::SeqCst) { Answer::Hangs } else { reads(name, prompt) };
+    let server = Server::new(Box::new(answer));
+    let patient = config(&server.url, 4, 0.5, "").replace("timeout_seconds = 2.0", "timeout_seconds = 600.0");
+    let field = Field::new(&patient);
+    let mut controller = field.run();
+    field.wait("a question", |s| s.counsel.asking.as_ref().map(|_| ()));
+    super::campaigns::until("the question to be sent", || (!server.asked().is_empty()).then_some(()));
+    assert!(controller.kill());
+    hangs.store(false, Ordering::SeqCst);
+    field.resume().succeeds();
+    let state = load(&field.folder()).unwrap();
+    let first = &state.counsel.answered[0];
+    assert!(first.failure.as_ref().unwrap().contains("ended before the answer came"), "{first:?}");
+    assert!(first.paid.dollars.micro > 0 && first.paid.entries == [1], "{first:?}");
+    assert!(state.counsel.answered.len() > 2 && state.candidates.iter().any(|c| c.planner == "llm"));
+    succeeded(&field.say(&["run", "c", "--replay"]));
+}
+
 /// A person halves the budget in the middle: the next controller plans within it, the model told so, and ends within it.
 #[test]
 fn a_budget_halved_in_the_middle_is_planned_anew_with_the_model() {
     let server = Server::new(Box::new(reads));
-    let field = Field::new(&config(&server.url, 0, 0.05, ""));
+    let field = Field::new(&config(&server.url, 24, 0.05, ""));
     let mut controller = field.run();
     field.wait("the model's first proposal", |s| s.counsel.designs.iter().any(|d| d.proposal.is_some()).then_some(()));
     succeeded(&field.say(&["note", "the machine is wanted elsewhere", "--in", "c"]));

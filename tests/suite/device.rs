@@ -24,6 +24,8 @@ fn a_gpu_that_is_not_to_be_had_is_said_in_one_paragraph() {
     ask("train experiment.toml --out other --device cuda:1");
     ask("train experiment.toml --out third resources.device=cuda");
     lab.done("train experiment.toml --out new --resume");
+    // One that never got its device has taken no folder.
+    lab.done("train experiment.toml --out third training.seed=2");
     lab.done("train experiment.toml --out fourth resources.device=cuda --device cpu");
 }
 

@@ -3,8 +3,10 @@
 
 mod agent;
 mod bad_input;
+mod batch;
 mod campaigns;
 mod control;
+mod controllers;
 mod demo;
 mod device;
 mod gpu;

@@ -8,8 +8,16 @@ use crate::record::End;
 use crate::units::{DeviceTime, Dollars};
 use proptest::prelude::*;
 
-/// A run of 200 steps takes 2 s, is reserved with a wall limit of 2 * 2.4 + 5 s and a kill margin of 1 s.
+/// A run of 200 steps takes 2 s, is reserved with a wall limit of 2 * 2.4 + 5 s and a kill margin of 1 s, and before any has
+/// ended is expected to use 1.2 * 2.4 s.
 const RESERVATION: f64 = 10.8;
+
+/// What `n` runs of `steps` need one after another.
+fn in_turn(n: usize, steps: f64) -> f64 {
+    let high = 0.012 * steps;
+    let (reserved, expected) = (2.0 * high + 6.0, 1.2 * high);
+    n as f64 * expected + reserved - expected
+}
 
 fn budget(seconds: f64, more: &str) -> String {
     format!("budget = {{ device_hours = {}, {more} }}", seconds / 3600.0 + 1e-9)
@@ -17,8 +25,9 @@ fn budget(seconds: f64, more: &str) -> String {
 
 #[test]
 fn the_smallest_budget_that_holds_a_campaign_runs_it_as_it_is() {
-    // Three baseline seeds, a candidate and three repetitions of it, all at their worst at once.
-    let campaign = campaign(&budget(7.0 * RESERVATION, ""));
+    // Three baseline seeds, a candidate and three repetitions of it, one after another, the last at its worst.
+    assert!((in_turn(1, 200.0) - RESERVATION).abs() < 1e-9);
+    let campaign = campaign(&budget(in_turn(7, 200.0), ""));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed(vec![0.2])).0.unwrap();
     let state = lab.check();
@@ -36,8 +45,7 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
         let state = lab.check();
         (state.scope.clone(), state)
     };
-    // Half the steps take 2.4 s less each.
-    let (halved, state) = scope(7.0 * 8.4, "\"steps\", \"seeds\"");
+    let (halved, state) = scope(in_turn(7, 100.0), "\"steps\", \"seeds\"");
     let halved = halved.unwrap();
     assert_eq!(steps(&halved.baseline), 100);
     assert_eq!(
@@ -47,25 +55,55 @@ fn a_campaign_that_does_not_fit_is_downscaled_in_its_order() {
     assert!(state.runs.iter().all(|r| steps(&r.experiment) == 100), "candidates are compared at the same length");
     assert!(state.decisions.iter().any(|d| d.text.contains("100 steps instead of 200 steps")));
     // Confirmation seeds go first, then the baseline's.
-    let seeds = scope(6.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
+    let seeds = scope(in_turn(6, 200.0), "\"seeds\", \"steps\"").0.unwrap();
     assert_eq!((seeds.seeds.len(), seeds.confirm, steps(&seeds.baseline)), (3, 2, 200));
-    let fewest = scope(5.0 * RESERVATION, "\"seeds\", \"steps\"").0.unwrap();
+    let fewest = scope(in_turn(5, 200.0), "\"seeds\", \"steps\"").0.unwrap();
     assert_eq!((fewest.seeds.len(), fewest.confirm, steps(&fewest.baseline)), (2, 2, 200));
     // All steps that can be given up, then seeds.
-    let both = scope(6.0 * 6.6, "\"steps\", \"seeds\"").0.unwrap();
+    let both = scope(in_turn(6, 25.0), "\"steps\", \"seeds\"").0.unwrap();
     assert_eq!((steps(&both.baseline), both.confirm, both.seeds.len()), (25, 2, 3));
     // The lab's price does not depend on width, so that this order gives up everything and still does not fit.
-    let (none, state) = scope(7.0 * 6.0, "\"model\"");
+    let (none, state) = scope(in_turn(7, 25.0), "\"model\"");
     assert_eq!(none, None);
     assert_eq!(state.conclusion.as_ref().unwrap().reason, Reason::BudgetSpent);
-    assert!(state.conclusion.unwrap().sentence.contains("nothing was run"));
+    let sentence = state.conclusion.unwrap().sentence;
+    assert!(sentence.starts_with("Nothing was run") && sentence.contains("budget.device_hours = 0.007"), "{sentence}");
     assert!(state.runs.is_empty());
+}
+
+/// Where a run is so short that it costs its margins, fewer steps save nothing and are not given up.
+#[test]
+fn steps_that_save_nothing_are_kept() {
+    let campaign = campaign(&format!(
+        "{}\nbaseline = {{ training = {{ budget = {{ steps = 10 }} }} }}",
+        budget(in_turn(6, 10.0), "")
+    ));
+    assert_eq!(campaign.budget.downscale[0], crate::config::Downscale::Steps);
+    let lab = Lab::quiet(&campaign);
+    lab.drive_with(&campaign, &Listed(vec![0.2])).0.unwrap();
+    let scope = lab.check().scope.unwrap();
+    assert_eq!((steps(&scope.baseline), scope.confirm, scope.downscaled.len()), (10, 2, 1));
+}
+
+/// A baseline above its own memory limit would be ended for it, every time.
+#[test]
+fn a_baseline_above_its_own_memory_limit_is_refused() {
+    struct Hungry;
+    impl crate::campaign::Pricer for Hungry {
+        fn price(&self, e: &crate::config::Experiment) -> crate::problem::Result<crate::campaign::Price> {
+            let lab = super::lab::LabPricer { most: 1.0, asked: Default::default() };
+            Ok(crate::campaign::Price { memory: crate::units::Bytes(9 << 20), ..lab.price(e)? })
+        }
+    }
+    let campaign = campaign("baseline = { resources = { memory_mib = 8 } }");
+    let problem = crate::campaign::first_plan(&campaign, &Hungry).unwrap_err().to_string();
+    assert!(problem.contains("needs about 9.0 MiB even for one sample at a time, and may use 8 MiB"), "{problem}");
 }
 
 #[test]
 fn a_candidate_that_does_not_fit_is_downscaled_and_finalists_still_get_their_seeds() {
     // After the baseline (3 x 2 s used) there is room for candidates beside what is kept back for two finalists.
-    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(90.0, "downscale = [\"steps\"]")));
+    let campaign = campaign(&format!("{}\nplanner = {{ candidates = 0 }}", budget(61.0, "downscale = [\"steps\"]")));
     let lab = Lab::quiet(&campaign);
     lab.drive_with(&campaign, &Listed((0..60).map(|i| 0.2 + i as f64 * 0.003).collect())).0.unwrap();
     let state = lab.check();
@@ -96,13 +134,13 @@ fn the_number_of_runs_is_a_budget_too() {
 #[test]
 fn dollars_are_a_budget_too() {
     // 2 dollars an hour; a reservation of 10.8 s is 0.6 cents.
-    let campaign = campaign(&budget(36000.0, "dollars = 0.043, downscale = []"));
+    let campaign = campaign(&budget(36000.0, "dollars = 0.02, downscale = []"));
     let lab = Lab::quiet(&campaign);
     let conclusion = lab.conclude(&campaign);
     let state = lab.check();
     assert_eq!(conclusion.reason, Reason::BudgetSpent);
     assert!(state.runs.len() >= 7);
-    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 43_000 }));
+    assert_eq!(state.ledger.budget_dollars(), Some(Dollars { micro: 20_000 }));
     let used: u64 = state.runs.iter().map(|r| r.used().dollars.micro).sum();
     assert_eq!(state.ledger.settled().dollars.micro, used);
 }
@@ -155,7 +193,10 @@ fn widths_are_halved_where_the_campaign_says_so() {
     let plan = crate::campaign::downscale::Plan { experiment: campaign.baseline.clone(), price, seeds: 3, confirm: 3 };
     let order = [crate::config::Downscale::Model];
     let fit = |limit: f64| {
-        crate::campaign::downscale::fit(plan.clone(), &order, true, &ByWidth, &|p| p.price.seconds <= limit).unwrap()
+        crate::campaign::downscale::fit(plan.clone(), &order, true, &ByWidth, &|p| {
+            (p.price.seconds, p.price.seconds <= limit)
+        })
+        .unwrap()
     };
     let (half, words) = fit(32.0).unwrap();
     assert_eq!((half.price.seconds, words[0].to.as_str()), (32.0, "widths [32, 32]"));

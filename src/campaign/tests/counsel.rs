@@ -278,7 +278,7 @@ fn dollars_bound_devices_model_and_overhead_together() {
              planner = {{ kind = \"{kind}\", candidates = 0 }}\n\
              execution = {{ parallel = 4, kill_margin_seconds = 0.0 }}\n\
              budget = {{ device_hours = 1000.0, dollars_per_device_hour = 2.0, dollars = {dollars}, downscale = []{more} }}\n\
-             baseline = {{ resources = {{ wall_seconds = 7200.0 }} }}"
+             baseline = {{ resources = {{ wall_seconds = 7200.0 }}, training = {{ budget = {{ steps = 720000 }} }} }}"
         ));
         let two_hours =
             |e: &crate::config::Experiment| Play::completes(7200.0, &[("accuracy", 0.9 + 1e-6 * accuracy(e))]);

@@ -77,7 +77,7 @@ fn less_is_spent_than_without_and_proposals_can_be_derived_again() {
                 let then = replay(&envelopes[..i]).unwrap();
                 for state in [&then, &state] {
                     let again = decide::propose(state, &lab.advice(sampler.as_ref()), index, observed, seen).unwrap();
-                    assert_eq!(again.unwrap().0[0].assignment, assignment, "proposal {index}");
+                    assert_eq!(again.pool.unwrap()[0].assignment, assignment, "proposal {index}");
                 }
             }
         }

@@ -354,7 +354,7 @@ pub fn hungry_proposals(campaign: &Campaign, pricer: &dyn Pricer) -> usize {
     let sampler = planner::sampler(&campaign.planner);
     let advice = Advice { pricer, sampler: sampler.as_ref(), counsel: None, slots: 8, now: 0.0 };
     (0..12u64)
-        .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap())
-        .filter(|(pool, _)| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)
+        .filter_map(|i| decide::propose(&state, &advice, i, i as usize, Default::default()).unwrap().pool)
+        .filter(|pool| pool[0].assignment["optimizer.learning_rate"].as_f64().unwrap() > 0.1)
         .count()
 }

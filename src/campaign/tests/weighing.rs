@@ -72,9 +72,13 @@ fn a_weighed_choice_is_journaled_with_its_inputs_and_derived_again() {
         let event = Event::decode(&envelope.kind, envelope.version, &envelope.data).unwrap();
         if let Event::ProposalMade { index, observed, seen, assignment, weighed, .. } = event {
             let then = replay(&envelopes[..i]).unwrap();
-            let (pool, again) =
-                decide::propose(&then, &lab.advice(sampler.as_ref()), index, observed, seen).unwrap().unwrap();
-            assert_eq!((&pool[0].assignment, again.as_ref()), (&assignment, weighed.as_deref()), "proposal {index}");
+            let decide::Proposal { pool, weighed: again, .. } =
+                decide::propose(&then, &lab.advice(sampler.as_ref()), index, observed, seen).unwrap();
+            assert_eq!(
+                (&pool.unwrap()[0].assignment, again.as_ref()),
+                (&assignment, weighed.as_deref()),
+                "proposal {index}"
+            );
         }
     }
 }

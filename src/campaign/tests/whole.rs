@@ -19,7 +19,7 @@ fn again(
     observed: usize,
     seen: crate::campaign::Seen,
 ) -> Option<planner::Assignment> {
-    let (mut pool, _) = propose(state, &lab.advice(sampler), index, observed, seen).unwrap()?;
+    let mut pool = propose(state, &lab.advice(sampler), index, observed, seen).unwrap().pool?;
     Some(pool.swap_remove(0).assignment)
 }
 

@@ -13,6 +13,7 @@
 mod commands;
 mod judge;
 mod note;
+mod place;
 mod rules;
 mod submit;
 mod watch;
@@ -27,11 +28,14 @@ mod schedules;
 pub(super) mod tests;
 
 use super::evidence::{LOG_FILE, gather, has_outcome};
+pub use place::{CLUSTER_FILE, last_look};
+
 use super::{Executor, Launch, Status};
 use crate::config::Site;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
 use crate::record::{Claim, Evidence, JobEnd, SchedulerEnd};
+use crate::slurm::Placed;
 use crate::slurm::sacct::Account;
 use crate::slurm::squeue::Row;
 use crate::sys::clock::Clock;
@@ -39,6 +43,7 @@ use crate::sys::fs;
 use commands::{Commands, Pending, SystemCommands};
 use judge::Words;
 use note::Note;
+use place::Outlook;
 use rules::Rule;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -75,6 +80,10 @@ pub struct SlurmExecutor<'c> {
     /// Names of those that were seen after all, to be cancelled.
     farewells: VecDeque<String>,
     cancelling: Option<(Option<AttemptId>, Box<dyn Pending>)>,
+    /// The queue has answered wholly since this controller began.
+    has_looked: bool,
+    outlook: Outlook,
+    placed: BTreeMap<AttemptId, Placed>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -148,12 +157,21 @@ impl<'c> SlurmExecutor<'c> {
             given_up: BTreeMap::new(),
             farewells: VecDeque::new(),
             cancelling: None,
+            has_looked: false,
+            outlook: Outlook::default(),
+            placed: BTreeMap::new(),
         }
     }
 
     /// Sets a variable in the scripts of attempts launched from now on.
     pub fn with_environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// Chooses partitions and GPU types by what the cluster has free, and by price.
+    pub fn choosing(mut self) -> Self {
+        self.outlook.on = true;
         self
     }
 
@@ -203,6 +221,7 @@ impl<'c> SlurmExecutor<'c> {
         self.take_cancellation();
         self.take_accounts()?;
         self.take_queue()?;
+        self.look_around()?;
         self.submit_next()?;
         self.look_again();
         self.cancel_next()
@@ -299,6 +318,16 @@ impl Executor for SlurmExecutor<'_> {
             _ if watched.claimed => Status::Running,
             _ => Status::Pending,
         })
+    }
+
+    fn placed(&self, id: AttemptId) -> Option<Placed> {
+        let known = self.placed.get(&id).cloned();
+        let watched = self.watched.get(&id).filter(|_| self.outlook.on && known.is_none());
+        known.or_else(|| watched.and_then(|w| place::read(&w.launch.folder).ok().flatten()))
+    }
+
+    fn settled(&self) -> bool {
+        self.is_settled()
     }
 
     fn stop(&mut self, id: AttemptId, gentle: bool) -> Result<()> {

@@ -44,6 +44,16 @@ pub(super) fn limits(site: &Site, allowed: f64, wall: f64) -> (f64, u32) {
     }
 }
 
+/// What is asked for an attempt.
+pub(super) struct Asked {
+    /// Of the cluster.
+    pub need: Need,
+    /// Seconds before the limit that the worker is warned.
+    pub warning_seconds: u32,
+    /// Seconds that it is expected to take.
+    pub expected: f64,
+}
+
 impl SlurmExecutor<'_> {
     /// A name that no other job has: made of the place, the time and this process.
     pub(super) fn name(&self, launch: &Launch) -> String {
@@ -54,6 +64,24 @@ impl SlurmExecutor<'_> {
 
     /// Writes the attempt's script into its folder.
     pub(super) fn write_script(&self, launch: &Launch, name: &str, anywhere: bool) -> Result<()> {
+        let Asked { need, warning_seconds, .. } = self.asked(launch, anywhere)?;
+        let request = Request::on(&self.site_of(launch.id), &need)?;
+        let text = render(&Job {
+            site: &Site { warning_seconds, ..self.site.clone() },
+            request: &request,
+            id: launch.id,
+            name,
+            program: &self.program,
+            campaign: &self.campaign,
+            folder: &launch.folder,
+            log: &launch.folder.join(LOG_FILE),
+            environment: &self.environment,
+        })?;
+        fs::write_atomic(&script(&launch.folder), text.as_bytes())
+    }
+
+    /// What an attempt's job asks for; `anywhere`: on nodes too that it should rather keep away from.
+    pub(super) fn asked(&self, launch: &Launch, anywhere: bool) -> Result<Asked> {
         let spec = AttemptSpec::read(&launch.folder)?;
         let (seconds, warning_seconds) = match launch.kill_after_seconds {
             limit if limit > 0.0 => limits(&self.site, limit - self.site.kill_margin_seconds, spec.wall_seconds),
@@ -68,19 +96,7 @@ impl SlurmExecutor<'_> {
             device_memory_mib: launch.place.device_memory.0.div_ceil(1 << 20),
             exclude: if anywhere { Vec::new() } else { launch.place.exclude.clone() },
         };
-        let request = Request::on(&self.site, &need)?;
-        let text = render(&Job {
-            site: &Site { warning_seconds, ..self.site.clone() },
-            request: &request,
-            id: launch.id,
-            name,
-            program: &self.program,
-            campaign: &self.campaign,
-            folder: &launch.folder,
-            log: &launch.folder.join(LOG_FILE),
-            environment: &self.environment,
-        })?;
-        fs::write_atomic(&script(&launch.folder), text.as_bytes())
+        Ok(Asked { need, warning_seconds, expected: spec.predicted_seconds.unwrap_or(spec.wall_seconds) })
     }
 
     /// Host memory to ask for: the attempt's own limit, else what it is expected to need, where the site says what it gives.
@@ -100,6 +116,10 @@ impl SlurmExecutor<'_> {
         let now = self.clock.monotonic();
         if self.submitting.is_some() || now < self.next_submit {
             return Ok(());
+        }
+        match self.ready.front().copied() {
+            Some(next) if self.place(next)? => {}
+            _ => return Ok(()),
         }
         let Some(id) = self.ready.pop_front() else { return Ok(()) };
         let unix = self.clock.unix();

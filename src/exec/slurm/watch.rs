@@ -77,6 +77,7 @@ impl SlurmExecutor<'_> {
         self.queue = None;
         let listing = squeue::parse(&answer.stdout);
         let whole = answer.code == Some(0) && (listing.whole() || !rules::on(Rule::PartialSaysNothing));
+        self.has_looked |= whole;
         self.failed_looks = if whole { 0 } else { self.failed_looks.saturating_add(1) };
         let (now, unix) = (self.clock.monotonic(), self.clock.unix());
         let mut rows: BTreeMap<&str, &Row> = BTreeMap::new();
