@@ -292,7 +292,8 @@ fn every_fault_is_a_failure_in_words_and_is_charged() {
 /// A store that cannot be written loses nothing else.
 #[test]
 fn a_campaign_ends_as_it_does_where_its_findings_cannot_be_kept() {
-    let campaign = campaign("planner = { candidates = 1 }");
+    // Enough candidates that one is confirmed: there is something to keep.
+    let campaign = campaign("planner = { candidates = 6 }");
     let lab = Lab::quiet(&campaign);
     let store = Store::at(&lab.folder.join("events.jsonl/knowledge.jsonl"));
     let mut agent = Agent::new(&lab.folder, None, Some(store), Arc::new(Network));
@@ -308,7 +309,8 @@ fn a_campaign_ends_as_it_does_where_its_findings_cannot_be_kept() {
     };
     let finish = crate::campaign::drive(&lab.folder, &campaign, world, &mut []).unwrap();
     assert!(matches!(finish, crate::campaign::Finish::Concluded(_)));
-    assert!(lab.check().decisions.last().unwrap().text.contains("not kept"));
+    let last = lab.check().decisions.last().unwrap().text.clone();
+    assert!(last.contains("not kept"), "{last}");
 }
 
 /// What one campaign found is what the next one on a related question starts from.

@@ -101,6 +101,7 @@ fn look(field: &Field) -> Value {
             "goal",
             "metric",
             "name",
+            "overhead",
             "phase",
             "question",
             "runs",
@@ -436,7 +437,9 @@ fn a_run_with_too_little_time_is_resumed_with_more() {
     println!("{story:?}");
     assert_eq!((story[0].0, story[0].1), (limit, Class::TimedOut));
     for (pair, attempt) in story.windows(2).zip(&run.attempts[1..]) {
-        assert_eq!((pair[0].1, pair[1].0), (Class::TimedOut, 2.0 * pair[0].0));
+        // Doubled where nothing was measured, else what is left takes at the measured rate, with room for a start.
+        assert_eq!(pair[0].1, Class::TimedOut);
+        assert!(pair[1].0 > 1.5 * pair[0].0, "{} s after {} s", pair[1].0, pair[0].0);
         assert_eq!(attempt.resume_from.is_some(), pair[0].2 > 0, "from where it was");
     }
     assert!(run.attempts.iter().any(|a| a.resume_from.is_some()), "no attempt came far enough to go on from");
