@@ -34,7 +34,7 @@ question = "Does a campaign end the same whatever its cluster does to it?"
 objective.metric = "loss"
 budget.device_hours = 20.0
 seeds = { baseline = 4, confirm = 2, finalists = 1 }
-planner = { kind = "random", seed = 5, candidates = 8 }
+planner = { kind = "random", seed = 5, candidates = 24 }
 execution = { parallel = 4, retries = 6, site = "site.toml" }
 
 [space]
