@@ -13,7 +13,7 @@ use crate::sys::http::Network;
 use crate::units::Dollars;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,20 +150,7 @@ fn serve(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> String {
         let mut held = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            let body = crate::sys::request::read_body(&stream);
             match answer(&String::from_utf8(body).unwrap()) {
                 Some(text) => drop(stream.write_all(text.as_bytes())),
                 None => held.push(stream),
@@ -297,17 +284,7 @@ fn a_campaign_ends_as_it_does_where_its_findings_cannot_be_kept() {
     let lab = Lab::quiet(&campaign);
     let store = Store::at(&lab.folder.join("events.jsonl/knowledge.jsonl"));
     let mut agent = Agent::new(&lab.folder, None, Some(store), Arc::new(Network));
-    let sampler = crate::planner::sampler(&campaign.planner);
-    let mut executor = crate::exec::fake::FakeExecutor::on(std::rc::Rc::clone(&lab.machine), 8);
-    let world = crate::campaign::World {
-        pricer: &lab.pricer,
-        executor: &mut executor,
-        sampler: sampler.as_ref(),
-        counsel: Some(&mut agent),
-        clock: lab.clock,
-        stop: &lab.stop,
-    };
-    let finish = crate::campaign::drive(&lab.folder, &campaign, world, &mut []).unwrap();
+    let finish = lab.live(&campaign, Some(&mut agent), &mut []).unwrap();
     assert!(matches!(finish, crate::campaign::Finish::Concluded(_)));
     let last = lab.check().decisions.last().unwrap().text.clone();
     assert!(last.contains("not kept"), "{last}");

@@ -73,7 +73,7 @@ fn startup() -> Result<(f64, Bytes)> {
 }
 
 fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
-    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let program = process::current_exe()?;
     let experiment = parse_experiment(
         "[data]\nkind = \"digits\"\n[model]\nkind = \"mlp\"\nwidths = [8]\n[optimizer]\nkind = \"adamw\"\n\
          [training]\nbudget = { steps = 1 }\n",

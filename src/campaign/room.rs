@@ -44,9 +44,14 @@ pub struct Outlay {
 impl Outlay {
     /// Of a run under `limits` at this price.
     pub fn of(state: &State, limits: &Limits, price: &Price) -> Self {
+        Self::stretched(state, gain::alpha(state), limits, price)
+    }
+
+    /// The same where the stretch is known: it takes a look at every run.
+    fn stretched(state: &State, alpha: f64, limits: &Limits, price: &Price) -> Self {
         let campaign = &state.campaign;
         let reserved = limits.reservation(campaign);
-        let seconds = gain::alpha(state) * price.high_seconds;
+        let seconds = alpha * price.high_seconds;
         let time = DeviceTime::share(campaign.execution.attempts_per_device, seconds);
         let expected = Amount::priced(time, campaign.budget.dollars_per_device_hour).min(reserved);
         Outlay { reserved, expected }
@@ -80,22 +85,18 @@ pub fn fits(state: &State, need: Need) -> bool {
 /// What must stay free for confirmations while something for a new candidate (what it takes as a whole, if one is
 /// considered) is reserved. `confirm`: seeds of a confirmation.
 pub fn kept_back(state: &State, confirm: usize, new: Option<Outlay>) -> Need {
-    let (mut open, mut promised) = (0usize, 0usize);
-    let mut dearest = Outlay::default();
-    if let Some(outlay) = new {
-        (open, dearest) = (1, outlay);
-    }
+    let (mut open, mut promised) = (usize::from(new.is_some()), 0usize);
+    let (mut dearest, alpha) = (new.unwrap_or_default(), gain::alpha(state));
     let contenders: Vec<u64> = state.contenders().iter().map(|c| c.index).collect();
     for candidate in &state.candidates {
         let Some(screening) = candidate.screening.and_then(|id| state.run(id)) else { continue };
-        let outlay = || Outlay::of(state, &screening.whole_limits(), &screening.price);
         match candidate.standing {
             Standing::Screening => open += 1,
             Standing::Screened if contenders.contains(&candidate.index) => open += 1,
             Standing::Confirming => promised += confirm.saturating_sub(candidate.fresh().count()),
             _ => continue,
         }
-        dearest = dearest.max(outlay());
+        dearest = dearest.max(Outlay::stretched(state, alpha, &screening.whole_limits(), &screening.price));
     }
     let finalists = open.min(state.campaign.seeds.finalists);
     dearest.in_turn(state, promised + finalists * confirm)

@@ -72,7 +72,7 @@ pub fn cron_line(folder: &Path) -> String {
 
 /// Starts a controller for the campaign in `folder` in a session of its own, and waits until it has it.
 pub fn detach(folder: &Path, overrides: &[String]) -> Result<u8> {
-    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let program = process::current_exe()?;
     let log = folder.join(CONTROLLER_LOG);
     let before = fs::length(&log).unwrap_or(0);
     let mut arguments: Vec<&OsStr> = vec![OsStr::new("resume"), folder.as_os_str()];
@@ -95,15 +95,19 @@ pub fn detach(folder: &Path, overrides: &[String]) -> Result<u8> {
             break;
         }
     }
-    let shown = folder.display();
-    say(&format!(
-        "the controller goes on as process {}, also after logout\n  look:    nanoresearch status --in {shown}\n  follow:  \
-         tail -f {}\n  stop:    nanoresearch stop --in {shown}      (running attempts end by themselves)\n  \
-         cancel:  nanoresearch cancel --in {shown}    (running attempts are killed)",
-        own.pid,
-        log.display()
-    ));
+    let ways = ways_to_it(folder, &log);
+    say(&format!("the controller goes on as process {}, also after logout\n{ways}", own.pid));
     Ok(0)
+}
+
+/// How to look at a controller that is not here, and how to end it.
+fn ways_to_it(folder: &Path, log: &Path) -> String {
+    let shown = folder.display();
+    format!(
+        "  look:    nanoresearch status --in {shown}\n  follow:  tail -f {}\n  stop:    nanoresearch stop --in {shown}      \
+         (running attempts end by themselves)\n  cancel:  nanoresearch cancel --in {shown}    (running attempts are killed)",
+        log.display()
+    )
 }
 
 /// What is known of the controller's own jobs, in `controller.json`.
@@ -162,12 +166,9 @@ pub fn submit_controller(folder: &Path, site: &Site, pinned: &Path) -> Result<u8
     fs::write_atomic(&file, script.as_bytes())?;
     Note::default().write(&folder)?;
     let job = submitted(&file, &[])?;
-    let shown = folder.display();
     say(&format!(
-        "the controller is job {job}; another one follows it until the campaign is concluded\n  look:    nanoresearch status --in \
-         {shown}\n  follow:  tail -f {}\n  stop:    nanoresearch stop --in {shown}      (running attempts end by \
-         themselves)\n  cancel:  nanoresearch cancel --in {shown}    (running attempts are killed)\n  jobs:    squeue --name={name}",
-        log.display()
+        "the controller is job {job}; another one follows it until the campaign is concluded\n{}\n  jobs:    squeue --name={name}",
+        ways_to_it(&folder, &log)
     ));
     Ok(0)
 }

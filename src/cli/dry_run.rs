@@ -96,9 +96,9 @@ fn planner_words(campaign: &Campaign) -> String {
 fn proposals(campaign: &Campaign, scope: &Scope, pricer: &MachinePricer) -> Result<()> {
     let sampler = planner::sampler(&campaign.planner);
     output::print(&format!("planner    {}\n", planner_words(campaign)));
-    let price = |a: &Assignment| -> Option<Price> { scope.baseline.with(a).and_then(|e| pricer.price(&e)).ok() };
+    let price = |a: &Assignment| -> Result<Price> { scope.baseline.with(a).and_then(|e| pricer.price(&e)) };
     let (admission, left_out) = (Admission::of(campaign, &scope.baseline), Cell::new(LeftOut::default()));
-    let accept = |a: &Assignment| admission.admits(a, &price, &left_out);
+    let accept = |a: &Assignment| admission.admits(a, &|a| price(a).ok(), &left_out);
     let mut seen: Vec<planner::Observation> = Vec::new();
     let most = match campaign.planner.candidates {
         0 => SHOWN,
@@ -106,7 +106,7 @@ fn proposals(campaign: &Campaign, scope: &Scope, pricer: &MachinePricer) -> Resu
     };
     for index in 0..campaign.planner.startup.clamp(1, most) as u64 {
         let Some(proposal) = sampler.propose(&campaign.space, &seen, index, &accept) else { break };
-        let cost = match scope.baseline.with(&proposal).and_then(|e| pricer.price(&e)) {
+        let cost = match price(&proposal) {
             Ok(price) => duration(price.seconds),
             Err(problem) => format!("not possible: {}", problem.what),
         };

@@ -37,6 +37,13 @@ pub fn load(folder: &Path) -> Result<State> {
     campaign::load(folder)
 }
 
+/// What relative paths in a campaign's config refer to.
+pub fn base(folder: &Path, state: &State) -> PathBuf {
+    let base = folder.join(&state.base);
+    // Messages about data read better without the way there and back.
+    base.canonicalize().unwrap_or(base)
+}
+
 /// A run chosen by a number (`7`, `0007`) or `last`.
 pub fn select<'a>(state: &'a State, selector: &str) -> Result<&'a Run> {
     let last = state.runs.len();

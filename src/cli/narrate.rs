@@ -15,12 +15,18 @@ pub struct Narrator {
     watch: Stopwatch,
     reported: f64,
     quiet: bool,
+    concluded: bool,
 }
 
 impl Narrator {
     /// For the campaign in `folder`; `quiet` says only what went wrong and how it ended.
     pub fn new(folder: PathBuf, quiet: bool) -> Self {
-        Narrator { folder, watch: Stopwatch::start(), reported: 0.0, quiet }
+        Narrator { folder, watch: Stopwatch::start(), reported: 0.0, quiet, concluded: false }
+    }
+
+    /// Whether the campaign was concluded while it was looked at.
+    pub fn concluded(&self) -> bool {
+        self.concluded
     }
 
     fn line(&self, text: &str) {
@@ -126,7 +132,10 @@ impl Observer for Narrator {
             }
             Event::CandidateJudged { index, why, .. } => self.line(&format!("candidate {index} {why}")),
             Event::ControllerStopped { why } if state.conclusion.is_some() => say(&format!("warning: {why}")),
-            Event::Concluded(_) => self.renew(state, true),
+            Event::Concluded(_) => {
+                self.concluded = true;
+                self.renew(state, true);
+            }
             _ => {}
         }
     }

@@ -41,9 +41,7 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
     }
     let loaded = config::load_campaign(&file, &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
-    let base = args.folder.join(&state.base);
-    // Messages about data read better without the way there and back.
-    let base = base.canonicalize().unwrap_or(base);
+    let base = folder::base(&args.folder, &state);
     let pricer = MachinePricer::of(&base, &loaded.value);
     if args.inside_job {
         return inside_job(args, &loaded.value, &base, &pricer).map_err(|p| loaded.places.locate(p));

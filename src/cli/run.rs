@@ -115,8 +115,7 @@ pub fn elsewhere(folder: &Path, overrides: &[String], place: WhereArgs) -> Resul
                 .at("command line: --controller-as-job")
                 .remedy("set execution.site in the campaign, or use --detach"));
         };
-        let program =
-            process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+        let program = process::current_exe()?;
         let whole = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
         let pinned = SlurmExecutor::pin(&program, &whole)?;
         return detach::submit_controller(folder, &site, &pinned).map(Some);
@@ -143,7 +142,7 @@ pub fn drive_with(
 ) -> Result<(u8, bool)> {
     let clock = SystemClock::default();
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
-    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let program = process::current_exe()?;
     let mut executor = executor(folder, campaign, program, &clock)?;
     let sampler = sampler(folder, campaign)?;
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
@@ -157,8 +156,6 @@ pub fn drive_with(
         clock: &clock,
         stop: &stop,
     };
-    // A conclusion that was there before is nothing to tell anybody about.
-    let before = campaign::load(folder)?.events;
     let mut observers: Vec<&mut dyn Observer> = vec![&mut narrator, &mut interrupts];
     if let Some(further) = further {
         observers.push(further);
@@ -171,11 +168,12 @@ pub fn drive_with(
     let code = match finish {
         Finish::Concluded(conclusion) => {
             let state = campaign::load(folder)?;
-            if ["report.html", "results.tsv"].iter().any(|name| !folder.join(name).exists()) {
+            if !report::is_written(folder) {
                 report::write(folder, &state)?;
             }
             finished(folder, &state);
-            if state.events > before {
+            // A conclusion that was there before is nothing to tell anybody about.
+            if narrator.concluded() {
                 notify(folder, &state);
             }
             match conclusion.reason {
@@ -342,7 +340,7 @@ fn finished(folder: &Path, state: &State) {
     }
     let total = summary.runs.len();
     output::print(&format!("cost      {total} runs, {}\n", summary.budget.words()));
-    output::print(&format!("report    {}\n", folder.join("report.html").display()));
+    output::print(&format!("report    {}\n", folder.join(report::REPORT_FILE).display()));
 }
 
 /// Turns two Ctrl-C within three seconds into leaving; the first one only says what would happen.

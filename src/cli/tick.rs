@@ -34,8 +34,7 @@ pub fn run(args: &TickArgs) -> Result<u8> {
     }
     let file = args.folder.join(CAMPAIGN_FILE);
     let loaded = config::load_campaign(&file, &[])?;
-    let base = args.folder.join(&state.base);
-    let base = base.canonicalize().unwrap_or(base);
+    let base = folder::base(&args.folder, &state);
     let pricer = MachinePricer::of(&base, &loaded.value);
     let driven = drive_with(&args.folder, &loaded.value, &base, &pricer, args.quiet, Stay::Step(args.at_most), None);
     driven.map(|(code, _)| code).map_err(|p| loaded.places.locate(p))

@@ -300,7 +300,7 @@ fn neither_key_nor_address_means_no_model() {
 
 /// A server on the loopback interface that answers each connection with the next of `answers`; none: it never answers.
 fn server(answers: Vec<Option<String>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::Write;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let serve = move || {
@@ -308,20 +308,7 @@ fn server(answers: Vec<Option<String>>) -> (String, std::thread::JoinHandle<Vec<
         let mut held = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+            let body = crate::sys::request::read_body(&stream);
             bodies.push(String::from_utf8(body).unwrap());
             match answer {
                 Some(text) => stream.write_all(text.as_bytes()).unwrap(),

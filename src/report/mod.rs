@@ -23,9 +23,18 @@ pub use summary::{
     Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, effects, percent, what,
 };
 
+/// Names of the derived files in the campaign's folder.
+pub const REPORT_FILE: &str = "report.html";
+const RESULTS_FILE: &str = "results.tsv";
+
+/// Whether what [`write`] writes is there.
+pub fn is_written(folder: &Path) -> bool {
+    [REPORT_FILE, RESULTS_FILE].iter().all(|name| folder.join(name).exists())
+}
+
 /// Writes results.tsv into the campaign's folder.
 pub fn write_results(folder: &Path, state: &State) -> Result<PathBuf> {
-    let path = folder.join("results.tsv");
+    let path = folder.join(RESULTS_FILE);
     fs::write_atomic(&path, results_tsv(state).as_bytes())?;
     Ok(path)
 }
@@ -33,7 +42,7 @@ pub fn write_results(folder: &Path, state: &State) -> Result<PathBuf> {
 /// Writes results.tsv and report.html into the campaign's folder and returns their paths.
 pub fn write(folder: &Path, state: &State) -> Result<Vec<PathBuf>> {
     let results = write_results(folder, state)?;
-    let report = folder.join("report.html");
+    let report = folder.join(REPORT_FILE);
     fs::write_atomic(&report, page(folder, state).as_bytes())?;
     Ok(vec![report, results])
 }

@@ -228,17 +228,8 @@ mod tests {
     use crate::config::parse_site;
     use crate::slurm::propose::propose;
 
-    fn fixture(name: &str) -> String {
-        std::fs::read_to_string(format!("{}/tests/fixtures/slurm/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-    }
-
     fn reference() -> Cluster {
-        Cluster::read(
-            &fixture("scontrol_config.txt"),
-            &fixture("scontrol_partition.txt"),
-            &fixture("sinfo.txt"),
-            Some("lab|lab||normal,long|\n"),
-        )
+        Cluster::of_fixtures("lab|lab||normal,long|\n")
     }
 
     /// Findings of at least a warning.

@@ -66,6 +66,20 @@ pub fn parse_associations(text: &str) -> Vec<Association> {
 }
 
 impl Cluster {
+    /// The cluster that the fixtures are of, with these associations.
+    #[cfg(test)]
+    pub(super) fn of_fixtures(associations: &str) -> Self {
+        let fixture = |name: &str| {
+            std::fs::read_to_string(format!("{}/tests/fixtures/slurm/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        };
+        Self::read(
+            &fixture("scontrol_config.txt"),
+            &fixture("scontrol_partition.txt"),
+            &fixture("sinfo.txt"),
+            Some(associations),
+        )
+    }
+
     /// From the answers of `scontrol show config`, `scontrol show partition`, `sinfo` and, where accounting answered,
     /// `sacctmgr`.
     pub fn read(config: &str, partitions: &str, nodes: &str, associations: Option<&str>) -> Self {

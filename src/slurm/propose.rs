@@ -211,17 +211,8 @@ mod tests {
     use super::*;
     use crate::config::{LoginNode, parse_site};
 
-    fn fixture(name: &str) -> String {
-        std::fs::read_to_string(format!("{}/tests/fixtures/slurm/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-    }
-
     fn reference() -> Cluster {
-        Cluster::read(
-            &fixture("scontrol_config.txt"),
-            &fixture("scontrol_partition.txt"),
-            &fixture("sinfo.txt"),
-            Some("lab|lab||normal,long|\nother|lab|||\n"),
-        )
+        Cluster::of_fixtures("lab|lab||normal,long|\nother|lab|||\n")
     }
 
     #[test]

@@ -9,4 +9,6 @@ pub mod env;
 pub mod fs;
 pub mod http;
 pub mod process;
+#[cfg(test)]
+pub(crate) mod request;
 pub mod signal;

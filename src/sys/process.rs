@@ -1,5 +1,6 @@
 //! Processes: starting workers apart from the controller, and telling whether a given process still lives.
 
+use crate::problem::{Problem, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
@@ -132,8 +133,8 @@ fn control_group_memory() -> Option<u64> {
 }
 
 /// The path of this program.
-pub fn current_exe() -> io::Result<PathBuf> {
-    std::env::current_exe()
+pub fn current_exe() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))
 }
 
 /// How a child ended.

@@ -5,7 +5,7 @@ use super::campaigns::{Field, Said};
 use nanoresearch::campaign::counsel::Inquiry;
 use nanoresearch::campaign::{State, load};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,20 +76,7 @@ impl Server {
 }
 
 fn read(stream: &TcpStream) -> Value {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+    let body = super::request::read_body(stream);
     serde_json::from_slice(&body).unwrap()
 }
 

@@ -15,6 +15,8 @@ mod kill_campaign;
 mod kill_train;
 mod levels;
 mod planners;
+#[path = "../../src/sys/request.rs"]
+mod request;
 #[path = "../slurm/mod.rs"]
 mod slurm;
 mod torch_fixture;

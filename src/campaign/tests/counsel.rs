@@ -4,11 +4,10 @@ use super::lab::{Lab, Witness, accuracy, campaign, completes};
 use crate::campaign::counsel::{Analysis, Claim, Course, Design, Hypothesis, Part};
 use crate::campaign::placement::{self, Word};
 use crate::campaign::{
-    Counsellor, Event, Finish, Inquiry, Observer, Paid, Question, Reason, Reply, Standing, State, World, drive,
-    hypotheses, replay,
+    Counsellor, Event, Finish, Inquiry, Observer, Paid, Question, Reason, Reply, Standing, State, hypotheses, replay,
 };
 use crate::config::Campaign;
-use crate::exec::fake::{FakeExecutor, Play};
+use crate::exec::fake::Play;
 use crate::knowledge::{FORMAT, Finding, Kind};
 use crate::llm::Usage;
 use crate::planner;
@@ -96,17 +95,7 @@ fn live<F: FnMut(&State, &Question) -> Option<Reply>>(
     counsel: &mut Scripted<F>,
     observer: &mut dyn Observer,
 ) -> Result<Finish> {
-    let sampler = planner::sampler(&campaign.planner);
-    let mut executor = FakeExecutor::on(Rc::clone(&lab.machine), 8);
-    let world = World {
-        pricer: &lab.pricer,
-        executor: &mut executor,
-        sampler: sampler.as_ref(),
-        counsel: Some(counsel),
-        clock: lab.clock,
-        stop: &lab.stop,
-    };
-    drive(&lab.folder, campaign, world, &mut [observer])
+    lab.live(campaign, Some(counsel), &mut [observer])
 }
 
 fn concluded<F: FnMut(&State, &Question) -> Option<Reply>>(

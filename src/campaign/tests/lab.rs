@@ -257,6 +257,30 @@ impl Lab {
         (finish, witness.events)
     }
 
+    /// One controller's life with somebody to ask, or watched by somebody.
+    pub fn live(
+        &self,
+        campaign: &Campaign,
+        counsel: Option<&mut dyn crate::campaign::Counsellor>,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Finish> {
+        let sampler = planner::sampler(&campaign.planner);
+        let mut executor = FakeExecutor::on(Rc::clone(&self.machine), 8);
+        let world = World {
+            pricer: &self.pricer,
+            executor: &mut executor,
+            sampler: sampler.as_ref(),
+            // One by one, so that its lifetime can become this call's.
+            counsel: match counsel {
+                Some(counsel) => Some(counsel),
+                None => None,
+            },
+            clock: self.clock,
+            stop: &self.stop,
+        };
+        drive(&self.folder, campaign, world, observers)
+    }
+
     /// One controller's life that may end suddenly: `None` if it did.
     pub fn drive_until_killed(&self, campaign: &Campaign) -> Option<Finish> {
         let life = std::panic::AssertUnwindSafe(|| self.drive(campaign).unwrap());

@@ -9,7 +9,6 @@ use crate::journal::Journal;
 use crate::planner;
 use crate::problem::Class;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 /// Asks for something once the n-th attempt was launched.
 struct Asking {
@@ -28,18 +27,8 @@ impl Observer for Asking {
 }
 
 fn drive_asking(lab: &Lab, campaign: &crate::config::Campaign, what: Request, at: usize) -> Finish {
-    let sampler = planner::sampler(&campaign.planner);
-    let mut executor = FakeExecutor::on(Rc::clone(&lab.machine), 8);
-    let world = World {
-        pricer: &lab.pricer,
-        executor: &mut executor,
-        sampler: sampler.as_ref(),
-        counsel: None,
-        clock: lab.clock,
-        stop: &lab.stop,
-    };
     let mut asking = Asking { folder: lab.folder.clone(), request: what, at };
-    drive(&lab.folder, campaign, world, &mut [&mut asking]).unwrap()
+    lab.live(campaign, None, &mut [&mut asking]).unwrap()
 }
 
 #[test]

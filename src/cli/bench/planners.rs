@@ -188,7 +188,7 @@ fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePri
         campaign::create(folder, campaign, base, &clock)?;
     }
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
-    let program = process::current_exe().map_err(|e| Problem::failed(format!("this program cannot be found: {e}")))?;
+    let program = process::current_exe()?;
     let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);
     for (name, value) in thread_environment(campaign.baseline.resources.threads) {
         executor = executor.with_environment(name, &value);
