@@ -17,6 +17,8 @@ mod experiment;
 mod llm;
 mod model;
 mod optimizer;
+mod parameter;
+mod planner;
 mod resources;
 mod schedule;
 mod shape;
@@ -65,7 +67,9 @@ pub use load::{
 };
 pub use model::*;
 pub use optimizer::*;
+pub use parameter::*;
 pub use places::Places;
+pub use planner::*;
 pub use presets::presets;
 pub use resources::*;
 pub use schedule::*;
