@@ -64,18 +64,29 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
             measure_once(&experiment, &shape(data))?;
             opening = watch.seconds();
         }
-        measured.push(measure(&experiment, &shape(data), SECONDS_EACH)?);
+        measured.push(measure(&experiment, &shape(data), SECONDS_EACH, true)?);
     }
     let samples: Vec<Sample> = measured
         .iter()
         .enumerate()
         .flat_map(|(model, m)| {
-            [
-                (&m.programs.micro, m.micro, m.programs.micro_steps as f64),
-                (&m.programs.apply, m.apply, 1.0),
-                (&m.programs.eval, m.eval, 0.0),
+            // A part tells of its class what whole programs only tell of all together; it counts as its share of the time.
+            let step = m.step();
+            let parts = m.parts.iter().filter(|(_, seconds)| *seconds > 0.0);
+            let parts = parts.map(move |(tasks, seconds)| Sample {
+                tasks,
+                seconds: *seconds,
+                model,
+                per_step: 0.0,
+                weight: (seconds / step).min(1.0).sqrt(),
+            });
+            let whole = [
+                (&m.tasks.micro, m.micro, m.programs.micro_steps as f64),
+                (&m.tasks.apply, m.apply, 1.0),
+                (&m.tasks.eval, m.eval, 0.0),
             ]
-            .map(|(program, seconds, per_step)| Sample { program, seconds, model, per_step })
+            .map(|(tasks, seconds, per_step)| Sample { tasks, seconds, model, per_step, weight: 1.0 });
+            whole.into_iter().chain(parts)
         })
         .collect();
     let host = super::host::host()?;
