@@ -206,7 +206,7 @@ fn held_out(samples: &[Sample], ops: &[Ops], rates: &[Rate], limits: &Limits, co
 /// between two of them by interpolation (the jackknife of Barber et al. 2021 takes the larger one, which with few models
 /// covers more than it says). With fewer than four no residual is large enough for that; then half as much again as the
 /// largest.
-fn spread(residuals: Vec<f64>) -> f64 {
+pub fn spread(residuals: Vec<f64>) -> f64 {
     let mut sizes: Vec<f64> = residuals.into_iter().map(f64::abs).collect();
     sizes.sort_by(f64::total_cmp);
     let Some(largest) = sizes.last().copied() else { return 0.0 };

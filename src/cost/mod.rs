@@ -22,7 +22,7 @@ mod run;
 mod task;
 
 pub use class::OpClass;
-pub use fit::{Sample, fit};
+pub use fit::{Sample, fit, spread};
 pub use overhead::overhead_factor;
 pub use predict::{Estimate, Prediction, checkpoint_bytes, predict};
 pub use profile::{Machine, PROFILE_FORMAT, Rate, ThroughputProfile};
