@@ -41,7 +41,7 @@ impl DataSpec {
 }
 
 /// A path without the turns that go into a folder and out again.
-fn tidy(path: &Path) -> PathBuf {
+pub fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {
         let into = matches!(tidy.components().next_back(), Some(Component::Normal(_)));

@@ -7,7 +7,7 @@ use super::split::split;
 use super::table::{self, Table, Target};
 use super::text::Text;
 use super::{digits, fetch, files, idx, modular};
-use crate::config::{CsvData, DataShape, DigitsData, IdxData, InputShape, ModularData, TargetShape, TextData};
+use crate::config::{CsvData, DataShape, DigitsData, IdxData, InputShape, ModularData, TargetShape, TextData, tidy};
 use crate::problem::{Problem, Result};
 use crate::sys::http::Fetch;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(super) fn digits(spec: &DigitsData) -> Result<Dataset> {
 
 /// A path of the config, relative to the config file's folder; without a `./` that nobody wrote.
 fn under(base: &Path, path: impl AsRef<Path>) -> PathBuf {
-    if base == Path::new(".") { path.as_ref().to_path_buf() } else { base.join(path) }
+    if base == Path::new(".") { path.as_ref().to_path_buf() } else { tidy(&base.join(path)) }
 }
 
 /// The files of a named set of one kind.

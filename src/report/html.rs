@@ -105,7 +105,7 @@ impl Page {
         self.raw(&html);
     }
 
-    /// Long material behind a line that opens it; always open in print.
+    /// Long material behind a line that opens it; left out in print, where `campaign.toml` and the journal say the same.
     pub fn folded(&mut self, summary: &str, inside: impl FnOnce(&mut Page)) {
         self.raw(&format!("<details><summary>{}</summary>", escape(summary)));
         inside(self);
@@ -157,7 +157,7 @@ td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-alig
 .n{text-align:right}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 summary{cursor:pointer;font-weight:600;margin:.8rem 0}
-@media print{body{font-size:9.5pt}main{max-width:none;padding:0}td,th{padding:.15rem .5rem .15rem 0}details{display:none}figure,tr,.cards div{break-inside:avoid}pre{white-space:pre-wrap}h2{break-after:avoid}.scroll{overflow:visible}}
+@media print{body{font-size:9.5pt}main{max-width:none;padding:0}td,th{padding:.15rem .5rem .15rem 0}details{display:none}figure,tr,.cards div{break-inside:avoid}figure svg{max-height:8.5cm}td:last-child{min-width:11rem;overflow-wrap:normal}pre{white-space:pre-wrap}h2{break-after:avoid}.scroll{overflow:visible}}
 ";
 
 #[cfg(test)]

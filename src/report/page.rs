@@ -136,7 +136,10 @@ fn candidates(page: &mut Page, state: &State) {
         })
         .collect();
     if rows.is_empty() {
-        page.paragraph("No candidate has been confirmed over seeds yet.");
+        page.paragraph(match summary.conclusion {
+            Some(_) => "No candidate was confirmed over seeds.",
+            None => "No candidate has been confirmed over seeds yet.",
+        });
     } else {
         page.paragraph(
             "Candidates repeated on the baseline's own seeds. Better: the whole interval of the paired difference lies beyond \
@@ -179,10 +182,11 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
 
 fn reproduce(page: &mut Page, state: &State, summary: &Summary) {
     page.heading("Do it again");
-    page.code(
-        "nanoresearch run campaign.toml --out again        # the whole campaign\n\
-         nanoresearch best > best.toml && nanoresearch train best.toml --out best",
-    );
+    let again = "nanoresearch run campaign.toml --out again        # the whole campaign";
+    page.code(&match &summary.best {
+        Some(_) => format!("{again}\nnanoresearch best > best.toml && nanoresearch train best.toml --out best"),
+        None => again.to_string(),
+    });
     let best = summary.best.as_ref().and_then(|b| b.runs.values().next()).and_then(|id| state.run(*id));
     if let Some(run) = best {
         page.folded("Config of the best confirmed candidate", |page| page.code(&config::to_toml(&run.experiment)));

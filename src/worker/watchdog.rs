@@ -41,12 +41,24 @@ impl Limits {
     }
 }
 
+/// What to do about it, for who reads the log.
+fn remedy(end: &End) -> &'static str {
+    match end {
+        End::OutOfMemory { .. } => {
+            "\n  choose a smaller resources.micro_batch or resources.recompute=true, which change no result, or raise \
+             resources.memory_mib"
+        }
+        End::TimedOut { .. } => "\n  raise resources.wall_seconds, and go on with --resume",
+        _ => "",
+    }
+}
+
 /// Looks until the outcome is written. Where a limit is passed first, it writes the outcome and leaves by `exit`, which
 /// ends the process (but in tests).
 pub(super) fn watch(limits: Limits, report: &Report<'_>, exit: impl FnOnce()) {
     while !report.wait(PERIOD) {
         if let Some(end) = limits.passed(report.seconds(), Bytes(resident_memory().0)) {
-            super::log::line(report.seconds(), &format!("the watchdog ends the attempt: {end}"));
+            super::log::line(report.seconds(), &format!("error: the watchdog ends the attempt: {end}{}", remedy(&end)));
             return report.finish_and(end, exit);
         }
     }

@@ -97,6 +97,7 @@ fn look(field: &Field) -> Value {
             "best",
             "budget",
             "conclusion",
+            "controller_alive",
             "direction",
             "goal",
             "metric",
@@ -104,6 +105,7 @@ fn look(field: &Field) -> Value {
             "overhead",
             "phase",
             "question",
+            "requested",
             "runs",
             "runs_by_status",
             "usage"
