@@ -136,7 +136,7 @@ fn candidates(page: &mut Page, state: &State) {
         })
         .collect();
     if rows.is_empty() {
-        page.paragraph(match summary.conclusion {
+        page.paragraph(match state.conclusion {
             Some(_) => "No candidate was confirmed over seeds.",
             None => "No candidate has been confirmed over seeds yet.",
         });
