@@ -34,6 +34,7 @@ pub mod train;
 
 pub mod bench;
 pub mod contest;
+pub mod paper;
 pub mod report;
 pub mod worker;
 
