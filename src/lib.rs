@@ -34,8 +34,10 @@ pub mod train;
 
 pub mod bench;
 pub mod contest;
+pub mod figures;
+pub mod worker;
+
 pub mod paper;
 pub mod report;
-pub mod worker;
 
 pub mod cli;
