@@ -14,6 +14,7 @@ pub mod data;
 pub mod graph;
 pub mod journal;
 pub mod knowledge;
+pub mod literature;
 pub mod llm;
 pub mod plot;
 pub mod record;

@@ -19,6 +19,7 @@ mod folder;
 mod gc;
 mod goal;
 mod init;
+mod literature;
 mod logs;
 mod narrate;
 mod notify;
@@ -97,6 +98,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// List and fetch datasets
     Data(data::DataArgs),
+    /// Search scholarly works, check citations, compare claims with what was published
+    Literature(literature::LiteratureArgs),
     /// Print the JSON Schema of experiments or campaigns
     Schema(schema::SchemaArgs),
     /// Say what was found on this machine, and what is missing
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),
+        Command::Literature(args) => literature::run(&args),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Doctor(args) => done(doctor::run(&args)),
         Command::Completions { shell } => {

@@ -8,7 +8,7 @@ use syn::visit::{self, Visit};
 const LEVELS: &[(u32, &[&str])] = &[
     (0, &["ids", "problem", "rng", "sys", "units"]),
     (1, &["config"]),
-    (2, &["data", "graph", "journal", "llm", "plot", "record", "slurm"]),
+    (2, &["data", "graph", "journal", "literature", "llm", "plot", "record", "slurm"]),
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
