@@ -24,6 +24,7 @@ mod logs;
 mod narrate;
 mod notify;
 mod output;
+mod paper;
 mod people;
 mod pricer;
 mod replay;
@@ -92,6 +93,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Write a paper: facts, TeX, BibTeX, figures, Markdown, HTML, and the PDF where there is a TeX
+    Paper(paper::PaperArgs),
     /// Free checkpoints that nothing needs any more
     Gc(gc::GcArgs),
     /// Measure this machine
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Paper(args) => done(paper::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),

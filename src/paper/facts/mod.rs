@@ -6,11 +6,13 @@
 //! work       runs, attempts, failures and recoveries, device time, energy, dollars, tokens, predicted against held time
 //! setup      data, model, training, seeds, settings, environment
 //! claims     hypotheses with predictions and refutations; decisions
+//! drawn      how many runs stand behind each figure
 //! words      names of settings and metrics in prose
 //! ```
 //! Boundary: reads; decides nothing. What is not there becomes a missing fact or none, never a guess.
 
 mod claims;
+mod drawn;
 mod results;
 mod search;
 mod setup;
@@ -26,7 +28,8 @@ use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use search::{Size, sizes};
+pub use search::{Size, group_id, sizes};
+pub use work::predicted;
 
 /// Compiles every fact of the campaign in `folder`, whose state is `state`. Files that are missing or damaged leave their
 /// facts out.
@@ -37,6 +40,7 @@ pub fn gather(folder: &Path, state: &State) -> Facts {
     search::add(&mut gather);
     work::add(&mut gather);
     claims::add(&mut gather);
+    drawn::add(&mut gather);
     gather.finish()
 }
 

@@ -96,13 +96,7 @@ fn candidates(g: &mut Gather) {
         if Some(candidate.index) == best {
             g.subject(
                 &key,
-                &[
-                    "best candidate",
-                    "best confirmed candidate",
-                    "winner",
-                    "selected configuration",
-                    "best configuration",
-                ],
+                &["best candidate", "best confirmed candidate", "selected configuration", "best configuration"],
             );
             if confirmed == 1 {
                 g.subject(&key, &["confirmed candidate"]);

@@ -149,7 +149,8 @@ fn effects(g: &mut Gather) {
             EffectKind::Groups { groups } => {
                 for group in groups {
                     let choice = words::setting(&group.choice);
-                    let id = format!("effect.{slug}.group.{choice}").replace([' ', ',', '[', ']'], "-");
+                    let id = group_id(&effect.parameter, &choice);
+                    g.text(format!("{id}.choice"), &key, "the choice", choice.clone());
                     let fact = g.number(
                         id,
                         &key,
@@ -163,6 +164,12 @@ fn effects(g: &mut Gather) {
         }
     }
     g.count("effect.n", "first looks that effects rest on", trials.len()).unit("first looks");
+}
+
+/// Id of the fact of one choice of a parameter.
+pub fn group_id(parameter: &str, choice: &str) -> String {
+    let choice: String = choice.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    format!("effect.{}.group.{}", words::slug(parameter), choice.trim_matches('-'))
 }
 
 /// Runs of one model size.

@@ -62,6 +62,16 @@ fn data(g: &mut Gather) {
             Some("generated, no licence needed".into()),
         ),
     };
+    let title = match spec {
+        DataSpec::Digits(_) => "handwritten digits".to_string(),
+        DataSpec::Text(text) if text.name.as_deref() == Some("tinyshakespeare") => {
+            "the plays of Shakespeare".to_string()
+        }
+        DataSpec::Modular(_) => "modular arithmetic".to_string(),
+        _ if name.starts_with("mnist") => "MNIST".to_string(),
+        _ => name.clone(),
+    };
+    g.text("data.title", CAMPAIGN, "the data in a title", title);
     g.name(name.clone());
     g.text("data.name", CAMPAIGN, "the dataset", name);
     g.text("data.about", CAMPAIGN, "what the dataset is", about);
@@ -98,12 +108,12 @@ fn experiment(g: &mut Gather) {
         ModelSpec::Gpt(_) => "decoder-only transformer",
         ModelSpec::Cnn(_) => "convolutional network",
     };
-    g.text("model.kind", "baseline", "the model", kind);
+    g.text("model.kind", CAMPAIGN, "the model", kind);
     let optimiser = match &experiment.optimizer {
         OptimizerSpec::Sgd(_) => "stochastic gradient descent",
         OptimizerSpec::Adamw(_) => "AdamW",
     };
-    g.text("optimizer.name", "baseline", "the optimiser", optimiser);
+    g.text("optimizer.name", CAMPAIGN, "the optimiser", optimiser);
     let rate = match &experiment.optimizer {
         OptimizerSpec::Sgd(o) => o.learning_rate,
         OptimizerSpec::Adamw(o) => o.learning_rate,
