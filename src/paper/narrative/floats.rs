@@ -14,7 +14,7 @@ pub(super) fn all(s: &Story, sections: &[DraftSection]) -> (Vec<FigureDraft>, Ve
     let wanted =
         |label: &str| sections.iter().any(|section| section.source.lines().any(|l| l.trim() == format!("!{label}")));
     let figures = [curves(s), Some(progress(s)), effect_panels(s), scaling(s), Some(cost(s)), calibration(s)];
-    let tables = [Some(space(s)), Some(main(s)), Some(hypotheses(s)), Some(strengths(s)), Some(costs(s))];
+    let tables = [Some(space(s)), Some(main(s)), Some(hypotheses(s)), Some(strengths(s)), Some(costs())];
     (
         figures.into_iter().flatten().filter(|f| wanted(&f.label)).collect(),
         tables.into_iter().flatten().filter(|t| wanted(&t.label)).collect(),
@@ -270,7 +270,7 @@ fn strengths(s: &Story) -> TableDraft {
     }
 }
 
-fn costs(s: &Story) -> TableDraft {
+fn costs() -> TableDraft {
     let row = |name: &str, what: &str, runs: &str| RowDraft {
         about: None,
         cells: vec![

@@ -29,7 +29,6 @@ const ARTICLES: [&str; 7] = ["the", "a", "our", "its", "this", "that", "both"];
 struct Mention<'a> {
     key: &'a str,
     at: usize,
-    possessive: bool,
     /// Index of the preposition before it.
     preposition: Option<usize>,
     aside: bool,
@@ -91,7 +90,7 @@ fn mentions(items: &[Item]) -> Vec<Mention<'_>> {
             let relative = items.get(at + 1).is_some_and(|i| i.is(','))
                 && lower.get(at + 2).is_some_and(|w| matches!(w.as_str(), "whose" | "which" | "where"));
             let aside = *possessive || (preposition.is_some() && !fronted && !relative);
-            Some(Mention { key, at, possessive: *possessive, preposition, aside })
+            Some(Mention { key, at, preposition, aside })
         })
         .collect()
 }
@@ -119,7 +118,9 @@ fn one(
     };
     let apart = |from: usize, to: usize, most: usize| {
         let between = &items[from..to];
-        between.len() <= most && !between.iter().any(|i| matches!(i, Item::Fact(_)) || is_break(i))
+        let parts =
+            |i: &Item| matches!(i, Item::Fact(_)) || is_break(i) || matches!(i.lower().as_str(), "and" | "or" | "but");
+        between.len() <= most && !between.iter().any(parts)
     };
     // Right before it: "the baseline's {x}", "from the baseline at {x}".
     if let Some(m) = own.iter().rfind(|m| m.at < at)
