@@ -19,6 +19,8 @@ pub mod facts;
 pub mod narrative;
 pub mod prose;
 mod render;
+#[cfg(test)]
+mod tests;
 mod tex;
 
 pub use assemble::{PAPER_FOLDER, Written, library, typeset, write};

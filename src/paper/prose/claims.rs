@@ -132,7 +132,7 @@ const OURS: [&str; 8] = ["our", "ours", "we", "us", "here", "this", "these", "it
 /// The first claim of a sentence that none of its facts carries, in words.
 pub(super) fn check(items: &[Item], facts: &Facts) -> Option<String> {
     let claims = claims(items, facts);
-    if claims.is_empty() || is_of_others(items) {
+    if claims.is_empty() || is_of_others(items) || is_question(items) {
         return None;
     }
     let carried: Vec<(&str, Shows)> = items
@@ -163,6 +163,15 @@ fn shown(facts: &Facts, id: &str) -> Option<Shows> {
     // That some candidates were confirmed is shown by their number.
     let confirmed = fact.id == "search.confirmed" && matches!(fact.value, Value::Number(n) if n > 0.0);
     fact.shows.or(confirmed.then_some(Shows::Improvement))
+}
+
+/// A sentence that asks, and means it.
+fn is_question(items: &[Item]) -> bool {
+    const ASKING: [&str; 14] =
+        ["does", "do", "did", "is", "are", "was", "which", "what", "how", "why", "can", "would", "will", "whether"];
+    let first = items.iter().map(Item::lower).find(|w| !w.is_empty()).unwrap_or_default();
+    let ends = items.iter().rev().find(|i| !matches!(i, Item::Mark('\u{201d}' | '"'))).is_some_and(|i| i.is('?'));
+    ends && ASKING.contains(&first.as_str()) && !items.iter().any(|i| i.lower().starts_with("doubt"))
 }
 
 /// A sentence that reports what a cited work found, and nothing of this campaign.

@@ -209,11 +209,7 @@ pub(super) fn find(items: &[Item]) -> Option<String> {
             .iter()
             .filter(|idiom| idiom.iter().enumerate().all(|(i, word)| lower.get(at + i).is_some_and(|w| w == word)));
         if let Some(length) = idiom.map(|i| i.len()).max() {
-            // The last word of an idiom may begin another ("one of one").
-            at += if length > 1 { length - 1 } else { 1 };
-            if length > 1 && !is_number_word(&lower[at]) {
-                at += 1;
-            }
+            at += length;
             continue;
         }
         match &items[at] {

@@ -141,7 +141,7 @@ const ATTACKS: &[(&str, &str)] = &[
     // Fractions, multiples, percentages.
     ("It used half of the budget.", "half"),
     ("A third of the runs failed.", "third"),
-    ("Three quarters were idle.", "quarters"),
+    ("Most quarters were idle.", "quarters"),
     ("The time doubled.", "doubled"),
     ("It ran twice as long.", "Twice"),
     ("There was a threefold change in time.", "threefold"),
@@ -156,11 +156,11 @@ const ATTACKS: &[(&str, &str)] = &[
     ("In phase II it ended.", "Roman"),
     ("Runs iv and v ended.", "Roman"),
     // Hidden: macros, markup, entities, lookalikes, invisible and spaced letters.
-    ("It took \\num{41} runs.", "{41}"),
+    ("It took \\num{41} runs.", "raw TeX"),
     ("It took $n$ runs.", "raw TeX"),
     ("It took \\fortyone runs.", "raw TeX"),
     ("It took &#52; runs.", "HTML"),
-    ("It took &frac12; runs.", "frac12"),
+    ("It took &frac12; runs.", "HTML"),
     ("It took <b>many</b> runs.", "HTML"),
     ("It took f\u{200b}ive runs.", "U+200B"),
     ("It took f\u{456}ve runs.", "U+0456"),
@@ -256,7 +256,7 @@ const CLEAN: &[&str] = &[
     "Mixed and mild methods, e.g. those of Zoubin and Li, et al., divide the field.",
     "Successive halving stops what is behind.",
     "Run 0004 ended with {run.0004.metric}.",
-    "The candidate was chosen by one look, which flatters the winner; the confidence interval (CI) rests on fresh seeds.",
+    "The candidate was chosen by a single look, which flatters it; the confidence interval (CI) rests on fresh seeds.",
     "We expected dropout to improve generalisation.",
     "The Caf\u{e9} corpus is in the public domain; its na\u{ef}ve split is ours.",
 ];
@@ -264,35 +264,44 @@ const CLEAN: &[&str] = &[
 #[test]
 fn every_attack_fails_the_build_for_what_it_is() {
     assert!(ATTACKS.len() >= 50);
-    for (source, expected) in ATTACKS {
-        let (_, findings) = compile(source);
-        let found = findings.iter().any(|f| f.to_lowercase().contains(&expected.to_lowercase()));
-        assert!(found, "{source:?}\n  expected {expected:?}, found {findings:?}");
-    }
+    let missed: Vec<String> = ATTACKS.iter().filter_map(|(source, expected)| missed(source, expected)).collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
 #[test]
 fn clean_texts_raise_no_alarm() {
     assert!(CLEAN.len() >= 20);
-    for source in CLEAN {
-        let (pieces, findings) = compile(source);
-        assert_eq!(findings, Vec::<String>::new(), "{source:?}");
-        assert!(!pieces.is_empty());
-    }
+    let alarms: Vec<String> = CLEAN
+        .iter()
+        .map(|source| (source, compile(source)))
+        .filter(|(_, (pieces, findings))| !findings.is_empty() || pieces.is_empty())
+        .map(|(source, (_, findings))| format!("{source:?}: {findings:?}"))
+        .collect();
+    assert!(alarms.is_empty(), "{}", alarms.join("\n"));
 }
 
 /// Every attack stays one inside an otherwise clean paragraph, as a list item and as a caption.
 #[test]
 fn attacks_are_found_in_company() {
-    for (source, expected) in
-        ATTACKS.iter().filter(|(s, _)| !s.starts_with(['#', '-', '!']) && !s.starts_with("The mean is"))
-    {
-        for text in [format!("The search ended by itself. {source}"), format!("- a first item\n- {source}")] {
-            let (_, findings) = compile(&text);
-            let found = findings.iter().any(|f| f.to_lowercase().contains(&expected.to_lowercase()));
-            assert!(found, "{text:?}\n  expected {expected:?}, found {findings:?}");
-        }
-    }
+    let alone = |s: &str| s.starts_with(['#', '-', '!']) || s.starts_with("The mean is");
+    let missed: Vec<String> = ATTACKS
+        .iter()
+        .filter(|(source, _)| !alone(source))
+        .flat_map(|(s, expected)| {
+            [format!("The search ended by itself. {s}"), format!("- a first item\n- {s}")]
+                .iter()
+                .filter_map(|text| missed(text, expected))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// What to say of an attack that is not found for what it is.
+fn missed(source: &str, expected: &str) -> Option<String> {
+    let (_, findings) = compile(source);
+    let found = findings.iter().any(|f| f.to_lowercase().contains(&expected.to_lowercase()));
+    (!found).then(|| format!("{source:?}: expected {expected:?}, found {findings:?}"))
 }
 
 #[test]
