@@ -68,6 +68,8 @@ pub struct TableDraft {
     pub caption: String,
     /// Titles of the columns, in markup; with `>` in front for columns of numbers.
     pub columns: Vec<String>,
+    /// The subject of each column's facts, beside that of the row; may be shorter than the columns.
+    pub about: Vec<Option<String>>,
     /// In order.
     pub rows: Vec<RowDraft>,
 }
@@ -166,19 +168,19 @@ pub fn check(facts: &Facts, draft: &Draft, library: &[Record]) -> std::result::R
     let keys: BTreeSet<String> = library.iter().map(|r| r.key.clone()).collect();
     let compiler = Compiler::new(facts, keys, labels, &draft.names);
     let mut findings = Vec::new();
-    let title = compiler.line("title", &draft.title, None, &mut findings);
+    let title = compiler.line("title", &draft.title, &[], &mut findings);
     let summary = compiler.compile("abstract", &draft.summary);
     findings.extend(summary.findings);
     let mut sections = Vec::new();
     for section in &draft.sections {
         let compiled = compiler.compile(&section.label, &section.source);
         findings.extend(compiled.findings);
-        let title = compiler.line(&section.label, &section.title, None, &mut findings);
+        let title = compiler.line(&section.label, &section.title, &[], &mut findings);
         sections.push(Section { label: section.label.clone(), title, pieces: compiled.pieces });
     }
     let mut figures = BTreeMap::new();
     for figure in &draft.figures {
-        let caption = compiler.line(&figure.label, &figure.caption, None, &mut findings);
+        let caption = compiler.line(&figure.label, &figure.caption, &[], &mut findings);
         figures.insert(figure.label.clone(), Figure { caption, panels: figure.panels.clone() });
     }
     let mut tables = BTreeMap::new();
@@ -256,13 +258,13 @@ pub fn problem(findings: &[Finding]) -> Problem {
 }
 
 fn table(compiler: &Compiler, draft: &TableDraft, findings: &mut Vec<Finding>) -> Table {
-    let caption = compiler.line(&draft.label, &draft.caption, None, findings);
+    let caption = compiler.line(&draft.label, &draft.caption, &[], findings);
     let columns = draft
         .columns
         .iter()
         .map(|title| match title.strip_prefix('>') {
-            Some(title) => (compiler.line(&draft.label, title, None, findings), true),
-            None => (compiler.line(&draft.label, title, None, findings), false),
+            Some(title) => (compiler.line(&draft.label, title, &[], findings), true),
+            None => (compiler.line(&draft.label, title, &[], findings), false),
         })
         .collect();
     let rows = draft
@@ -272,7 +274,12 @@ fn table(compiler: &Compiler, draft: &TableDraft, findings: &mut Vec<Finding>) -
             cells: row
                 .cells
                 .iter()
-                .map(|cell| compiler.line(&draft.label, cell, row.about.as_deref(), findings))
+                .enumerate()
+                .map(|(i, cell)| {
+                    let column = draft.about.get(i).and_then(|a| a.as_deref());
+                    let about: Vec<&str> = row.about.as_deref().into_iter().chain(column).collect();
+                    compiler.line(&draft.label, cell, &about, findings)
+                })
                 .collect(),
             bold: row.bold.clone(),
             apart: row.apart,

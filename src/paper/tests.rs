@@ -6,7 +6,8 @@ use super::document::{Document, check};
 use super::prose::Inline;
 use super::{draft, gather, library, render};
 use crate::analysis::Verdict;
-use crate::campaign::{Standing, State, load};
+use crate::campaign::{Purpose, RunResult, Standing, State, load};
+use crate::failure::Class;
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
@@ -17,16 +18,24 @@ fn state() -> State {
     load(&folder()).unwrap()
 }
 
-#[track_caller]
-fn paper(state: &State) -> (Document, String) {
+/// The paper of a state, or all that is wrong with it.
+fn build(state: &State) -> Result<Document, String> {
     let facts = gather(&folder(), state);
     let library = library(None).unwrap();
     let draft = draft(&folder(), state, &facts, &library);
-    let document = check(&facts, &draft, &library).unwrap_or_else(|findings| {
+    check(&facts, &draft, &library).map_err(|findings| {
         let told: Vec<String> =
             findings.iter().map(|f| format!("{}: {}\n    {}", f.place, f.what, f.sentence)).collect();
-        panic!("{}", told.join("\n"))
-    });
+        told.join(
+            "
+",
+        )
+    })
+}
+
+#[track_caller]
+fn paper(state: &State) -> (Document, String) {
+    let document = build(state).unwrap_or_else(|told| panic!("{told}"));
     let markdown = render::markdown(&document);
     (document, markdown)
 }
@@ -63,29 +72,55 @@ fn the_sample_campaign_becomes_a_paper() {
     assert!(!html.contains("/home/") && !tex.contains("/tmp/"));
 }
 
-#[test]
-fn other_endings_have_their_own_papers() {
-    let (_, null) = paper(&undecided(state()));
-    assert!(null.contains("null result") && !null.contains("survives repetition"), "{null}");
+/// The committed campaign as it would be had it ended otherwise, and a part of what its paper says then.
+fn endings() -> Vec<(&'static str, State)> {
     let mut looks = state();
-    looks.candidates.iter_mut().for_each(|c| {
-        if matches!(c.standing, Standing::Judged { .. }) {
-            c.standing = Standing::Screened;
-        }
+    looks.candidates.iter_mut().filter(|c| matches!(c.standing, Standing::Judged { .. })).for_each(|c| {
+        c.standing = Standing::Screened;
     });
     looks.conclusion = None;
-    assert!(paper(&looks).1.contains("first looks decide nothing"));
     let mut alone = state();
     alone.candidates.clear();
     alone.known.clear();
-    alone.runs.retain(|r| r.purpose == crate::campaign::Purpose::Baseline);
+    alone.runs.retain(|r| r.purpose == Purpose::Baseline);
     alone.conclusion = None;
-    let (_, text) = paper(&alone);
-    assert!(text.contains("No candidate was compared"), "{text}");
-    let mut nothing = alone;
+    let mut nothing = alone.clone();
     nothing.baseline = None;
-    let (_, text) = paper(&nothing);
-    assert!(text.contains("not give enough values"), "{text}");
+    let mut harm = state();
+    for candidate in &mut harm.candidates {
+        if let Standing::Judged { verdict, difference: Some(d), .. } = &mut candidate.standing {
+            (*verdict, d.mean, d.low, d.high) = (Verdict::Worse, -d.mean, -d.high, -d.low);
+        }
+    }
+    let mut failed = state();
+    for run in failed.runs.iter_mut().filter(|r| matches!(r.purpose, Purpose::Candidate { .. })).take(2) {
+        run.result = Some(RunResult::Failed { reason: "it diverged".into() });
+        run.attempts.iter_mut().filter_map(|a| a.ended.as_mut()).for_each(|e| e.class = Class::TimedOut);
+    }
+    failed.candidates[0].standing = Standing::Failed { reason: "it diverged".into() };
+    failed.candidates[0].value = None;
+    failed.candidates[1].standing = Standing::Rejected { reason: "it does not fit".into() };
+    vec![
+        ("null result", undecided(state())),
+        ("null result", harm),
+        ("first looks decide nothing", looks),
+        ("No candidate was compared", alone),
+        ("not give enough values", nothing),
+        ("What failed", failed),
+    ]
+}
+
+#[test]
+fn other_endings_have_their_own_papers() {
+    let mut wrong = Vec::new();
+    for (expected, state) in endings() {
+        match build(&state) {
+            Err(told) => wrong.push(format!("{expected}:\n{told}")),
+            Ok(document) if !render::markdown(&document).contains(expected) => wrong.push(format!("no {expected:?}")),
+            Ok(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 /// What was not measured is said to be so, and never filled in.

@@ -88,12 +88,12 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
         .collect();
     let choices = shown.iter().any(|e| matches!(e.kind, EffectKind::Groups { .. }));
     let bars = if choices {
-        " For choices the bar goes from the worst to the best look, with their mean and number at its end."
+        " For choices the bar goes from the poorest to the best look, with their mean and number at its end."
     } else {
         ""
     };
     let caption = format!(
-        "First looks at {{effect.n|value}} candidates against the settings with the strongest association: {} of single runs on the same seed, without \
+        "First looks at {{effect.n|value}} candidates against the settings that come first in [#tab:effects]: {} of single runs on the same seed, without \
          intervals.{bars} All settings vary at the same time.",
         s.metric()
     );
@@ -154,7 +154,7 @@ fn space(s: &Story) -> TableDraft {
                 cell(format!("space.{slug}.baseline")),
             ];
             cells.extend(best.then(|| cell(format!("candidate.best.setting.{slug}"))));
-            RowDraft { about: None, cells, ..RowDraft::default() }
+            RowDraft { about: Some(format!("parameter.{path}")), cells, ..RowDraft::default() }
         })
         .collect();
     let caption = if best {
@@ -162,7 +162,9 @@ fn space(s: &Story) -> TableDraft {
     } else {
         "The search space, with the baseline's values. A dash: the setting is absent there."
     };
-    TableDraft { label: "tab:space".into(), caption: caption.into(), columns, rows }
+    let candidate = s.facts.get("candidate.best.metric").map(|f| f.subject.clone());
+    let about = vec![None, None, Some("baseline".to_string()), candidate];
+    TableDraft { label: "tab:space".into(), caption: caption.into(), columns, about, rows }
 }
 
 /// The baseline and every candidate that was repeated.
@@ -209,7 +211,7 @@ fn main(s: &Story) -> TableDraft {
         "The baseline over {{seeds.baseline|words}} and the candidates that were repeated over {{seeds.confirm|words}}, best mean first: mean {} and \
          paired difference to the baseline with their {{objective.confidence}} intervals, two-sided p after Holm's correction over \
          {{search.judged|words}}, and the first look, which counts for nothing. Bold: the best mean whose difference lies beyond the noise floor of \
-         {{baseline.floor}}, if there is such a one.",
+         {{baseline.floor}}, if any does.",
         s.metric()
     );
     TableDraft { label: "tab:main".into(), caption: caption, columns, rows }
@@ -236,6 +238,7 @@ fn hypotheses(s: &Story) -> TableDraft {
         caption: "Hypotheses in the words in which they were posed, with the predicted difference, how they stand, and what would refute them.".into(),
         columns: ["hypothesis", ">predicted", "standing", "refuted if"].map(String::from).to_vec(),
         rows,
+        about: Vec::new(),
     }
 }
 
@@ -262,11 +265,12 @@ fn strengths(s: &Story) -> TableDraft {
         .collect();
     TableDraft {
         label: "tab:effects".into(),
-        caption: "Strength of each setting's association with the objective over first looks: of numbers the size of Spearman's rank correlation, which \
+        caption: "How closely each setting goes with the objective over first looks: of numbers the size of Spearman's rank correlation, which \
                   is given with its sign and its p after Holm's correction over the settings; of choices the correlation ratio."
             .into(),
         columns: ["setting", "kind", ">strength", ">rank correlation", ">p", ">looks"].map(String::from).to_vec(),
         rows,
+        about: Vec::new(),
     }
 }
 
@@ -286,6 +290,7 @@ fn costs() -> TableDraft {
         label: "tab:cost".into(),
         caption: "Runs and device time by what they were for. Device time is what attempts held a device for, failed ones included.".into(),
         columns: ["purpose", ">runs", ">device time", ">share"].map(String::from).to_vec(),
+        about: Vec::new(),
         rows: vec![
             row("repetitions of the baseline", "baseline", "runs.baseline"),
             row("first looks at candidates", "search", "runs.candidate"),

@@ -97,7 +97,7 @@ pub(super) fn introduction(s: &Story) -> String {
     let settings: Vec<String> = s.state.campaign.space.keys().map(|p| readable(p)).collect();
     let motive = format!(
         "A training that is run again with another seed ends elsewhere. Whoever tries many settings and keeps the best run will \
-         therefore find one that looks ahead of where it started, whether or not any setting matters{}. The question of this \
+         therefore find a run that looks ahead of where it started, whether or not any setting matters{}. The question of this \
          note, {{campaign.question}} is of that kind, and we treat the noise of re-seeding as the first thing to be measured and the \
          last thing to be forgotten.",
         s.cite(&["dodge2019"])

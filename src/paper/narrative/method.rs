@@ -28,8 +28,8 @@ fn noise(s: &Story) -> String {
     }
     format!(
         "Before any candidate is proposed, the baseline is repeated over {{seeds.baseline|words}}. The spread of these repetitions \
-         gives the noise floor: the size below which nearly all differences lie between means of re-seeded repetitions of one \
-         and the same configuration, as many seeds on either side. It comes to {{baseline.floor}} here; between single runs it \
+         gives the noise floor: the size below which nearly all differences lie between means of re-seeded repetitions of the \
+         same configuration, as many seeds on either side. It comes to {{baseline.floor}} here; between single runs it \
          is {{baseline.single-floor}}. The floor is a property of the baseline alone, so a candidate whose own seeds happen to agree cannot \
          lower it.{planned}"
     )
@@ -50,7 +50,7 @@ fn search(s: &Story) -> String {
         _ => ".",
     };
     if planner.weighing.is_some() {
-        text += " Of several proposals, the one with the largest expected gain for its predicted cost is run.";
+        text += " Several proposals are drawn each time, and that with the largest expected gain for its predicted cost is run.";
     }
     if planner.halving.is_some() {
         text += " A candidate is looked at when it has done {planner.halving.first} of its training; those that are behind wait there, and \
@@ -68,7 +68,7 @@ fn search(s: &Story) -> String {
 
 fn verdict(s: &Story) -> String {
     let mut text = "At most {seeds.finalists|words}, in the order of their first looks and only if ahead of the baseline's mean, are repeated on \
-                {seeds.confirm|words} of the baseline, so that differences are paired by seed. A candidate is confirmed if the whole \
+                {seeds.confirm|words} of the baseline, so that differences are paired by seed. A candidate counts as confirmed only if the whole \
                 {objective.confidence} interval of its mean paired difference lies beyond the noise floor in the good direction, and if \
                 its two-sided paired test stays below the campaign's error after Holm's correction over all candidates that were compared."
         .to_string();

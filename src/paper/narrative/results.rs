@@ -27,7 +27,7 @@ pub(super) fn results(s: &Story) -> String {
 
 fn baseline(s: &Story) -> String {
     let mut text = format!(
-        "Over {{seeds.baseline|words}} the baseline reaches a mean {} of {{baseline.metric|interval}}. Its best and its worst seed lie \
+        "Over {{seeds.baseline|words}} the baseline reaches a mean {} of {{baseline.metric|interval}}. Its best and its poorest seed lie \
          {{baseline.spread}} apart, although nothing but the seed differs between them.",
         s.metric()
     );
@@ -55,10 +55,10 @@ fn looks(s: &Story) -> String {
         "None of these looks was ahead of the baseline's mean."
     } else if beyond == 0.0 {
         "Of these looks {search.ahead|value} lay ahead of the baseline's mean ({search.ahead-share}), and not a single run of them by more than \
-         what separates single runs of one configuration ({baseline.single-floor})."
+         what separates single runs of the same configuration ({baseline.single-floor})."
     } else {
         "Of these looks {search.ahead|value} lay ahead of the baseline's mean ({search.ahead-share}), {search.beyond|value} of them by more than \
-         what separates single runs of one configuration ({baseline.single-floor})."
+         what separates single runs of the same configuration ({baseline.single-floor})."
     };
     text + " [#fig:progress] shows them in the order in which they ended."
 }
@@ -203,7 +203,7 @@ pub(super) fn effects(s: &Story) -> String {
     }
     let intro = "Every first look is a point in the space, so the looks together say something about each setting on its own. [#fig:effects] draws the \
                  objective against the settings, and [#tab:effects] gives the strength of each. These are descriptions of what was tried: a \
-                 sampler that turns to good regions makes settings move together, and no single one of them was varied by itself."
+                 sampler that turns to good regions makes settings move together, and none of them was varied by itself."
         .to_string();
     paragraphs([intro, numeric(s), chosen(s), "!fig:effects".to_string(), "!tab:effects".to_string(), scaling(s)])
 }

@@ -44,8 +44,7 @@ const BETTER: [&str; 22] = [
     "exceed",
     "helps",
 ];
-const WORSE: [&str; 9] =
-    ["worse", "worst", "inferior", "harm", "hurt", "degrade", "degradation", "deteriorate", "underperform"];
+const WORSE: [&str; 8] = ["worse", "inferior", "harm", "hurt", "degrade", "degradation", "deteriorate", "underperform"];
 const MOVES: [&str; 20] = [
     "raise",
     "increase",
@@ -111,7 +110,7 @@ const EMPTY: [&[&str]; 14] = [
     &["without", "exception"],
 ];
 /// Definitions: they say what counts, not that it happened.
-const DEFINITIONS: [&[&str]; 9] = [
+const DEFINITIONS: [&[&str]; 10] = [
     &["smaller", "is", "better"],
     &["larger", "is", "better"],
     &["lower", "is", "better"],
@@ -120,6 +119,7 @@ const DEFINITIONS: [&[&str]; 9] = [
     &["larger", "values", "are", "better"],
     &["significant", "digits"],
     &["counts", "as", "an", "improvement"],
+    &["counts", "as", "confirmed"],
     &["rank", "correlation"],
 ];
 /// Conjunctions after which a denial no longer holds.

@@ -116,12 +116,10 @@ impl<'a> Compiler<'a> {
         out
     }
 
-    /// Compiles text of one line. `about`: whose row or panel it is.
-    pub fn line(&self, place: &str, source: &str, about: Option<&str>, findings: &mut Vec<Finding>) -> Vec<Inline> {
+    /// Compiles text of one line. `about`: whose row and column it is.
+    pub fn line(&self, place: &str, source: &str, about: &[&str], findings: &mut Vec<Finding>) -> Vec<Inline> {
         let mut carried = Carried::new();
-        if let Some(key) = about {
-            carried.insert(subjects::kind(key).to_string(), key.to_string());
-        }
+        carried.extend(about.iter().map(|key| (subjects::kind(key).to_string(), (*key).to_string())));
         self.text(place, source, &mut carried, findings)
     }
 
