@@ -281,7 +281,7 @@ fn scaling(s: &Story) -> String {
         "The interval of the exponent includes no dependence at all, so over this range the size of the model decides less than the other settings do."
     };
     format!(
-        "The model's size was among what varied, from {{scaling.smallest}} to {{scaling.largest}}. Through the best run of each of the \
+        "The model's size was among what varied, from {{scaling.smallest|value}} to {{scaling.largest}}. Through the best run of each of the \
          {{scaling.sizes|words}}, out of {{scaling.runs}}, the error follows a power of the parameter count with exponent \
          {{scaling.exponent|interval}} ([#fig:scaling]). {verdict} The best of several runs is favoured where a size was tried often; the fit describes \
          the frontier that this search reached.\n\n!fig:scaling"
