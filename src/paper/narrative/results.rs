@@ -41,8 +41,11 @@ fn looks(s: &Story) -> String {
     if s.number("search.tried").max(0.0) == 0.0 {
         return "No candidate was run.".to_string();
     }
-    let mut text =
-        "Of {search.proposed} that were proposed, {search.valued|value} gave a value at first look".to_string();
+    let mut text = if s.number("search.valued") == s.number("search.proposed") {
+        "Each of {search.proposed} that were proposed gave a value at first look".to_string()
+    } else {
+        "Of {search.proposed} that were proposed, {search.valued|value} gave a value at first look".to_string()
+    };
     if s.number("search.failed") > 0.0 {
         text += ", {search.failed|value} ended without one";
     }
