@@ -2,22 +2,27 @@
 
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, Experiment};
-use crate::engine::{self, Engine, EngineError, HostState, Placement, StepInputs};
+use crate::cost::{StepTasks, Task};
+use crate::engine::{self, Engine, EngineError, HostState, PartTime, Placement, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
 
-/// Seconds of one execution of each program: medians over repetitions.
+/// Seconds of one execution of each program: the lower quartile over repetitions.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// What was measured.
     pub programs: StepPrograms,
+    /// What its engine executes for them.
+    pub tasks: StepTasks,
     /// Of `micro`.
     pub micro: f64,
     /// Of `apply`.
     pub apply: f64,
     /// Of `eval`.
     pub eval: f64,
+    /// Of the parts of `micro` and of the update, where the engine can tell them apart and they were asked for.
+    pub parts: Vec<(Vec<Task>, f64)>,
 }
 
 impl Measured {
@@ -35,10 +40,13 @@ pub(super) fn measure_once(experiment: &Experiment, shape: &DataShape) -> Result
     super::session::Session::new(experiment, shape, None, experiment.resources.threads)?.step().map(drop)
 }
 
-/// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
-pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
+/// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time, and
+/// its parts for as long again, where they are wanted.
+pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_parts: bool) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;
-    let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
+    let placement = Placement::of(experiment);
+    let tasks = engine::tasks(placement, &programs)?;
+    let mut engine = engine::create(placement, programs.clone())?;
     let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
     engine.load(&HostState { tensors })?;
     let ids = Ids::of(shape);
@@ -73,8 +81,33 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Resu
         }
         round += 1;
     }
-    let [micro, apply, eval] = times.map(median);
-    Ok(Measured { programs, micro, apply, eval })
+    let [micro, apply, eval] = times.map(undisturbed);
+    let mut rounds: Vec<Vec<PartTime>> = Vec::new();
+    let watch = Stopwatch::start();
+    let batch = synthetic::batch(&programs.micro, ids, 0, 0);
+    let mut round = 0;
+    while with_parts && (round < 3 || watch.seconds() < seconds) && watch.seconds() < PATIENCE && round < 400 {
+        rounds.push(engine.profile(&batch, &inputs)?);
+        round += 1;
+    }
+    Ok(Measured { programs, tasks, micro, apply, eval, parts: parts(rounds) })
+}
+
+/// The parts' times in the quarter of the rounds that were fastest in all: where another process takes a core, one part seems
+/// to take long, and those that the other threads did meanwhile no time at all.
+fn parts(mut rounds: Vec<Vec<PartTime>>) -> Vec<(Vec<Task>, f64)> {
+    let total = |round: &Vec<PartTime>| round.iter().map(|part| part.seconds).sum::<f64>();
+    rounds.sort_by(|a, b| total(a).total_cmp(&total(b)));
+    rounds.truncate(rounds.len().div_ceil(4));
+    let Some(first) = rounds.first() else { return Vec::new() };
+    let times = |i: usize| rounds.iter().filter_map(|round| Some(round.get(i)?.seconds)).collect();
+    first.iter().enumerate().map(|(i, part)| (part.tasks.clone(), median(times(i)))).collect()
+}
+
+/// The time that a quarter of all stayed below: what it takes where nothing else runs, as long as that is so now and then.
+fn undisturbed(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 4]
 }
 
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
