@@ -34,6 +34,7 @@ pub mod campaign;
 pub mod train;
 
 pub mod bench;
+pub mod bundle;
 pub mod contest;
 pub mod report;
 pub mod worker;

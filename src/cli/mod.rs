@@ -15,6 +15,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod dry_run;
+mod export;
 mod folder;
 mod gc;
 mod goal;
@@ -92,6 +93,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Write a campaign as one file that somebody else can check and replay
+    Export(export::ExportArgs),
     /// Free checkpoints that nothing needs any more
     Gc(gc::GcArgs),
     /// Measure this machine
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Export(args) => done(export::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),

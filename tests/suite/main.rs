@@ -9,11 +9,13 @@ mod control;
 mod controllers;
 mod demo;
 mod device;
+mod export;
 mod gpu;
 mod init;
 mod kill_campaign;
 mod kill_train;
 mod levels;
+mod literature;
 mod planners;
 #[path = "../../src/sys/request.rs"]
 mod request;
