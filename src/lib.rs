@@ -37,6 +37,8 @@ pub mod bench;
 pub mod bundle;
 pub mod contest;
 pub mod report;
+pub mod review;
+pub mod verify;
 pub mod worker;
 
 pub mod cli;

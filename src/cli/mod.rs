@@ -30,12 +30,14 @@ mod pricer;
 mod replay;
 mod report;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod smoke;
 mod status;
 mod tick;
 mod train;
+mod verify_paper;
 mod why;
 mod worker;
 
@@ -95,6 +97,10 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a campaign as one file that somebody else can check and replay
     Export(export::ExportArgs),
+    /// Read a paper back and compute every number in it again from what the runs left
+    VerifyPaper(verify_paper::VerifyArgs),
+    /// Review a campaign's paper by rules and, where there is one, a language model; the review stands beside the paper
+    Review(review::ReviewArgs),
     /// Free checkpoints that nothing needs any more
     Gc(gc::GcArgs),
     /// Measure this machine
@@ -149,6 +155,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::VerifyPaper(args) => verify_paper::run(&args),
+        Command::Review(args) => review::run(&args),
         Command::Export(args) => done(export::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),

@@ -12,7 +12,7 @@ const LEVELS: &[(u32, &[&str])] = &[
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["agent", "bench", "bundle", "contest", "report", "worker"]),
+    (6, &["agent", "bench", "bundle", "contest", "report", "review", "verify", "worker"]),
     (7, &["cli"]),
 ];
 
