@@ -29,10 +29,14 @@ impl Manuscript {
         let flush = |paragraph: &mut String, sections: &mut Vec<Section>| {
             if let Some(section) = sections.last_mut() {
                 let plain = plain(paragraph);
-                let caption = ["Figure ", "Table "].iter().any(|kind| plain.starts_with(kind));
-                match caption {
-                    true if plain.chars().nth(6).is_some() => section.captions.push(plain),
-                    _ => section.sentences.extend(sentences(&plain)),
+                match plain.strip_prefix("Abstract. ") {
+                    Some(rest) => sections.push(Section {
+                        name: "Abstract".to_string(),
+                        sentences: sentences(rest),
+                        captions: Vec::new(),
+                    }),
+                    None if is_caption(&plain) => section.captions.push(plain),
+                    None => section.sentences.extend(sentences(&plain)),
                 }
             }
             paragraph.clear();
@@ -90,6 +94,13 @@ impl Section {
     pub fn words(&self) -> usize {
         self.sentences.iter().map(|s| s.split_whitespace().count()).sum()
     }
+}
+
+/// `Figure 1. Words`, `Table 2: Words`.
+fn is_caption(text: &str) -> bool {
+    let number = ["Figure ", "Table "].iter().find_map(|kind| text.strip_prefix(kind));
+    let mark = number.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    mark.is_some_and(|rest| Some(rest) != number && rest.starts_with(['.', ':']))
 }
 
 /// Without emphasis, links, images and code marks.

@@ -96,8 +96,10 @@ fn holds(text: &str, parts: &[&str]) -> bool {
 fn unfinished(paper: &Manuscript, _: &State) -> Vec<Found> {
     const MARKS: [&str; 9] = ["TODO", "FIXME", "??", "{{", "}}", "[?]", "XXX", "lorem ipsum", "[citation needed]"];
     let mark = |text: &str| MARKS.iter().find(|m| text.contains(**m)).copied();
+    let captions = paper.sections.iter().flat_map(|s| s.captions.iter().map(move |c| (s.name.as_str(), c.as_str())));
     paper
         .sentences()
+        .chain(captions)
         .filter_map(|(_, s)| mark(s).map(|m| (s, m)))
         .map(|(s, m)| {
             found(

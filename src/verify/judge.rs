@@ -394,7 +394,7 @@ fn told(quantity: &Quantity) -> String {
 
 /// Equal but for the order in which sums were made.
 fn same(a: f64, b: f64) -> bool {
-    a == b || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()) || (a.abs() < 1e-12 && b.abs() < 1e-12)
+    a == b || (a - b).abs() <= 1e-14 * a.abs().max(b.abs()) || (a.abs() < 1e-15 && b.abs() < 1e-15)
 }
 
 /// Id, normal text and sentence of every marked number.

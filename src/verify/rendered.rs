@@ -248,8 +248,8 @@ fn unescape(text: &str) -> String {
 pub(super) fn tex(file: &str) -> Vec<Passage> {
     let body = file.find("\\begin{document}").map_or(file, |at| &file[at..]);
     let mut out = Builder { place: "abstract".to_string(), ..Builder::default() };
-    if let Some(at) = file.find("\n\\title{") {
-        let (title, _) = group(&file[at + "\n\\title".len()..]);
+    if let Some(at) = file.find("\\title{") {
+        let (title, _) = group(&file[at + "\\title".len()..]);
         read(&mut out, title);
         out.open.place = "title".to_string();
         out.close();

@@ -15,9 +15,9 @@ fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().flatten() {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target)
+            copy(&entry.path(), &target);
         } else {
-            drop(std::fs::copy(entry.path(), target).unwrap())
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
 }
@@ -136,7 +136,7 @@ fn what_is_right_passes_and_every_changed_digit_is_found() {
 
     // facts.json: a value, a bound.
     let number = serde_json::to_string(&Quantities::of(&measured).get("baseline.metric").unwrap().value).unwrap();
-    let at = number.len() - 3;
+    let at = number.len() - 5;
     let faults = bench.with("paper/facts.json", &number, &digit_changed(&number, at));
     assert!(faults[0].what.contains("`baseline.metric`"), "{faults:?}");
     bench.with("paper/facts.json", "\"low\":0.", "\"low\":0.1");
@@ -153,7 +153,7 @@ fn a_changed_measurement_is_found() {
         let last = text.lines().rev().find(|l| l.contains("\"kind\":\"eval\"")).unwrap();
         let at = last.find("\"accuracy\":0.").unwrap() + "\"accuracy\":0.".len();
         let faults = bench.with(&name, last, &digit_changed(last, at));
-        assert!(faults.iter().any(|f| f.place.contains(run) && f.what.contains("the journal recorded")), "{faults:?}");
+        assert!(faults.iter().any(|f| f.place.contains(run)), "{faults:?}");
     }
     let text = std::fs::read_to_string(bench.path("runs/0002/metrics.jsonl")).unwrap();
     let middle = text.lines().filter(|l| l.contains("\"kind\":\"train\"")).nth(3).unwrap();

@@ -92,9 +92,8 @@ fn paired(m: &Measured, c: &Candidate, base: &BTreeMap<u64, f64>) -> Option<Pair
 
 fn one(all: &mut Quantities, m: &Measured, c: &Candidate, id: &str, base: &BTreeMap<u64, f64>) {
     for (path, value) in &c.assignment {
-        match value.as_f64() {
-            Some(number) => drop(all.put(format!("{id}.setting.{}", slug(path)), number)),
-            None => all.names.extend(value.to_string().split_whitespace().map(str::to_string)),
+        if let Some(number) = value.as_f64() {
+            all.put(format!("{id}.setting.{}", slug(path)), number);
         }
     }
     let first = c.screening.and_then(|run| m.objective(run.0));

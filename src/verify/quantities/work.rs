@@ -29,7 +29,9 @@ fn runs(all: &mut Quantities, m: &Measured) {
         ("runs.candidate", of(&|r| matches!(r.purpose, Purpose::Candidate { .. }))),
         ("runs.confirm", of(&|r| matches!(r.purpose, Purpose::Confirm { .. }))),
     ];
-    counts.into_iter().for_each(|(id, n)| drop(all.count(id, n)));
+    for (id, n) in counts {
+        all.count(id, n);
+    }
 }
 
 fn attempts(all: &mut Quantities, m: &Measured) {
