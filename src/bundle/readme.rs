@@ -20,11 +20,8 @@ pub(super) struct About<'a> {
 /// The text.
 pub(super) fn readme(about: &About) -> String {
     let state = about.state;
-    // A question is a person's text: on one line, it cannot become a heading or a link of its own.
-    let question: String = state.campaign.question.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let question = question.replace(['<', '>', '[', ']', '`'], "");
     let finding = state.conclusion.as_ref().map_or("The campaign was not concluded.", |c| c.sentence.as_str());
-    let finding: String = finding.replace(['<', '>', '[', ']', '`', '\n'], " ");
+    let (question, finding) = (plain(&state.campaign.question), plain(finding));
     let name = about.name;
     let version = env!("CARGO_PKG_VERSION");
     let ran = state.runs.iter().filter(|r| r.result.is_some()).count();
@@ -57,4 +54,21 @@ pub(super) fn readme(about: &About) -> String {
          Left out: keys, owners' and sites' files, checkpoints{}.\n",
         if about.weights { "" } else { ", weights" }
     )
+}
+
+/// A person's text on one line, in which Markdown and HTML read nothing of their own.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => out.push(' '),
+            '<' => out.push_str("&lt;"),
+            '*' | '_' | '`' | '[' | ']' | '#' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }

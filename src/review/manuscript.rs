@@ -129,7 +129,19 @@ fn plain(markdown: &str) -> String {
         }
     }
     out.push_str(rest);
-    out.replace("**", "").replace(['*', '`'], "").replace('\u{a0}', " ").trim().to_string()
+    // Escaped characters are what they are.
+    let escaped = ['*', '_', '`', '|', '\\', '<'];
+    let mut clean = String::with_capacity(out.len());
+    let mut letters = out.chars().peekable();
+    while let Some(c) = letters.next() {
+        match c {
+            '\\' if letters.peek().is_some_and(|next| escaped.contains(next)) => clean.extend(letters.next()),
+            '*' | '`' => {}
+            '\u{a0}' => clean.push(' '),
+            c => clean.push(c),
+        }
+    }
+    clean.trim().to_string()
 }
 
 /// Sentences of a paragraph: they end at `.`, `?` or `!` before white space and a capital, not after usual abbreviations.

@@ -159,8 +159,14 @@ impl Judge<'_> {
 
     /// Unmarked words: a digit in them is part of a name, or has no business there.
     fn plain(&self, text: &str) -> std::result::Result<usize, String> {
+        let mut before = String::new();
         for word in words_of(text) {
             let digits = word.bytes().any(|b| b.is_ascii_digit());
+            let known = digits && self.is_there(&before, &word);
+            before = word.to_lowercase();
+            if known {
+                continue;
+            }
             let named = self.quantities.names.contains(&word) && word.chars().any(char::is_alphabetic);
             if digits && !named {
                 return Err(format!("\"{word}\" stands in the text without being a number of the campaign"));
@@ -170,6 +176,17 @@ impl Judge<'_> {
             }
         }
         Ok(0)
+    }
+
+    /// Whether a number names a thing of the campaign: `candidate 10`, `run 7`, `hypothesis 2`.
+    fn is_there(&self, kind: &str, number: &str) -> bool {
+        let (state, Ok(n)) = (&self.measured.state, number.parse::<usize>()) else { return false };
+        match kind.trim_end_matches('s') {
+            "candidate" => n < state.candidates.len(),
+            "run" => (1..=state.runs.len()).contains(&n),
+            "hypothesi" | "hypothese" => (1..=state.counsel.hypotheses.len()).contains(&n),
+            _ => false,
+        }
     }
 
     /// A name: each of its numbers is in the campaign's config, its manifests or its own words.

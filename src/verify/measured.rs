@@ -8,7 +8,7 @@ use crate::problem::Result;
 use crate::record::{METRICS_FILE, Manifest, Metrics, parse_metrics};
 use crate::sys::fs;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A campaign's measurements.
@@ -23,6 +23,8 @@ pub struct Measured {
     pub(super) last: BTreeMap<u32, BTreeMap<String, f64>>,
     /// The manifest of the last attempt of each run.
     pub(super) manifests: BTreeMap<u32, Manifest>,
+    /// Runs with an evaluation in their metrics.
+    pub(super) evaluated: BTreeSet<u32>,
     /// Disagreements.
     pub(super) faults: Vec<Fault>,
 }
@@ -41,6 +43,7 @@ impl Measured {
             times: envelopes.iter().map(|e| e.time.clone()).collect(),
             last: BTreeMap::new(),
             manifests: BTreeMap::new(),
+            evaluated: BTreeSet::new(),
             faults: Vec::new(),
         };
         for run in measured.state.runs.clone() {
@@ -73,9 +76,14 @@ impl Measured {
             let line = first_difference(projected, merged);
             self.fault(place.clone(), format!("line {line} is not what the run's attempts recorded"));
         }
-        let Some(RunResult::Finished { metrics }) = &run.result else { return Ok(()) };
+        let finished = match &run.result {
+            Some(RunResult::Finished { metrics }) => Some(metrics),
+            _ => None,
+        };
         let Some(bytes) = merged.as_ref().or(projected.as_ref()) else {
-            self.fault(place, "the run finished, and its metrics are not there".to_string());
+            if finished.is_some() {
+                self.fault(place, "the run finished, and its metrics are not there".to_string());
+            }
             return Ok(());
         };
         let records = match parse_metrics(bytes, &place) {
@@ -89,6 +97,10 @@ impl Measured {
             Metrics::Eval { metrics, .. } => Some(metrics.clone()),
             Metrics::Train { .. } => None,
         });
+        if last.is_some() {
+            self.evaluated.insert(run.id.0);
+        }
+        let Some(metrics) = finished else { return Ok(()) };
         let Some(last) = last else {
             self.fault(place, "there is no evaluation in it".to_string());
             return Ok(());

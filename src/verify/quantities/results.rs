@@ -15,6 +15,7 @@ pub(super) fn add(all: &mut Quantities, m: &Measured) {
     search(all, m, &base);
     effects(all, m);
     scaling(all, m);
+    drawn(all, m, &base);
     for (run, metrics) in &m.last {
         if let Some(value) = metrics.get(m.state.metric()) {
             all.put(format!("run.{run:04}.metric"), *value).n(1);
@@ -210,7 +211,8 @@ fn effects(all: &mut Quantities, m: &Measured) {
             EffectKind::Groups { groups } => {
                 for group in groups {
                     let choice = setting(&group.choice);
-                    let id = format!("effect.{slug}.group.{choice}").replace([' ', ',', '[', ']'], "-");
+                    let choice: String = choice.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+                    let id = format!("effect.{slug}.group.{}", choice.trim_matches('-'));
                     all.put(id, group.interval.mean).within(&group.interval);
                 }
             }
@@ -229,6 +231,26 @@ fn setting(value: &serde_json::Value) -> String {
         V::Null => "none".to_string(),
         other => crate::campaign::value_text(other),
     }
+}
+
+/// How many runs stand behind the figures.
+fn drawn(all: &mut Quantities, m: &Measured, base: &BTreeMap<u64, f64>) {
+    let evaluated = |run: u32| m.evaluated.contains(&run);
+    let own = m.state.runs.iter().filter(|r| r.purpose == Purpose::Baseline && r.result.is_some());
+    all.count("figure.curves.baseline", own.filter(|r| evaluated(r.id.0)).count());
+    if let Some(candidate) = m.state.best().or_else(|| m.state.contenders().first().copied()) {
+        let fresh: Vec<u32> = candidate.fresh().map(|(_, run)| run.0).collect();
+        let runs = if fresh.is_empty() { candidate.screening.iter().map(|r| r.0).collect() } else { fresh };
+        all.count("figure.curves.candidate", runs.into_iter().filter(|r| evaluated(*r)).count());
+    }
+    let values: Vec<f64> = m.state.runs.iter().filter_map(|r| m.objective(r.id.0)).collect();
+    all.count("figure.progress.n", values.len());
+    // The figure ends one and a half times as far on the bad side as the worst baseline run lies from the best of all.
+    let sign = if m.state.direction() == Direction::Maximize { 1.0 } else { -1.0 };
+    let best = values.iter().map(|v| sign * v).fold(f64::NEG_INFINITY, f64::max);
+    let worst = base.values().map(|v| sign * v).fold(best, f64::min);
+    let outside = values.iter().filter(|v| sign * **v < best - 1.5 * (best - worst)).count();
+    all.count("figure.progress.outside", if best > worst { outside } else { 0 });
 }
 
 /// The error of the best run of each size, as a power of the number of parameters.
