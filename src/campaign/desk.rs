@@ -37,7 +37,7 @@ pub struct Desk<'a> {
 }
 
 enum Mode<'a> {
-    Recording(Journal<'a>),
+    Recording(Box<Journal<'a>>),
     /// The next question, as an index into what was answered.
     Playing(usize),
 }
@@ -70,7 +70,7 @@ impl<'a> Desk<'a> {
                 .at(folder.display().to_string())
                 .remedy("let a controller settle it: `nanoresearch resume`"));
         }
-        let mut desk = Desk::with(folder, state, access, post, clock, Mode::Recording(journal))?;
+        let mut desk = Desk::with(folder, state, access, post, clock, Mode::Recording(Box::new(journal)))?;
         if let Some(question) = desk.state.writing.asking.clone() {
             let mut paid = unheard(&folder.join(TAPE_FOLDER), desk.state.accounted())?;
             if let Some(allowance) = question.allowance {

@@ -158,10 +158,11 @@ pub(super) fn html(page: &str) -> Vec<Passage> {
             continue;
         }
         if let Some((ends, _)) = &apart {
-            if closing && *ends == name {
-                if let Some((_, token)) = apart.take() {
-                    out.open.tokens.push(token);
-                }
+            if closing
+                && *ends == name
+                && let Some((_, token)) = apart.take()
+            {
+                out.open.tokens.push(token);
             }
             continue;
         }

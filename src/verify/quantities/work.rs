@@ -137,15 +137,15 @@ fn costs(all: &mut Quantities, m: &Measured) {
         all.put("cost.wasted-share", share);
     }
     let purpose = |id: &AttemptId| m.state.run(id.run).map(|r| r.purpose);
-    let parts: [(&str, fn(&Purpose) -> bool); 3] = [
-        ("baseline", |p| matches!(p, Purpose::Baseline)),
-        ("search", |p| matches!(p, Purpose::Candidate { .. })),
-        ("confirm", |p| matches!(p, Purpose::Confirm { .. })),
-    ];
-    for (name, wanted) in parts {
-        let own = held.iter().filter(|h| purpose(&h.0).is_some_and(|p| wanted(&p)));
+    let name_of = |purpose: Purpose| match purpose {
+        Purpose::Baseline => "baseline",
+        Purpose::Candidate { .. } => "search",
+        Purpose::Confirm { .. } => "confirm",
+    };
+    for name in ["baseline", "search", "confirm"] {
+        let own = held.iter().filter(|h| purpose(&h.0).is_some_and(|p| name_of(p) == name));
         let time = own.fold(DeviceTime::default(), |sum, h| sum + h.1);
-        let n = m.state.runs.iter().filter(|r| wanted(&r.purpose)).count();
+        let n = m.state.runs.iter().filter(|r| name_of(r.purpose) == name).count();
         all.put(format!("cost.{name}"), time.hours()).n(n);
         if total.ms > 0 {
             all.put(format!("cost.{name}-share"), time.hours() / total.hours());
