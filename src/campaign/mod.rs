@@ -62,7 +62,7 @@ pub use disposal::{Disposal, disposable};
 pub use driver::{Finish, Observer, World, drive, tick};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
-pub use folder::{create, load};
+pub use folder::{create, is_writing, load, load_research};
 pub use ledger::{Amount, Ledger};
 pub use overhead::Overhead;
 pub use placement::{Request, attempt_path, project_missing, request, run_path};

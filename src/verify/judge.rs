@@ -194,7 +194,13 @@ impl Judge<'_> {
         let known = &self.quantities.names;
         let values: Vec<f64> = known.iter().filter_map(|n| n.parse().ok()).collect();
         let mut explained = 0;
-        for word in words_of(text).into_iter().filter(|w| w.bytes().any(|b| b.is_ascii_digit())) {
+        let mut before = String::new();
+        for word in words_of(text) {
+            let there = self.is_there(&before, &word);
+            before = word.to_lowercase();
+            if there || !word.bytes().any(|b| b.is_ascii_digit()) {
+                continue;
+            }
             let value = numbers(&word).first().is_some_and(|n| values.iter().any(|v| n.is(*v)));
             let part = known.iter().any(|k| k.contains(word.as_str()) && word.len() > 2);
             if !known.contains(&word) && !value && !part {
@@ -416,12 +422,12 @@ fn same(a: f64, b: f64) -> bool {
 
 /// Id, normal text and sentence of every marked number.
 fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
+    // Quotation marks and dashes are set differently in each form.
+    let marks = ['\u{201c}', '\u{201d}', '"', '\'', '\u{2018}', '\u{2019}', '`'];
     let squeeze = |text: &str| {
-        normal(text)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .replace(['\u{201c}', '\u{201d}', '"', '\'', '\u{2018}', '\u{2019}', '`'], "")
+        let text = normal(text).replace(marks, "").replace(['\u{2013}', '\u{2014}'], "-");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.replace("---", "-").replace("--", "-")
     };
     passages
         .iter()

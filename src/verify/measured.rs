@@ -35,10 +35,12 @@ impl Measured {
     /// # Errors
     /// A journal or state that cannot be read at all; what merely disagrees is a fault.
     pub fn read(folder: &Path) -> Result<Self> {
-        let envelopes = journal::read(folder)?;
+        // What was asked for the paper itself came after what it is about.
+        let mut envelopes = journal::read(folder)?;
+        envelopes.retain(|e| !crate::campaign::is_writing(&e.kind));
         let decoded = envelopes.iter().map(|e| Event::decode(&e.kind, e.version, &e.data));
         let mut measured = Measured {
-            state: crate::campaign::load(folder)?,
+            state: crate::campaign::load_research(folder)?,
             events: decoded.collect::<Result<_>>()?,
             times: envelopes.iter().map(|e| e.time.clone()).collect(),
             last: BTreeMap::new(),

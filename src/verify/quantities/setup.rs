@@ -96,6 +96,7 @@ fn names(all: &mut Quantities, m: &Measured) {
         env!("CARGO_PKG_VERSION").to_string(),
         NUMERICS_VERSION.to_string(),
         serde_json::to_string(&m.state.campaign).unwrap_or_default(),
+        serde_json::to_string(&m.state.scope).unwrap_or_default(),
     ];
     if let Some(conclusion) = &m.state.conclusion {
         texts.push(conclusion.sentence.clone());

@@ -126,7 +126,7 @@ fn costs(all: &mut Quantities, m: &Measured) {
     for event in &m.events {
         micro += match event {
             Event::AttemptEnded { dollars, .. } => dollars.micro,
-            Event::Answered { paid, .. } | Event::WritingAnswered { paid, .. } => paid.dollars.micro,
+            Event::Answered { paid, .. } => paid.dollars.micro,
             _ => 0,
         };
     }
