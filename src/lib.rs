@@ -36,9 +36,12 @@ pub mod train;
 pub mod bench;
 pub mod bundle;
 pub mod contest;
-pub mod report;
+pub mod figures;
 pub mod review;
-pub mod verify;
 pub mod worker;
+
+pub mod paper;
+pub mod report;
+pub mod verify;
 
 pub mod cli;

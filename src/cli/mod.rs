@@ -25,6 +25,7 @@ mod logs;
 mod narrate;
 mod notify;
 mod output;
+mod paper;
 mod people;
 mod pricer;
 mod replay;
@@ -95,6 +96,8 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Write a paper: facts, TeX, BibTeX, figures, Markdown, HTML, and the PDF where there is a TeX
+    Paper(paper::PaperArgs),
     /// Write a campaign as one file that somebody else can check and replay
     Export(export::ExportArgs),
     /// Read a paper back and compute every number in it again from what the runs left
@@ -155,6 +158,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => done(best::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Paper(args) => done(paper::run(&args)),
         Command::VerifyPaper(args) => verify_paper::run(&args),
         Command::Review(args) => review::run(&args),
         Command::Export(args) => done(export::run(&args)),

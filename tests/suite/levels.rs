@@ -12,8 +12,9 @@ const LEVELS: &[(u32, &[&str])] = &[
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["agent", "bench", "bundle", "contest", "report", "review", "verify", "worker"]),
-    (7, &["cli"]),
+    (6, &["agent", "bench", "bundle", "contest", "figures", "review", "worker"]),
+    (7, &["paper", "report", "verify"]),
+    (8, &["cli"]),
 ];
 
 /// Only these may know tensors (candle), and none of them may know the planning side.

@@ -245,6 +245,7 @@ fn drawn(all: &mut Quantities, m: &Measured, base: &BTreeMap<u64, f64>) {
     }
     let values: Vec<f64> = m.state.runs.iter().filter_map(|r| m.objective(r.id.0)).collect();
     all.count("figure.progress.n", values.len());
+    all.count("figure.devices.parts", crate::figures::PARTS);
     // The figure ends one and a half times as far on the bad side as the worst baseline run lies from the best of all.
     let sign = if m.state.direction() == Direction::Maximize { 1.0 } else { -1.0 };
     let best = values.iter().map(|v| sign * v).fold(f64::NEG_INFINITY, f64::max);
