@@ -23,3 +23,4 @@ mod request;
 mod slurm;
 mod torch_fixture;
 mod utilization;
+mod verify_paper;
