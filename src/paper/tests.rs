@@ -26,10 +26,7 @@ fn build(state: &State) -> Result<Document, String> {
     check(&facts, &draft, &library).map_err(|findings| {
         let told: Vec<String> =
             findings.iter().map(|f| format!("{}: {}\n    {}", f.place, f.what, f.sentence)).collect();
-        told.join(
-            "
-",
-        )
+        told.join("\n")
     })
 }
 

@@ -214,7 +214,7 @@ fn main(s: &Story) -> TableDraft {
          {{baseline.floor}}, if any does.",
         s.metric()
     );
-    TableDraft { label: "tab:main".into(), caption: caption, columns, rows }
+    TableDraft { label: "tab:main".into(), caption, columns, rows, about: Vec::new() }
 }
 
 fn hypotheses(s: &Story) -> TableDraft {

@@ -110,7 +110,7 @@ const EMPTY: [&[&str]; 14] = [
     &["without", "exception"],
 ];
 /// Definitions: they say what counts, not that it happened.
-const DEFINITIONS: [&[&str]; 10] = [
+const DEFINITIONS: [&[&str]; 12] = [
     &["smaller", "is", "better"],
     &["larger", "is", "better"],
     &["lower", "is", "better"],
@@ -121,6 +121,8 @@ const DEFINITIONS: [&[&str]; 10] = [
     &["counts", "as", "an", "improvement"],
     &["counts", "as", "confirmed"],
     &["rank", "correlation"],
+    &["rank", "correlations"],
+    &["correlation", "ratio"],
 ];
 /// Conjunctions after which a denial no longer holds.
 const TURNS: [&str; 9] = ["but", "while", "whereas", "although", "though", "yet", "instead", "because", "since"];
