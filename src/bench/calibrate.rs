@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
 const SECONDS_EACH: f64 = 0.06;
+/// A profile whose predictions may be wrong by more than this factor's logarithm (2.7) either way is used and not kept.
+const UNRELIABLE: f64 = 1.0;
 /// All models are measured again after all others: what differs then is not the models but the machine, whose drift
 /// belongs to the uncertainty of a prediction.
 const PASSES: usize = 2;
@@ -33,6 +35,12 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
     let profile = calibrate(placement, family, chip)?;
+    if profile.log_spread > UNRELIABLE {
+        say(
+            "warning: this machine's speed changed so much while it was measured that predictions are guesses; it is measured again next time",
+        );
+        return Ok(profile);
+    }
     let text =
         serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.

@@ -199,7 +199,7 @@ fn memory_warning(experiment: &Experiment, a: &Assessment) -> Option<String> {
     let state = a.programs.state.bytes();
     Some(format!(
         "warning: it needs about {} of memory, and {place}; {state} of it are weights, gradients and optimiser state, which a \
-         smaller resources.micro_batch does not lessen",
+         smaller resources.micro_batch or resources.recompute=true does not lessen",
         a.cost.memory
     ))
 }

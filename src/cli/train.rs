@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<u8> {
             outcome.step
         )),
         End::OutOfMemory { wanted, limit, of } => say(&format!(
-            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch, which changes no result and helps where \
+            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch or resources.recompute=true, which change no result and help where \
              activations are the most of it; where weights and optimiser state are (see `nanoresearch check`), a smaller model; or {}",
             of.prefix(),
             outcome.step,
