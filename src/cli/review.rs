@@ -36,7 +36,7 @@ pub struct ReviewArgs {
 struct AsItIs;
 
 impl Reviser for AsItIs {
-    fn revise(&mut self, _: &Review) -> Result<Option<Manuscript>> {
+    fn revise(&mut self, _: &Review, _: Option<&mut Desk>) -> Result<Option<Manuscript>> {
         Ok(None)
     }
 }

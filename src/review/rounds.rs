@@ -10,8 +10,8 @@ use crate::units::Dollars;
 
 /// Whoever can change a paper by demands.
 pub trait Reviser {
-    /// The paper changed as far as it can be; none where nothing of it could be.
-    fn revise(&mut self, review: &Review) -> Result<Option<Manuscript>>;
+    /// The paper changed as far as it can be; none where nothing of it could be. `desk`: whom it may ask.
+    fn revise(&mut self, review: &Review, desk: Option<&mut Desk>) -> Result<Option<Manuscript>>;
 }
 
 /// Reviews a paper and has it revised until it passes, nothing more can be changed, or `most` rounds were made (at least
@@ -47,7 +47,7 @@ pub fn rounds(
         if passes || round == most.max(1) {
             break;
         }
-        match reviews.last().map(|review| reviser.revise(review)).transpose()?.flatten() {
+        match reviews.last().map(|review| reviser.revise(review, desk.as_deref_mut())).transpose()?.flatten() {
             Some(revised) => paper = revised,
             None => break,
         }

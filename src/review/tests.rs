@@ -133,7 +133,7 @@ fn said(text: &str) -> std::result::Result<PostReply, SendError> {
 struct Once(Option<Manuscript>);
 
 impl Reviser for Once {
-    fn revise(&mut self, review: &Review) -> Result<Option<Manuscript>> {
+    fn revise(&mut self, review: &Review, _: Option<&mut Desk>) -> Result<Option<Manuscript>> {
         assert!(!review.demands(Severity::Blocking).is_empty());
         Ok(self.0.take())
     }
@@ -142,7 +142,7 @@ impl Reviser for Once {
 struct Never;
 
 impl Reviser for Never {
-    fn revise(&mut self, _: &Review) -> Result<Option<Manuscript>> {
+    fn revise(&mut self, _: &Review, _: Option<&mut Desk>) -> Result<Option<Manuscript>> {
         Ok(None)
     }
 }

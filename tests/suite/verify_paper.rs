@@ -68,13 +68,33 @@ fn a_paper_is_verified_and_every_tampering_found() {
         assert!(said.stdout.contains(file), "{file}: {}", said.stdout);
     };
     let paper = |name: &str| folder.join("paper").join(name);
-    changed(&paper("paper.html"), |t| digit_changed(t, marked_digit(t, "value=\"baseline.metric\">")), || caught("paper.html"));
-    changed(&paper("paper.tex"), |t| digit_changed(t, marked_digit(t, "\\fact{cost.allocated}{")), || caught("paper.tex"));
+    changed(
+        &paper("paper.html"),
+        |t| digit_changed(t, marked_digit(t, "value=\"baseline.metric\">")),
+        || caught("paper.html"),
+    );
+    changed(
+        &paper("paper.tex"),
+        |t| digit_changed(t, marked_digit(t, "\\fact{cost.allocated}{")),
+        || caught("paper.tex"),
+    );
     changed(&paper("paper.md"), |t| digit_changed(t, marked_digit(t, "baseline has a mean")), || caught("paper.md"));
-    changed(&paper("facts.json"), |t| digit_changed(t, marked_digit(t, "\"id\": \"baseline.floor\"")), || caught("facts.json"));
+    changed(
+        &paper("facts.json"),
+        |t| digit_changed(t, marked_digit(t, "\"id\": \"baseline.floor\"")),
+        || caught("facts.json"),
+    );
     changed(&paper("paper.html"), |t| t.replacen("<p>", "<p>It reaches 0.99. ", 1), || caught("0.99"));
-    changed(&paper("paper.tex"), |t| t.replacen("\\end{abstract}", "Seven of them won.\n\\end{abstract}", 1), || caught("Seven"));
-    changed(&folder.join("runs/0001/metrics.jsonl"), |t| digit_changed(t, marked_digit(t, "\"accuracy\":")), || caught("runs/0001"));
+    changed(
+        &paper("paper.tex"),
+        |t| t.replacen("\\end{abstract}", "Seven of them won.\n\\end{abstract}", 1),
+        || caught("Seven"),
+    );
+    changed(
+        &folder.join("runs/0001/metrics.jsonl"),
+        |t| digit_changed(t, marked_digit(t, "\"accuracy\":")),
+        || caught("runs/0001"),
+    );
     assert_eq!(verify(&[]).code, 0, "all is as it was");
 
     // The review by rules stands beside it; the bundle carries both, and verifies elsewhere.
@@ -113,21 +133,39 @@ fn serve(answer: impl Fn(&str, &str) -> Value + Send + 'static) -> String {
 }
 
 const PLANTED: &str = "Everybody agrees that the baseline reaches 0.999 [@nobody2020]. Every candidate improves on it.";
+const MENDED: &str =
+    "We measure first and compare afterwards. Over its seeds the baseline reaches {baseline.metric|interval}.";
+const LIMITED: &str = "- There is a single dataset, and no further dataset was tried. Whatever is said here is said of it alone, with this model, \
+                       this space and these seeds; other data may well behave otherwise, and nothing in this note speaks against that.";
 
-/// An author that plants a false number, a false citation and a false claim, and mends them when it is told; reviewers of whom
-/// one demands a limitation.
+/// The draft by rules that a prompt shows, with another abstract or other limitations.
+fn text(prompt: &str, summary: Option<&str>, limitations: Option<&str>) -> Value {
+    let from = prompt.find("\ntitle: ").unwrap() + "\ntitle: ".len();
+    let to = from + prompt[from..].find("\nWrite the paper.").unwrap();
+    let draft = prompt[from..to].split("\n# What reviewers want changed").next().unwrap();
+    let (title, rest) = draft.split_once("\n\nsummary:\n").unwrap();
+    let (own, rest) = rest.split_once("\n\n[sec:").unwrap();
+    let sections: Vec<Value> = format!("\n[sec:{rest}")
+        .split("\n[sec:")
+        .skip(1)
+        .map(|part| {
+            let (label, rest) = part.split_once(']').unwrap();
+            let source = rest.split_once('\n').unwrap().1.trim();
+            let source = if label == "limitations" { limitations.unwrap_or(source) } else { source };
+            json!({ "label": format!("sec:{label}"), "source": source })
+        })
+        .collect();
+    json!({ "title": title, "summary": summary.unwrap_or(own.trim()), "sections": sections })
+}
+
+/// A writer that plants a false number, a false citation and a false claim, and mends them when it is told; reviewers who demand a
+/// limitation.
 #[test]
 fn what_a_model_plants_is_caught_and_its_reviewers_are_charged() {
     let url = serve(|form, prompt| match form {
-        "rewrite" if prompt.contains("it does not build") => json!({ "sections": [{
-            "label": "abstract",
-            "source": "We measure first and compare afterwards. Over its seeds the baseline reaches {baseline.metric|interval}.",
-        }] }),
-        "rewrite" if prompt.contains("Reviewers demand") => json!({ "sections": [{
-            "label": "sec:limitations",
-            "source": "The campaign knows a single dataset. Nothing here speaks of others, and the words of reviewers are followed by stating that no further dataset was tried.",
-        }] }),
-        "rewrite" => json!({ "sections": [{ "label": "abstract", "source": PLANTED }] }),
+        "paper_text" if prompt.contains("do not build") => text(prompt, Some(MENDED), None),
+        "paper_text" if prompt.contains("# What reviewers want changed") => text(prompt, None, Some(LIMITED)),
+        "paper_text" => text(prompt, Some(PLANTED), None),
         "opinion" => {
             let done = prompt.contains("no further dataset was tried");
             let demands = json!([{ "quote": "", "what": "State that there is one dataset.", "severity": "blocking" }]);
@@ -154,7 +192,7 @@ fn what_a_model_plants_is_caught_and_its_reviewers_are_charged() {
     assert!(html.contains("We measure first") && html.contains("no further dataset was tried"));
     // What it was told, on the tape.
     let told = std::fs::read_to_string(folder.join("llm/0002.json")).unwrap();
-    assert!(told.contains("it does not build") && told.contains("0.999") && told.contains("nobody2020"), "{told}");
+    assert!(told.contains("do not build") && told.contains("0.999") && told.contains("nobody2020"), "{told}");
     let state = load(&folder).unwrap();
     // Draft and its repair, three reviewers, a revision, three reviewers.
     assert_eq!(state.writing.answered.len(), 1 + 3 + 1 + 3, "{:?}", state.writing.answered);
