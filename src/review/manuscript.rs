@@ -47,6 +47,9 @@ impl Manuscript {
                 flush(&mut paragraph, &mut sections);
                 code = !code;
             } else if code || trimmed.starts_with('|') {
+            } else if trimmed.starts_with("###") {
+                // A part of the section that it stands in.
+                flush(&mut paragraph, &mut sections);
             } else if let Some(heading) = trimmed.strip_prefix('#') {
                 flush(&mut paragraph, &mut sections);
                 let name = heading.trim_start_matches('#').trim();
@@ -76,14 +79,16 @@ impl Manuscript {
         })
     }
 
-    /// All sentences with the name of their section.
+    /// All sentences with the name of their section; references are other people's.
     pub fn sentences(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.sections.iter().flat_map(|s| s.sentences.iter().map(|t| (s.name.as_str(), t.as_str())))
+        let own = self.sections.iter().filter(|s| !s.name.eq_ignore_ascii_case("references"));
+        own.flat_map(|s| s.sentences.iter().map(|t| (s.name.as_str(), t.as_str())))
     }
 
     /// Whether a passage stands in the text, however its lines are broken and marked up.
     pub fn holds(&self, passage: &str) -> bool {
-        let squeeze = |text: &str| plain(text).split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let squeeze =
+            |text: &str| plain(text).replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         let wanted = squeeze(passage);
         !wanted.is_empty() && squeeze(&self.text).contains(&wanted)
     }
@@ -136,7 +141,7 @@ fn plain(markdown: &str) -> String {
     while let Some(c) = letters.next() {
         match c {
             '\\' if letters.peek().is_some_and(|next| escaped.contains(next)) => clean.extend(letters.next()),
-            '*' | '`' => {}
+            '*' => {}
             '\u{a0}' => clean.push(' '),
             c => clean.push(c),
         }
@@ -155,8 +160,9 @@ fn sentences(paragraph: &str) -> Vec<String> {
         current.push(word);
         let bare = word.trim_end_matches([')', '"', '”', '’']);
         let ends = bare.ends_with(['.', '?', '!']) && !SHORT.contains(&bare.trim_start_matches('('));
-        let next = words.get(i + 1).and_then(|w| w.trim_start_matches(['(', '"', '“']).chars().next());
-        if ends && next.is_none_or(|c| c.is_uppercase() || c.is_ascii_digit()) {
+        let next = words.get(i + 1).and_then(|w| w.trim_start_matches(['(', '"', '“', '`']).chars().next());
+        let begins = words.get(i + 1).is_some_and(|w| w.starts_with('`'));
+        if ends && (begins || next.is_none_or(|c| c.is_uppercase() || c.is_ascii_digit())) {
             found.push(current.join(" "));
             current.clear();
         }

@@ -81,7 +81,7 @@ pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
         judge.pdf(&paper.join("paper.pdf"), &passages);
     }
     match read("facts.json")? {
-        Some(file) => judge.facts_file(&file, &passages),
+        Some(file) => judge.facts_file(folder, &file, &passages),
         None => judge.fault(
             "facts.json",
             String::new(),
@@ -347,8 +347,24 @@ impl Judge<'_> {
         }
     }
 
+    /// The files and runs that a fact is said to come from are there.
+    fn origin(&mut self, folder: &Path, id: &str, fact: &Value) {
+        let sources = fact.get("sources").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let plain = |name: &&str| !name.contains('*');
+        let lost = sources.filter(plain).find(|name| !folder.join(name).is_file()).map(str::to_string);
+        if let Some(name) = lost {
+            self.fault("facts.json", id.to_string(), format!("`{id}` comes from {name}, which is not there"));
+        }
+        let lists = ["/basis/runs", "/basis/against"].into_iter().filter_map(|at| fact.pointer(at)?.as_array());
+        let runs = lists.flatten().chain(fact.pointer("/basis/run")).filter_map(Value::as_u64);
+        let known = self.measured.state.runs.len() as u64;
+        if let Some(run) = runs.into_iter().find(|run| !(1..=known).contains(run)) {
+            self.fault("facts.json", id.to_string(), format!("`{id}` comes from run {run}, and there is none"));
+        }
+    }
+
     /// `facts.json` as one more text: each of its numbers is what was computed again, to the last bits of a double.
-    fn facts_file(&mut self, file: &str, passages: &[Passage]) {
+    fn facts_file(&mut self, folder: &Path, file: &str, passages: &[Passage]) {
         let printed: BTreeSet<String> = facts_of(passages).into_iter().map(|f| f.0).collect();
         let Ok(value) = serde_json::from_str::<Value>(file) else {
             return self.fault("facts.json", String::new(), "it is not JSON".to_string());
@@ -358,6 +374,11 @@ impl Judge<'_> {
         for fact in &list {
             let id = fact.get("id").and_then(Value::as_str).unwrap_or_default();
             there.insert(id.to_string());
+            self.origin(folder, id, fact);
+            let said = fact.pointer("/value/text").or_else(|| fact.pointer("/value/quote")).and_then(Value::as_str);
+            if let Some(Err(what)) = said.map(|text| self.named(text)) {
+                self.fault("facts.json", id.to_string(), format!("`{id}`: {what}"));
+            }
             let Some(number) = fact.pointer("/value/number").and_then(Value::as_f64) else { continue };
             let Some(quantity) = self.quantities.get(id).cloned() else {
                 if printed.contains(id) {

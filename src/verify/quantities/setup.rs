@@ -98,6 +98,9 @@ fn names(all: &mut Quantities, m: &Measured) {
         serde_json::to_string(&m.state.campaign).unwrap_or_default(),
         serde_json::to_string(&m.state.scope).unwrap_or_default(),
     ];
+    // Titles and licences of the datasets that the program knows, its own digits among them.
+    texts.extend(crate::data::registry().iter().flat_map(|set| [set.licence.to_string(), set.about.to_string()]));
+    texts.push("CC BY 4.0".to_string());
     if let Some(conclusion) = &m.state.conclusion {
         texts.push(conclusion.sentence.clone());
     }
