@@ -75,7 +75,7 @@ impl BarChart {
         let above = label > room * BESIDE;
         let lift = if above { LINE } else { 0.0 };
         let row_height = ROW + lift;
-        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.26);
+        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.34);
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;

@@ -2,7 +2,7 @@
 
 use super::{Gather, words};
 use crate::analysis::{EffectKind, Line, Trial, fit_line, holm, main_effects};
-use crate::campaign::{RunResult, Standing, State};
+use crate::campaign::{Run, RunResult, Standing, State};
 use crate::config::{Domain, Metric, Parameter};
 use crate::ids::RunId;
 use crate::paper::fact::{Basis, CAMPAIGN, Show, Shows};
@@ -175,7 +175,7 @@ pub fn group_id(parameter: &str, choice: &str) -> String {
 /// Runs of one model size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Size {
-    /// Trained parameters.
+    /// Trained parameters: the geometric mean over its runs, which other choices move a little.
     pub parameters: f64,
     /// Error of the best run of that size: the objective, or one less an accuracy.
     pub best: f64,
@@ -191,21 +191,29 @@ pub fn sizes(folder: &Path, state: &State) -> Option<(Vec<Size>, Line)> {
 
 fn of_manifests(manifests: &BTreeMap<RunId, Manifest>, state: &State) -> Option<(Vec<Size>, Line)> {
     let minimised = matches!(state.campaign.objective.metric, Metric::Loss | Metric::BitsPerByte);
-    let mut by_size: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    // Other choices move the number of parameters a little: what makes a size is the model's widths and depth.
+    let shape = |run: &Run| {
+        ["model.width", "model.widths", "model.depth", "model.stages"]
+            .map(|path| run.experiment.get(path).map(|v| v.to_string()).unwrap_or_default())
+            .join(";")
+    };
+    let mut by_size: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for run in state.runs.iter().filter(|r| matches!(r.result, Some(RunResult::Finished { .. }))) {
         let (Some(manifest), Some(value)) = (manifests.get(&run.id), state.value(run)) else { continue };
-        let parameters = manifest.parameters;
-        by_size.entry(parameters).or_default().push(if minimised { value } else { 1.0 - value });
+        let (logs, errors) = by_size.entry(shape(run)).or_default();
+        logs.push((manifest.parameters.max(1) as f64).ln());
+        errors.push(if minimised { value } else { 1.0 - value });
     }
-    let sizes: Vec<Size> = by_size
-        .into_iter()
-        .map(|(parameters, all)| Size {
-            parameters: parameters as f64,
+    let mut sizes: Vec<Size> = by_size
+        .into_values()
+        .map(|(logs, all)| Size {
+            parameters: crate::analysis::mean(&logs).exp(),
             best: all.iter().copied().fold(f64::INFINITY, f64::min),
             all,
         })
         .filter(|s| s.best > 0.0 && s.parameters > 0.0)
         .collect();
+    sizes.sort_by(|a, b| a.parameters.total_cmp(&b.parameters));
     if sizes.len() < 3 {
         return None;
     }

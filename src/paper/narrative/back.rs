@@ -66,11 +66,16 @@ pub(super) fn ethics(s: &Story) -> String {
     let footprint = if s.has("cost.energy") {
         format!("The devices took {{cost.energy}} while they were held{}.", s.cite(&["strubell2019"]))
     } else {
-        format!(
-            "What the computation took of energy is not known, since no device told it; at {{cost.allocated}} in all it is small beside what is usual in \
-             the field{}.",
-            s.cite(&["strubell2019"])
-        )
+        // Only what is small may be called so.
+        let scale = if s.number("cost.allocated") < 10.0 {
+            format!(
+                "; at {{cost.allocated}} in all it is small beside what is usual in the field{}",
+                s.cite(&["strubell2019"])
+            )
+        } else {
+            String::new()
+        };
+        format!("What the computation took of energy is not known, since no device told it{scale}.")
     };
     paragraphs([format!("{licence}{people}"), footprint])
 }
@@ -119,14 +124,15 @@ fn prediction(s: &Story) -> String {
     let reading = if (0.8..=1.25).contains(&ratio) {
         "so prices were about right"
     } else if ratio > 1.25 {
-        "so runs were dearer than they were priced, most of it the fixed cost of short processes"
+        "so runs were dearer than they were priced"
     } else {
         "so runs were cheaper than they were priced"
     };
     format!(
-        "Before it is started, each run is priced from its compute graph and the measured speed of the machine. Over {{prediction.ratio|n}} finished runs, \
-         held time over predicted time has a median of {{prediction.ratio}}, with the middle of the runs between {{prediction.low}} and \
-         {{prediction.high}}, {reading}. Within the upper end of their own prediction ended {{prediction.within}} of them ([#fig:calibration])."
+        "Before it is started, each run is priced from its compute graph and the measured speed of the machine. Over {{prediction.ratio|n}} \
+         finished runs, held time over predicted time has a median of {{prediction.ratio}} and for most of them lies between \
+         {{prediction.low}} and {{prediction.high}}, {reading}; {{prediction.within}} of them ended within the upper end of their own \
+         prediction ([#fig:calibration])."
     )
 }
 

@@ -37,7 +37,7 @@ fn curves(s: &Story) -> Option<FigureDraft> {
         } else {
             "candidate with the best first look"
         };
-        format!(", {{figure.curves.candidate}} of the {who}")
+        format!(" and over {{figure.curves.candidate}} of the {who}")
     } else {
         String::new()
     };

@@ -4,6 +4,7 @@ use super::{Finding, Story, paragraphs};
 use crate::config::{
     Activation, CnnHead, DataSpec, FeedForward, ModelSpec, Norm, OptimizerSpec, PlannerKind, Positions, ScheduleShape,
 };
+use crate::paper::fact::Shows;
 use crate::paper::facts::words::{capital, list, readable};
 
 pub(super) fn title(s: &Story) -> String {
@@ -64,7 +65,7 @@ pub(super) fn finding(s: &Story) -> String {
                 None => "",
             };
             format!(
-                "The best candidate reaches {{candidate.best.metric|interval}} on them. Its paired difference to the baseline is \
+                "The best candidate reaches {{candidate.best.metric|interval}} on those seeds. Its paired difference to the baseline is \
                  {{candidate.best.difference|interval}} ({} after correction for {{search.judged|words}}){relative}.",
                 s.p("candidate.best.p")
             )
@@ -142,9 +143,9 @@ fn contributions(s: &Story) -> String {
              {{effect.{slug}.rho}} over {{effect.{slug}.rho|n}} first looks ([#sec:effects])."
         ));
     }
-    if s.outline.scaling {
+    if s.facts.get("scaling.exponent").and_then(|f| f.shows) == Some(Shows::Association) {
         items.push(
-            "Over {scaling.sizes|words} between {scaling.smallest} and {scaling.largest}, the error of the best run goes with a power \
+            "Over {scaling.sizes|words} between {scaling.smallest|value} and {scaling.largest}, the error of the best run goes with a power \
              of the parameter count whose exponent is {scaling.exponent|interval} ([#fig:scaling])."
                 .to_string(),
         );

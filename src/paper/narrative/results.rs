@@ -41,8 +41,11 @@ fn looks(s: &Story) -> String {
     if s.number("search.tried").max(0.0) == 0.0 {
         return "No candidate was run.".to_string();
     }
-    let mut text =
-        "Of {search.proposed} that were proposed, {search.valued|value} gave a value at first look".to_string();
+    let mut text = if s.number("search.valued") == s.number("search.proposed") {
+        "Each of {search.proposed} that were proposed gave a value at first look".to_string()
+    } else {
+        "Of {search.proposed} that were proposed, {search.valued|value} gave a value at first look".to_string()
+    };
     if s.number("search.failed") > 0.0 {
         text += ", {search.failed|value} ended without one";
     }
@@ -281,7 +284,7 @@ fn scaling(s: &Story) -> String {
         "The interval of the exponent includes no dependence at all, so over this range the size of the model decides less than the other settings do."
     };
     format!(
-        "The model's size was among what varied, from {{scaling.smallest}} to {{scaling.largest}}. Through the best run of each of the \
+        "The model's size was among what varied, from {{scaling.smallest|value}} to {{scaling.largest}}. Through the best run of each of the \
          {{scaling.sizes|words}}, out of {{scaling.runs}}, the error follows a power of the parameter count with exponent \
          {{scaling.exponent|interval}} ([#fig:scaling]). {verdict} The best of several runs is favoured where a size was tried often; the fit describes \
          the frontier that this search reached.\n\n!fig:scaling"

@@ -109,7 +109,9 @@ fn line(inlines: &[Inline]) -> String {
             Inline::Cite { keys, textual: true } => format!("\\citet{{{}}}", keys.join(",")),
             Inline::Refer(label) => format!("\\nameof{{{label}}}"),
             // Long paths may break after their points.
-            Inline::Code(name) => format!("\\texttt{{{}}}", tex_escape(name).replace('.', ".\\allowbreak{}")),
+            Inline::Code(name) => {
+                format!("\\texttt{{{}}}", tex_escape(name).replace("--", "-{}-").replace('.', ".\\allowbreak{}"))
+            }
         };
     }
     out
