@@ -260,18 +260,24 @@ fn scaling(all: &mut Quantities, m: &Measured) {
         all.put(format!("run.{run:04}.parameters"), manifest.parameters as f64);
     }
     let minimised = matches!(m.state.campaign.objective.metric, Metric::Loss | Metric::BitsPerByte);
-    let mut sizes: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    // A size is what its widths and depths make; its parameters are the geometric mean over its runs.
+    const SHAPE: [&str; 4] = ["model.width", "model.widths", "model.depth", "model.stages"];
+    let mut sizes: BTreeMap<Vec<Option<String>>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for run in &m.state.runs {
         if let (Some(manifest), Some(value)) = (m.manifests.get(&run.id.0), m.objective(run.id.0)) {
-            sizes.entry(manifest.parameters).or_default().push(if minimised { value } else { 1.0 - value });
+            let shape = SHAPE.iter().map(|path| run.experiment.get(path).map(|v| v.to_string())).collect();
+            let (logs, errors) = sizes.entry(shape).or_default();
+            logs.push((manifest.parameters.max(1) as f64).ln());
+            errors.push(if minimised { value } else { 1.0 - value });
         }
     }
-    let best = |errors: &Vec<f64>| errors.iter().copied().fold(f64::INFINITY, f64::min);
-    let kept: Vec<(f64, f64, usize)> = sizes
-        .iter()
-        .map(|(p, errors)| (*p as f64, best(errors), errors.len()))
+    let best = |errors: &[f64]| errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let mut kept: Vec<(f64, f64, usize)> = sizes
+        .values()
+        .map(|(logs, errors)| (mean(logs).exp(), best(errors), errors.len()))
         .filter(|(p, error, _)| *p > 0.0 && *error > 0.0)
         .collect();
+    kept.sort_by(|a, b| a.0.total_cmp(&b.0));
     let n = kept.len() as f64;
     let (Some(first), Some(last)) = (kept.first(), kept.last()) else { return };
     if kept.len() < 3 {
