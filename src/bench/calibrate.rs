@@ -77,7 +77,6 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
         .iter()
         .enumerate()
         .flat_map(|(model, m)| {
-            // A part tells of its class what whole programs only tell of all together; it counts as its share of the time.
             let step = m.step();
             let parts = m.parts.iter().filter(|(_, seconds)| *seconds > 0.0);
             let parts = parts.map(move |(tasks, seconds)| Sample {
@@ -85,7 +84,7 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
                 seconds: *seconds,
                 model,
                 per_step: 0.0,
-                weight: (seconds / step).min(1.0).sqrt(),
+                weight: weight(seconds / step),
             });
             let whole = [
                 (&m.tasks.micro, m.micro, m.programs.micro_steps as f64),
@@ -113,6 +112,14 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
     let mut profile = fit(&samples, machine)?;
     profile.log_spread = profile.log_spread.hypot(drift);
     Ok(profile)
+}
+
+/// How much the relative error of a part counts, by its share of the step. A part tells of its class what whole programs only
+/// tell of all together, and counts by its share; below a tenth less and less, since a part that seems to take no time at all
+/// (another thread did it while this one was held up) must not outweigh all others.
+fn weight(share: f64) -> f64 {
+    let share = share.min(1.0);
+    share / share.max(0.1).sqrt()
 }
 
 /// The experiment of a probe.

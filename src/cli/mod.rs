@@ -126,6 +126,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, prints, and returns the documented exit code.
 pub fn main() -> ExitCode {
+    crate::sys::signal::survive_file_size_limit();
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(0) if output::cut_short() => ExitCode::from(Class::Failed.exit_code()),
@@ -156,7 +157,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Pause(args) => done(people::pause(&args)),
         Command::Note(args) => done(people::note(&args)),
         Command::Approve(args) => done(people::approve(&args)),
-        Command::Best(args) => done(best::run(&args)),
+        Command::Best(args) => best::run(&args),
         Command::Report(args) => done(report::run(&args)),
         Command::Paper(args) => done(paper::run(&args)),
         Command::VerifyPaper(args) => verify_paper::run(&args),

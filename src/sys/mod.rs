@@ -12,4 +12,5 @@ pub mod process;
 #[cfg(test)]
 pub(crate) mod request;
 pub mod retry;
+pub mod shell;
 pub mod signal;
