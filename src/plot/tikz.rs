@@ -163,7 +163,7 @@ pub fn escape(text: &str) -> String {
             '\u{3c3}' => out += "$\\sigma$",
             c if c.is_control() => out.push(' '),
             // Latin letters that T1-encoded fonts have.
-            c if c.is_ascii() || matches!(u32::from(c), 0xC0..=0xFF | 0x100..=0x17E) => out.push(c),
+            c if c.is_ascii() || matches!(u32::from(c), 0xC0..=0x17E) => out.push(c),
             c => {
                 let _ = write!(out, "[U+{:04X}]", u32::from(c));
             }

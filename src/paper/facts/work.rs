@@ -38,8 +38,7 @@ fn runs(g: &mut Gather) {
 
 /// Every attempt that did not end as it should, by kind, and what became of its run.
 fn failures(g: &mut Gather) {
-    let ends =
-        |run: &Run| run.attempts.iter().filter_map(|a| a.ended.as_ref()).map(|e| e.class.clone()).collect::<Vec<_>>();
+    let ends = |run: &Run| run.attempts.iter().filter_map(|a| a.ended.as_ref()).map(|e| e.class).collect::<Vec<_>>();
     let attempts: usize = g.state.runs.iter().map(|r| r.attempts.len()).sum();
     let mut kinds: BTreeMap<&'static str, usize> = BTreeMap::new();
     let (mut failed, mut diverged, mut recovered, mut adopted) = (0, 0, 0, 0);
@@ -170,9 +169,12 @@ fn attempts(fact: &mut Fact, n: usize) {
     fact.sources = vec!["events.jsonl".to_string(), "runs/*/attempts/*/utilization.jsonl".to_string()];
 }
 
+/// Which runs a part of the device time is of.
+type Wanted = fn(&Purpose) -> bool;
+
 /// Device time by what it was spent on.
 fn by_purpose(g: &mut Gather) {
-    let parts: [(&str, &str, fn(&Purpose) -> bool); 3] = [
+    let parts: [(&str, &str, Wanted); 3] = [
         ("baseline", "device time of the baseline's repetitions", |p| matches!(p, Purpose::Baseline)),
         ("search", "device time of first looks", |p| matches!(p, Purpose::Candidate { .. })),
         ("confirm", "device time of repetitions of finalists", |p| matches!(p, Purpose::Confirm { .. })),

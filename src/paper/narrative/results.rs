@@ -47,7 +47,7 @@ fn looks(s: &Story) -> String {
         "Of {search.proposed} that were proposed, {search.valued|value} gave a value at first look".to_string()
     };
     if s.number("search.failed") > 0.0 {
-        text += ", {search.failed|value} ended without one";
+        text += ", {search.failed|value} ended in failure";
     }
     if s.number("search.rejected") > 0.0 {
         text += ", and {search.rejected|value} were never run";

@@ -65,7 +65,7 @@ pub(super) fn check(items: &[Item], facts: &Facts, carried: &mut Carried) -> Opt
     kinds.dedup();
     for of in kinds {
         let own = |m: &&Mention| kind(m.key) == of;
-        let main = mentions.iter().filter(own).rfind(|m| !m.aside).or_else(|| mentions.iter().filter(own).next_back());
+        let main = mentions.iter().filter(own).rfind(|m| !m.aside).or_else(|| mentions.iter().rfind(own));
         if let Some(main) = main {
             carried.insert(of.to_string(), main.key.to_string());
         }
@@ -178,7 +178,7 @@ fn one(
         };
     }
     match carried.get(of) {
-        Some(key) if key == subject || versus == Some(key.as_str()) && key != subject && of != "arm" => None,
+        Some(key) if key == subject => None,
         Some(key) => wrong(key),
         None => {
             Some(format!("nothing says whose number `{}` is: name its subject ({})", fact.id, name(facts, subject)))
