@@ -262,11 +262,11 @@ fn scaling(all: &mut Quantities, m: &Measured) {
     let minimised = matches!(m.state.campaign.objective.metric, Metric::Loss | Metric::BitsPerByte);
     // A size is what its widths and depths make; its parameters are the geometric mean over its runs.
     const SHAPE: [&str; 4] = ["model.width", "model.widths", "model.depth", "model.stages"];
-    let mut sizes: BTreeMap<Vec<Option<String>>, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    let mut sizes: BTreeMap<String, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
     for run in &m.state.runs {
         if let (Some(manifest), Some(value)) = (m.manifests.get(&run.id.0), m.objective(run.id.0)) {
-            let shape = SHAPE.iter().map(|path| run.experiment.get(path).map(|v| v.to_string())).collect();
-            let (logs, errors) = sizes.entry(shape).or_default();
+            let shape: Vec<_> = SHAPE.iter().map(|path| run.experiment.get(path)).collect();
+            let (logs, errors) = sizes.entry(format!("{shape:?}")).or_default();
             logs.push((manifest.parameters.max(1) as f64).ln());
             errors.push(if minimised { value } else { 1.0 - value });
         }
