@@ -34,11 +34,14 @@ pub mod campaign;
 pub mod train;
 
 pub mod bench;
+pub mod bundle;
 pub mod contest;
 pub mod figures;
+pub mod review;
 pub mod worker;
 
 pub mod paper;
 pub mod report;
+pub mod verify;
 
 pub mod cli;

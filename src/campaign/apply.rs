@@ -52,6 +52,7 @@ impl State {
                         approvals: Default::default(),
                         slots: 0,
                         counsel: Default::default(),
+                        writing: Default::default(),
                         conclusion: None,
                         decisions: Vec::new(),
                     });
@@ -155,6 +156,14 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             state.decided(None, None, text);
         }
         Event::Answered { number, reply, paid } => answered(state, *number, reply, paid, time)?,
+        Event::WritingAsked { question } => {
+            let text = state.writing_asked(question)?;
+            state.decided(None, None, text);
+        }
+        Event::WritingAnswered { number, paid, failure } => {
+            let text = state.writing_answered(*number, paid, failure.as_deref())?;
+            state.decided(None, None, text);
+        }
         Event::ApprovalAsked { subject, words } => {
             state.approvals.asked = Some((subject.clone(), words.clone()));
             state.decided(None, subject.candidate(), format!("a person is asked: {words}"));

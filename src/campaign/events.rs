@@ -8,6 +8,7 @@
 use super::approval::Subject;
 use super::counsel::{Inquiry, Paid, Reply};
 use super::facts::is_nothing;
+use super::writing::WritingQuestion;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Experiment};
 use crate::failure;
@@ -78,6 +79,21 @@ pub enum Event {
         reply: Box<Reply>,
         /// Its cost.
         paid: Paid,
+    },
+    /// A question goes to a language model for a text about the campaign.
+    WritingAsked {
+        /// The question, with what is set aside for it.
+        question: WritingQuestion,
+    },
+    /// It is over.
+    WritingAnswered {
+        /// Which.
+        number: usize,
+        /// Its cost.
+        paid: Paid,
+        /// Why nothing of use came back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// A person is asked before something is spent.
     ApprovalAsked {
@@ -362,6 +378,8 @@ impl Event {
                 | E::Edited { .. }
                 | E::Recalled { .. }
                 | E::Answered { .. }
+                | E::WritingAsked { .. }
+                | E::WritingAnswered { .. }
                 | E::ApprovalGiven { .. }
                 | E::Noted { .. }
                 | E::PauseSet { .. }

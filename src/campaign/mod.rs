@@ -20,6 +20,7 @@ pub mod correction;
 pub mod counsel;
 pub mod curve;
 pub mod decide;
+mod desk;
 mod disposal;
 pub mod downscale;
 mod driver;
@@ -42,6 +43,7 @@ mod search;
 pub mod state;
 pub mod usage;
 mod words;
+pub mod writing;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -55,11 +57,12 @@ pub use conclude::goal_met;
 pub use consult::{CONCLUDE_AFTER, within, words as question_words};
 pub use counsel::{Counsel, Counsellor, Inquiry, Paid, Question, Reply};
 pub use decide::{Advice, decide, first_plan};
+pub use desk::{Ask, Desk, Heard};
 pub use disposal::{Disposal, disposable};
 pub use driver::{Finish, Observer, World, drive, tick};
 pub use events::Event;
 pub use facts::{Conclusion, NextStep, Price, Purpose, Reason, RunResult, Seen};
-pub use folder::{create, load};
+pub use folder::{create, is_writing, load, load_research};
 pub use ledger::{Amount, Ledger};
 pub use overhead::Overhead;
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
@@ -69,6 +72,7 @@ pub use results::results_tsv;
 pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 pub use usage::{Usage, energy};
 pub use words::{assignment, value_text};
+pub use writing::{Writing, WritingQuestion, Written};
 
 /// Says what a run would take, before anything is spent on it.
 pub trait Pricer {

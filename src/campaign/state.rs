@@ -9,6 +9,7 @@ use super::facts::{
     Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
 };
 use super::ledger::{Amount, Ledger};
+use super::writing::Writing;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
@@ -67,6 +68,9 @@ pub struct State {
     /// What language models were asked and said.
     #[serde(default)]
     pub counsel: Counsel,
+    /// What was asked for texts about it.
+    #[serde(default, skip_serializing_if = "Writing::is_empty")]
+    pub writing: Writing,
     /// What came of it.
     pub conclusion: Option<Conclusion>,
     /// Every decision with its reason, in order; see [`why`](Self::why).

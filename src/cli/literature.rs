@@ -87,7 +87,7 @@ struct ReviewArgs {
 #[derive(Debug, Args)]
 struct NoveltyArgs {
     /// The claim, in a sentence
-    #[arg(conflicts_with = "folder", required_unless_present = "folder")]
+    #[arg(conflicts_with = "folder")]
     claim: Option<String>,
     /// Campaign folder: its hypotheses, or its question where it has none
     #[arg(long = "in", value_name = "DIR")]
@@ -269,7 +269,10 @@ fn novelty(args: &NoveltyArgs) -> Result<()> {
             let posed: Vec<String> = state.counsel.hypotheses.iter().map(|p| p.hypothesis.claim.clone()).collect();
             if posed.is_empty() { vec![state.campaign.question.clone()] } else { posed }
         }
-        (None, None) => Vec::new(),
+        (None, None) => {
+            return Err(Problem::usage("there is nothing to compare")
+                .remedy("give a claim in quotes, or a campaign's folder with --in DIR"));
+        }
     };
     let compared: Vec<(String, Novelty)> = match &args.against {
         Some(path) => {

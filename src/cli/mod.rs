@@ -15,6 +15,7 @@ mod demo;
 mod detach;
 mod doctor;
 mod dry_run;
+mod export;
 mod folder;
 mod gc;
 mod goal;
@@ -30,12 +31,14 @@ mod pricer;
 mod replay;
 mod report;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod smoke;
 mod status;
 mod tick;
 mod train;
+mod verify_paper;
 mod why;
 mod worker;
 
@@ -95,6 +98,12 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a paper: facts, TeX, BibTeX, figures, Markdown, HTML, and the PDF where there is a TeX
     Paper(paper::PaperArgs),
+    /// Write a campaign as one file that somebody else can check and replay
+    Export(export::ExportArgs),
+    /// Read a paper back and compute every number in it again from what the runs left
+    VerifyPaper(verify_paper::VerifyArgs),
+    /// Review a campaign's paper by rules and, where there is one, a language model; the review stands beside the paper
+    Review(review::ReviewArgs),
     /// Free checkpoints that nothing needs any more
     Gc(gc::GcArgs),
     /// Measure this machine
@@ -151,6 +160,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Best(args) => best::run(&args),
         Command::Report(args) => done(report::run(&args)),
         Command::Paper(args) => done(paper::run(&args)),
+        Command::VerifyPaper(args) => verify_paper::run(&args),
+        Command::Review(args) => review::run(&args),
+        Command::Export(args) => done(export::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),

@@ -110,6 +110,8 @@ impl Observer for Narrator {
             Event::Recalled { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::WritingAsked { .. }
+            | Event::WritingAnswered { .. }
             | Event::PauseSet { .. }
             | Event::Noted { .. } => {
                 let said = state.decisions.last().map_or("", |d| d.text.as_str());

@@ -205,7 +205,7 @@ pub fn drive_with(
 }
 
 /// Who proposes: the campaign's planner, or the list of a batch.
-fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
+pub fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
     Ok(match &campaign.batch {
         Some(spec) => Box::new(batch::listed(folder, spec)?),
         None => planner::sampler(&campaign.planner),

@@ -5,6 +5,7 @@
 //! facts      all of a campaign's, compiled from its folder (facts.json)
 //! prose      markup to checked text: what is no fact does not build
 //! narrative  a draft by rules: outline, sections, captions, tables
+//! writer     a language model in the rules' place, through the same compiler
 //! document   a draft, checked, numbered, with what it cites
 //! render     one document as LaTeX, Markdown, HTML
 //! tex        LaTeX to PDF, and what its log complains of
@@ -22,6 +23,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 mod tex;
+mod writer;
 
 pub use assemble::{PAPER_FOLDER, Written, library, typeset, write};
 pub use document::{Document, Draft, DraftSection, check, compile};
@@ -29,3 +31,4 @@ pub use fact::{Basis, FACTS_FILE, Fact, Facts, Show, Shows, Value};
 pub use facts::gather;
 pub use narrative::draft;
 pub use tex::Pdf;
+pub use writer::ask as write_text;

@@ -148,7 +148,14 @@ fn facts_text(facts: &Facts) -> String {
         };
         let missing = if matches!(fact.value, Value::Missing(_)) { ", missing" } else { "" };
         let bounds = fact.bounds().map(|b| format!(" {b}")).unwrap_or_default();
-        let _ = writeln!(text, "{} = {}{bounds} | {} | about {}{shows}{missing}", fact.id, fact.shown(), fact.what, fact.subject);
+        let _ = writeln!(
+            text,
+            "{} = {}{bounds} | {} | about {}{shows}{missing}",
+            fact.id,
+            fact.shown(),
+            fact.what,
+            fact.subject
+        );
     }
     text
 }

@@ -12,8 +12,8 @@ const LEVELS: &[(u32, &[&str])] = &[
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["agent", "bench", "contest", "figures", "worker"]),
-    (7, &["paper", "report"]),
+    (6, &["agent", "bench", "bundle", "contest", "figures", "review", "worker"]),
+    (7, &["paper", "report", "verify"]),
     (8, &["cli"]),
 ];
 
