@@ -38,6 +38,7 @@ mod recovery;
 mod replay;
 pub mod results;
 mod room;
+mod rungs;
 mod search;
 pub mod state;
 pub mod usage;

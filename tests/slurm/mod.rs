@@ -5,3 +5,4 @@
 
 mod bed;
 mod faults;
+mod rungs;
