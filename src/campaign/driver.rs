@@ -379,12 +379,14 @@ impl Controller<'_, '_, '_> {
         let seconds = evidence.seconds;
         let sharers = self.state.campaign.execution.attempts_per_device;
         let held = DeviceTime::share(sharers, if seconds.is_finite() { seconds } else { 0.0 });
-        let rate = self.state.campaign.budget.dollars_per_device_hour;
+        let own = self.world.executor.hour(id).filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+        let rate = own.unwrap_or(self.state.campaign.budget.dollars_per_device_hour);
         // The price may have been edited since it was reserved: what is settled stays within what was set aside.
         let used = Amount::priced(held, rate);
         let used = if evidence.never_started { used } else { used.with_overhead(&self.state.campaign) }.min(reserved);
         let folder = self.folder.join(placement::attempt_path(id));
         let mut summary = summarise(evidence);
+        summary.dollars_per_device_hour = own;
         if evidence.outcome.is_none() {
             (summary.step, summary.training_seconds) = usage::progress(&folder);
         }

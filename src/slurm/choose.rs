@@ -132,17 +132,25 @@ pub fn choose(site: &Site, need: &Need, expected: f64, look: Option<&Look>, now:
         // Says what is wrong with all of them.
         return Request::on(site, need).map(|request| {
             let (partition, gpu_type) = (request.partition.clone(), request.gpu_type.clone());
-            (request, Placed { partition, gpu_type, looked_at: None, offers: Vec::new() })
+            let own = site.partition(&partition);
+            let dollars_per_device_hour = own.and_then(|p| hour(site, need, p, gpu_type.as_deref()));
+            (request, Placed { partition, gpu_type, dollars_per_device_hour, looked_at: None, offers: Vec::new() })
         });
     };
     let request = Request::on(&narrowed(site, partition, best.gpu_type.as_deref()), need)?;
     let placed = Placed {
         partition: best.partition.clone(),
         gpu_type: best.gpu_type.clone(),
+        dollars_per_device_hour: hour(site, need, partition, best.gpu_type.as_deref()),
         looked_at: look.map(|l| l.at),
         offers,
     };
     Ok((request, placed))
+}
+
+/// Dollars of a device-hour there; none where the site says nothing of prices.
+fn hour(site: &Site, need: &Need, partition: &SitePartition, kind: Option<&str>) -> Option<f64> {
+    site.is_priced().then(|| site.hour(partition, need.gpu, kind))
 }
 
 fn offer(
@@ -181,7 +189,7 @@ fn offer(
     let preemptions = if partition.preemptible { partition.preemptions_per_hour * run_seconds / 3600.0 } else { 0.0 };
     let redone = preemptions * REDONE.min(run_seconds / 2.0);
     let lost_seconds = redone + preemptions * wait_seconds;
-    let price = site.price(partition, kind.as_deref().filter(|_| need.gpu).or(need.gpu.then_some("default")));
+    let price = site.hour(partition, need.gpu, kind.as_deref());
     let dollars = price * f64::from(needed) * (run_seconds + redone) / 3600.0;
     let done = wait_seconds + run_seconds + lost_seconds;
     Offer {

@@ -256,8 +256,9 @@ impl<'c> SlurmExecutor<'c> {
         };
         let job = words.job.or_else(|| watched.note.job.map(|id| JobEnd { id: Some(id), ..JobEnd::default() }));
         let incidents = watched.note.incidents.clone();
+        let partition = watched.note.partition.clone();
         evidence.job = match job {
-            Some(job) => Some(JobEnd { incidents, ..job }),
+            Some(job) => Some(JobEnd { incidents, partition, ..job }),
             None if incidents.is_empty() => None,
             None => Some(JobEnd { incidents, ..JobEnd::default() }),
         };
@@ -324,6 +325,10 @@ impl Executor for SlurmExecutor<'_> {
         let known = self.placed.get(&id).cloned();
         let watched = self.watched.get(&id).filter(|_| self.outlook.on && known.is_none());
         known.or_else(|| watched.and_then(|w| place::read(&w.launch.folder).ok().flatten()))
+    }
+
+    fn hour(&self, id: AttemptId) -> Option<f64> {
+        self.hour_of(id)
     }
 
     fn settled(&self) -> bool {
