@@ -336,6 +336,27 @@ h100 = 2.0
         }
     }
 
+    /// What is reserved is the dearest place, what is charged the one that was chosen.
+    #[test]
+    fn places_have_prices() {
+        let priced = SITE.replace("preemptible = true", "preemptible = true\nprice = 0.5");
+        let site = parse_site(&priced, "x", &[]).unwrap();
+        assert!(site.is_priced());
+        assert_eq!((site.dearest_hour(true), site.dearest_hour(false)), (3.0, 0.5), "nothing is said of CPUs elsewhere");
+        let placed = |free| choose(&site, &need(0.9, 0), 600.0, Some(&look(free, [9, 9, 9])), 1000.0).unwrap().1;
+        let there = |p: &Placed| (p.partition.clone(), p.gpu_type.clone().unwrap(), p.dollars_per_device_hour);
+        assert_eq!(there(&placed([0, 0, 4, 0])), ("spare".into(), "h100".into(), Some(0.5)));
+        assert_eq!(there(&placed([4, 0, 0, 0])), ("gpu".into(), "a100".into(), Some(1.5)));
+        assert_eq!(there(&placed([0, 0, 0, 4])), ("quick".into(), "h100".into(), Some(3.0)));
+        let free = parse_site("name = \"x\"\n[[partitions]]\nname = \"p\"\n", "x", &[]).unwrap();
+        let (_, placed) = choose(&free, &need(0.9, 0), 600.0, None, 0.0).unwrap();
+        assert!(!free.is_priced() && placed.dollars_per_device_hour.is_none());
+        let untyped = "name = \"x\"\ntyped_gpus = false\n[[partitions]]\nname = \"p\"\ngpu_types = [\"a\", \"b\"]\n\
+                       [prices]\na = 1.0\nb = 4.0\ndefault = 2.0\ncpu = 0.1\n";
+        let untyped = parse_site(untyped, "x", &[]).unwrap();
+        assert_eq!((untyped.dearest_hour(true), untyped.dearest_hour(false)), (4.0, 0.1));
+    }
+
     /// A free spare GPU is cheaper, and taken, unless preemptions are frequent.
     #[test]
     fn preemption_is_an_expected_loss() {

@@ -4,5 +4,7 @@
 //! own counts as none. Without it each test says that it was skipped, and why.
 
 mod bed;
+mod controllers;
 mod faults;
+mod profiles;
 mod rungs;

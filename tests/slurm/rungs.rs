@@ -4,8 +4,8 @@ use super::bed::{Bed, patiently};
 use crate::campaigns::Field;
 use nanoresearch::campaign::{Attempt, Event, State, attempt_path};
 use nanoresearch::failure::Class;
-use nanoresearch::record::CHECKPOINTS_FOLDER;
-use nanoresearch::record::list_checkpoints;
+use nanoresearch::record::{CHECKPOINTS_FOLDER, list_checkpoints};
+use nanoresearch::units::Dollars;
 
 /// Candidates' first attempts wait beyond their first rung, at step 120 of 360, until they are let go one by one: so the word
 /// to stop always finds them at work.
@@ -19,6 +19,10 @@ submits_per_minute = 60
 environment = ["case $PWD in */000[12]/*) ;; */attempts/01) export NANORESEARCH_TEST_HOLD=130:gate:../../../../../gate ;; esac"]
 [[partitions]]
 name = "gpu"
+price = 3.6
+[[partitions]]
+name = "urgent"
+price = 36.0
 "#;
 
 const CAMPAIGN: &str = r#"
@@ -101,7 +105,10 @@ fn jobs_are_stopped_at_a_rung_on_the_controllers_word() {
         let record = bed.record(job.id.unwrap());
         let held = (end.used.time + end.overrun).seconds();
         assert!((held - record.seconds as f64).abs() <= 2.0, "{held} s settled, {record:?}");
-        // Reserved was the whole run.
+        // What it held costs what the partition costs where it was; reserved was the whole run, at the dearest.
+        assert_eq!(end.used.dollars, Dollars::of(end.used.time.hours() * 3.6));
+        assert_eq!(attempt.reserved.dollars, Dollars::of(attempt.reserved.time.hours() * 36.0));
+        assert_eq!(job.partition.as_deref(), Some("gpu"));
         assert!(attempt.reserved.time.seconds() > 600.0 && held < 300.0, "{held} s of {}", attempt.reserved.time);
     }
     // The rest was given back: nothing is reserved any more, and every millisecond that was is settled or refunded.
@@ -114,6 +121,8 @@ fn jobs_are_stopped_at_a_rung_on_the_controllers_word() {
         field.events().iter().filter(|(_, e)| of(e)).count()
     };
     assert!(judged(true) >= 2 && judged(false) >= 1);
+    let status = field.say(&["status", "--in", "c"]).stdout;
+    assert!(status.contains("places    gpu: ") && status.contains(", $"), "{status}");
     assert_eq!(bed.left(), "", "jobs are left");
     field.nobody_is_left();
 }

@@ -207,12 +207,15 @@ fn those_behind_are_stopped_while_they_train() {
             continue;
         }
         assert_eq!(end.class, Class::Checkpointed);
+        assert!(end.checkpoint.is_some());
+        if attempt.id.number > 1 {
+            continue;
+        }
         let run = state.run(attempt.id.run).unwrap();
         let rung = run.reached.first().unwrap().step as f64 * 0.01;
         let used = end.used.time.seconds();
         assert!(used >= rung && used < 1.9, "{used} s used, its rung is at {rung} s");
         assert!(attempt.reserved.time.seconds() >= 3.0, "reserved for the whole run");
-        assert!(end.checkpoint.is_some());
     }
     let refunded = state.ledger.refunded().time.seconds();
     assert!(refunded > stopped().count() as f64, "{refunded} s");
