@@ -89,8 +89,9 @@ mod tests {
     #[test]
     fn what_differs_has_another_profile() {
         let experiment = |more: &str| {
-            let text =
-                format!("data.kind = \"digits\"\nmodel.kind = \"mlp\"\noptimizer.kind = \"adamw\"\n[resources]\n{more}");
+            let text = format!(
+                "data.kind = \"digits\"\nmodel.kind = \"mlp\"\noptimizer.kind = \"adamw\"\n[resources]\n{more}"
+            );
             parse_experiment(&text, "t", &[]).unwrap()
         };
         let one = experiment("threads = 1");

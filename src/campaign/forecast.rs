@@ -100,7 +100,8 @@ mod tests {
     /// In the middle of a campaign of a known number of runs of two seconds each, and without waiting.
     #[test]
     fn the_rest_is_counted_and_timed() {
-        let campaign = campaign("planner = { candidates = 12 }\nexecution = { parallel = 2 }\nseeds = { finalists = 1 }");
+        let campaign =
+            campaign("planner = { candidates = 12 }\nexecution = { parallel = 2 }\nseeds = { finalists = 1 }");
         let mut lab = Lab::new(&campaign, |spec, _| completes(spec));
         lab.die_after = Some(40);
         assert!(lab.drive_until_killed(&campaign).is_none());

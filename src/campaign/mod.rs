@@ -66,12 +66,12 @@ pub use folder::{create, load};
 pub use forecast::Forecast;
 pub use ledger::{Amount, Ledger};
 pub use overhead::Overhead;
-pub use places::{PlaceSum, places};
 pub use placement::{Request, attempt_path, project_missing, request, run_path};
+pub use places::{PlaceSum, places};
 pub use prices::PRICES_FILE;
 pub use replay::{Replayed, replay};
 pub use results::results_tsv;
-pub use state::{Attempt, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
+pub use state::{Attempt, AttemptEnd, Candidate, Decision, Halt, Limits, Run, Scope, Standing, State};
 pub use usage::{Usage, energy};
 pub use words::{assignment, value_text};
 

@@ -253,7 +253,12 @@ pub fn rung(state: &State, run: &Run) -> Option<Event> {
     }
     if stopped(run) {
         let last = run.reached.last()?;
-        return Some(Event::RungReached { id: run.id, rung: run.reached.len() - 1, step: last.step, value: last.value });
+        return Some(Event::RungReached {
+            id: run.id,
+            rung: run.reached.len() - 1,
+            step: last.step,
+            value: last.value,
+        });
     }
     let value = *end.evidence.metrics.get(state.metric())?;
     Some(Event::RungReached { id: run.id, rung: run.reached.len(), step: end.evidence.step, value })

@@ -81,9 +81,11 @@ impl MachinePricer {
             }
             None => match bench::profile(key.0, key.1, &mut say) {
                 Err(problem) if self.elsewhere && key.0.device.is_gpu() && problem.class == Class::Unavailable => {
-                    say("there is no GPU here to measure: times are what an H200 took, with an interval of a factor of \
+                    say(
+                        "there is no GPU here to measure: times are what an H200 took, with an interval of a factor of \
                          three either way, until runs have ended; `nanoresearch bench site CAMPAIGN.toml` measures the \
-                         site's by a short job");
+                         site's by a short job",
+                    );
                     bench::assumed(key.0)?
                 }
                 measured => measured?,
@@ -99,7 +101,9 @@ impl MachinePricer {
     fn measured_there(&self, experiment: &Experiment) -> Option<(String, ThroughputProfile)> {
         let site = self.site.as_ref()?;
         let need = Need { gpu: experiment.resources.device.is_gpu(), ..Need::default() };
-        let unusual = |kind: &Option<String>| kind.as_ref().is_some_and(|k| site.relative_speed.get(k).is_some_and(|s| *s != 1.0));
+        let unusual = |kind: &Option<String>| {
+            kind.as_ref().is_some_and(|k| site.relative_speed.get(k).is_some_and(|s| *s != 1.0))
+        };
         let mut ways = slurm::ways(site, &need);
         ways.sort_by_key(|(_, kind)| unusual(kind));
         ways.into_iter().find_map(|(partition, kind)| {

@@ -232,7 +232,8 @@ pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
     budget.dollars_per_device_hour = budget.dollars_per_device_hour.max(dearest);
     let priced = budget.dollars_per_device_hour > 0.0 || budget.overhead_dollars_per_attempt > 0.0;
     if budget.dollars > 0.0 && !priced && campaign.llm.is_none() {
-        let what = format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars);
+        let what =
+            format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars);
         return Err(Problem::usage(what)
             .at("budget.dollars")
             .remedy(format!("set [prices] in {name}, or budget.dollars_per_device_hour, or dollars = 0")));

@@ -5,7 +5,8 @@
 use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
 use crate::campaign::{
-    Conclusion, Forecast, Halt, Overhead, PlaceSum, Run, RunResult, Standing, State, Usage, assignment, goal_met, places,
+    Conclusion, Forecast, Halt, Overhead, PlaceSum, Run, RunResult, Standing, State, Usage, assignment, goal_met,
+    places,
 };
 use crate::config::Direction;
 use crate::ids::RunId;

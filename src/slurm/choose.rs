@@ -342,7 +342,11 @@ h100 = 2.0
         let priced = SITE.replace("preemptible = true", "preemptible = true\nprice = 0.5");
         let site = parse_site(&priced, "x", &[]).unwrap();
         assert!(site.is_priced());
-        assert_eq!((site.dearest_hour(true), site.dearest_hour(false)), (3.0, 0.5), "nothing is said of CPUs elsewhere");
+        assert_eq!(
+            (site.dearest_hour(true), site.dearest_hour(false)),
+            (3.0, 0.5),
+            "nothing is said of CPUs elsewhere"
+        );
         let placed = |free| choose(&site, &need(0.9, 0), 600.0, Some(&look(free, [9, 9, 9])), 1000.0).unwrap().1;
         let there = |p: &Placed| (p.partition.clone(), p.gpu_type.clone().unwrap(), p.dollars_per_device_hour);
         assert_eq!(there(&placed([0, 0, 4, 0])), ("spare".into(), "h100".into(), Some(0.5)));

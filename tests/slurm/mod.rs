@@ -6,5 +6,6 @@
 mod bed;
 mod controllers;
 mod faults;
+mod people;
 mod profiles;
 mod rungs;

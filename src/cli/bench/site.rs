@@ -189,7 +189,9 @@ fn begin(site: &Site, need: &Need, baseline: &Experiment, probe: &Probe) -> Resu
     let answer = Asked::start("sbatch", &sbatch::arguments(&file), is_inherited, ENVIRONMENT, PATIENCE).wait();
     match sbatch::parse(answer.code, &answer.stdout, &answer.stderr) {
         Submission::Accepted(job) => say(&format!("{}: job {job} measures it", what.place())),
-        Submission::Lost(why) => say(&format!("{}: sbatch's answer was lost ({why}); looking for the job", what.place())),
+        Submission::Lost(why) => {
+            say(&format!("{}: sbatch's answer was lost ({why}); looking for the job", what.place()))
+        }
         Submission::Refused(why) | Submission::Later(why) => {
             return Err(Problem::unavailable(format!("sbatch does not take the measurement: {why}"))
                 .at(file.display().to_string())

@@ -134,7 +134,11 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         }
         // A person stops one of them for good, now and then.
         let at = draw(5);
-        if at < launched && ended[at].is_none() && stopped[at].is_none() && draw(60) == 0 && kinds[at] == Behaviour::Deaf
+        if at < launched
+            && ended[at].is_none()
+            && stopped[at].is_none()
+            && draw(60) == 0
+            && kinds[at] == Behaviour::Deaf
         {
             executor.stop(launches[at].id, false).unwrap();
             stopped[at] = Some(bed.clock.monotonic());

@@ -401,8 +401,7 @@ fn an_attempt_is_charged_at_the_place_where_it_ran() {
         let site = parse_site(&site, "fake", &[]).unwrap();
         let commands = Box::new(FakeCommands(Rc::clone(&bed.world)));
         let folder = bed.folder.path().to_path_buf();
-        let mut executor =
-            SlurmExecutor::with_commands(site, 10, bed.clock, folder.join("program"), folder, commands);
+        let mut executor = SlurmExecutor::with_commands(site, 10, bed.clock, folder.join("program"), folder, commands);
         let launch = bed.attempt(Behaviour::Completes);
         executor.launch(&launch).unwrap();
         let before = executor.hour(launch.id);
@@ -414,5 +413,9 @@ fn an_attempt_is_charged_at_the_place_where_it_ran() {
     let priced = "[[partitions]]\nname = \"gpu\"\nprice = 2.0\n[[partitions]]\nname = \"spare\"\nprice = 0.5\n";
     assert_eq!(hour(priced), (None, Some(2.0)), "before it is seen nobody knows");
     assert_eq!(hour("[[partitions]]\nname = \"gpu\"\n"), (None, None), "nothing is said of prices");
-    assert_eq!(hour("[[partitions]]\nname = \"spare\"\nprice = 0.5\n"), (None, None), "moved to where nobody knows prices");
+    assert_eq!(
+        hour("[[partitions]]\nname = \"spare\"\nprice = 0.5\n"),
+        (None, None),
+        "moved to where nobody knows prices"
+    );
 }
