@@ -41,8 +41,7 @@ pub struct Summary {
     /// What ended attempts held and cost by the place where they ran; absent where attempts have none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub places: Vec<PlaceSum>,
-    /// What is expected of the rest; absent where there is none, or nothing is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What is expected of the rest; none where there is no rest, or nothing is known.
     pub expected: Option<Forecast>,
     /// Jobs under way, where attempts are jobs and whoever makes this reads their notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
