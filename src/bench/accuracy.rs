@@ -56,8 +56,8 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
             let profile = profile(Placement::of(&experiment), Family::of(&experiment.model), say)?;
             let shape = usual_shape(name, &experiment.model);
             say(&format!("measuring {name}, batch {batch_size}"));
-            let measured = measure(&experiment, &shape, 1.0)?;
-            let step = predict(&measured.programs, &profile).step_seconds;
+            let measured = measure(&experiment, &shape, 1.0, false)?;
+            let step = predict(&measured.programs, &measured.tasks, &profile).step_seconds;
             rows.push(Accuracy {
                 preset: (*name).to_string(),
                 batch_size,

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::bench::known_shape;
     use crate::config::{DeviceSpec, load_experiment};
-    use crate::cost::predict;
+    use crate::cost::{StepTasks, predict};
     use crate::graph;
     use std::path::Path;
 
@@ -75,7 +75,7 @@ mod tests {
             experiment.resources.device = DeviceSpec::Cuda(0);
             let programs = graph::build(&experiment, &known_shape(&experiment.data).unwrap()).unwrap();
             let profile = assumed(Placement::of(&experiment)).unwrap();
-            let predicted = predict(&programs, &profile).step_seconds.seconds;
+            let predicted = predict(&programs, &StepTasks::op_by_op(&programs), &profile).step_seconds.seconds;
             let ratio = predicted / row["seconds"].as_f64().unwrap();
             assert!((0.85..1.2).contains(&ratio), "{name} {}: {ratio}", row["precision"]);
         }

@@ -1,9 +1,9 @@
 //! A throughput profile of this machine: small programs of every kind, timed once and kept in the cache.
 
-use super::family::{Family, data_section, shape};
+use super::family::{Family, Probe, data_section, shape};
 use super::measure::{Measured, measure, measure_once};
-use crate::config::parse_experiment;
-use crate::cost::{Machine, Sample, ThroughputProfile, fit};
+use crate::config::{Experiment, parse_experiment};
+use crate::cost::{Machine, Sample, ThroughputProfile, fit, spread};
 use crate::engine::{self, Placement};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Stopwatch;
@@ -11,8 +11,11 @@ use crate::sys::{env, fs, process};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 
-/// Seconds spent on each of the measured models, where they are fast enough for several repetitions.
-const SECONDS_EACH: f64 = 0.1;
+/// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
+const SECONDS_EACH: f64 = 0.06;
+/// All models are measured again after all others: what differs then is not the models but the machine, whose drift
+/// belongs to the uncertainty of a prediction.
+const PASSES: usize = 2;
 
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
@@ -43,39 +46,46 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
 
 /// Measures the machine now.
 pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
-    let Placement { kind, device, precision, threads } = placement;
+    let Placement { kind, device, threads, .. } = placement;
     engine::limit_threads(threads);
-    let mut measured: Vec<Measured> = Vec::new();
+    let mut passes: Vec<Vec<Measured>> = Vec::new();
     let mut opening = 0.0;
-    for (data, model, batch) in family.probes(placement.device.is_gpu()) {
-        let section = data_section(data);
-        let text = format!(
-            "[data]\n{section}\n[model]\nkind = \"{}\"\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
-             [resources]\nthreads = {threads}\n",
-            family.name()
-        );
-        let mut experiment = parse_experiment(&text, "calibration", &[])?;
-        experiment.resources.engine = Some(kind);
-        experiment.resources.device = device;
-        experiment.training.precision = precision;
-        if measured.is_empty() && device.is_gpu() {
-            // A worker opens the device, and its kernels are loaded when they are first used.
-            let watch = Stopwatch::start();
-            measure_once(&experiment, &shape(data))?;
-            opening = watch.seconds();
+    for pass in 0..PASSES {
+        let mut measured = Vec::new();
+        for (data, model, batch) in family.probes(device.is_gpu()) {
+            let experiment = probe(placement, family, (data, model, batch))?;
+            if pass == 0 && measured.is_empty() && device.is_gpu() {
+                // A worker opens the device, and its kernels are loaded when they are first used.
+                let watch = Stopwatch::start();
+                measure_once(&experiment, &shape(data))?;
+                opening = watch.seconds();
+            }
+            measured.push(measure(&experiment, &shape(data), SECONDS_EACH, true)?);
         }
-        measured.push(measure(&experiment, &shape(data), SECONDS_EACH)?);
+        passes.push(measured);
     }
+    let (measured, drift) = together(passes);
     let samples: Vec<Sample> = measured
         .iter()
         .enumerate()
         .flat_map(|(model, m)| {
-            [
-                (&m.programs.micro, m.micro, m.programs.micro_steps as f64),
-                (&m.programs.apply, m.apply, 1.0),
-                (&m.programs.eval, m.eval, 0.0),
+            // A part tells of its class what whole programs only tell of all together; it counts as its share of the time.
+            let step = m.step();
+            let parts = m.parts.iter().filter(|(_, seconds)| *seconds > 0.0);
+            let parts = parts.map(move |(tasks, seconds)| Sample {
+                tasks,
+                seconds: *seconds,
+                model,
+                per_step: 0.0,
+                weight: (seconds / step).min(1.0).sqrt(),
+            });
+            let whole = [
+                (&m.tasks.micro, m.micro, m.programs.micro_steps as f64),
+                (&m.tasks.apply, m.apply, 1.0),
+                (&m.tasks.eval, m.eval, 0.0),
             ]
-            .map(|(program, seconds, per_step)| Sample { program, seconds, model, per_step })
+            .map(|(tasks, seconds, per_step)| Sample { tasks, seconds, model, per_step, weight: 1.0 });
+            whole.into_iter().chain(parts)
         })
         .collect();
     let host = super::host::host()?;
@@ -92,5 +102,41 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
             false => host.process_memory,
         },
     };
-    fit(&samples, machine)
+    let mut profile = fit(&samples, machine)?;
+    profile.log_spread = profile.log_spread.hypot(drift);
+    Ok(profile)
+}
+
+/// The experiment of a probe.
+fn probe(placement: Placement, family: Family, (data, model, batch): Probe) -> Result<Experiment> {
+    let section = data_section(data);
+    let Placement { kind, device, precision, threads } = placement;
+    let text = format!(
+        "[data]\n{section}\n[model]\nkind = \"{}\"\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
+         [resources]\nthreads = {threads}\n",
+        family.name()
+    );
+    let mut experiment = parse_experiment(&text, "calibration", &[])?;
+    experiment.resources.engine = Some(kind);
+    experiment.resources.device = device;
+    experiment.training.precision = precision;
+    Ok(experiment)
+}
+
+/// The models' times averaged over the passes (geometrically: errors are relative ones), and by how much the logarithm of a
+/// later time differs from such an average, with 80% probability.
+fn together(mut passes: Vec<Vec<Measured>>) -> (Vec<Measured>, f64) {
+    let (Some(last), Some(first)) = (passes.pop(), passes.first()) else { return (Vec::new(), 0.0) };
+    // Of two times of equal variance v their difference has 2 v, and a third one's from their mean 1.5 v.
+    let apart = first.iter().zip(&last).map(|(a, b)| (b.step() / a.step()).ln() * (1.5f64 / 2.0).sqrt());
+    let drift = spread(apart.collect());
+    let mean = |a: f64, b: f64| (a * b).sqrt();
+    let both = first.iter().zip(last).map(|(a, b)| Measured {
+        micro: mean(a.micro, b.micro),
+        apply: mean(a.apply, b.apply),
+        eval: mean(a.eval, b.eval),
+        parts: a.parts.iter().zip(b.parts).map(|((_, x), (tasks, y))| (tasks, mean(*x, y))).collect(),
+        ..b
+    });
+    (both.collect(), drift)
 }

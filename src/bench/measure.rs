@@ -2,6 +2,7 @@
 
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, Experiment};
+use crate::cost::{StepTasks, Task};
 use crate::engine::{self, Engine, EngineError, HostState, Placement, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
@@ -12,12 +13,16 @@ use crate::sys::clock::Stopwatch;
 pub struct Measured {
     /// What was measured.
     pub programs: StepPrograms,
+    /// What its engine executes for them.
+    pub tasks: StepTasks,
     /// Of `micro`.
     pub micro: f64,
     /// Of `apply`.
     pub apply: f64,
     /// Of `eval`.
     pub eval: f64,
+    /// Of the parts of `micro` and of the update, where the engine can tell them apart and they were asked for.
+    pub parts: Vec<(Vec<Task>, f64)>,
 }
 
 impl Measured {
@@ -35,10 +40,13 @@ pub(super) fn measure_once(experiment: &Experiment, shape: &DataShape) -> Result
     super::session::Session::new(experiment, shape, None, experiment.resources.threads)?.step().map(drop)
 }
 
-/// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time.
-pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Result<Measured> {
+/// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time, and
+/// its parts for as long again, where they are wanted.
+pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_parts: bool) -> Result<Measured> {
     let programs = graph::build(experiment, shape)?;
-    let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
+    let placement = Placement::of(experiment);
+    let tasks = engine::tasks(placement, &programs)?;
+    let mut engine = engine::create(placement, programs.clone())?;
     let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
     engine.load(&HostState { tensors })?;
     let ids = Ids::of(shape);
@@ -74,7 +82,21 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64) -> Resu
         round += 1;
     }
     let [micro, apply, eval] = times.map(median);
-    Ok(Measured { programs, micro, apply, eval })
+    let mut parts: Vec<(Vec<Task>, Vec<f64>)> = Vec::new();
+    let watch = Stopwatch::start();
+    let batch = synthetic::batch(&programs.micro, ids, 0, 0);
+    let mut round = 0;
+    while with_parts && (round < 3 || watch.seconds() < seconds) && watch.seconds() < PATIENCE && round < 400 {
+        for (i, part) in engine.profile(&batch, &inputs)?.into_iter().enumerate() {
+            if parts.len() <= i {
+                parts.push((part.tasks, Vec::new()));
+            }
+            parts[i].1.push(part.seconds);
+        }
+        round += 1;
+    }
+    let parts = parts.into_iter().map(|(tasks, times)| (tasks, median(times))).collect();
+    Ok(Measured { programs, tasks, micro, apply, eval, parts })
 }
 
 pub(super) fn median(mut values: Vec<f64>) -> f64 {

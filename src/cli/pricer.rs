@@ -120,8 +120,8 @@ impl MachinePricer {
         source.check(experiment.training.batch_size)?;
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
-        let prediction = predict(&programs, &profile);
         let placement = Placement::of(experiment);
+        let prediction = predict(&programs, &engine::tasks(placement, &programs)?, &profile);
         let engine = engine::footprint(placement, &programs)?;
         let host = HostMemory {
             process: profile.machine.process_memory,

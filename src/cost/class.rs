@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum OpClass {
     /// Matrix products.
     Matmul,
+    /// Matrix products over the rows of both factors: gradients of weights.
+    MatmulGrad,
     /// Convolutions.
     Conv,
     /// Gradients of convolutions.
@@ -18,8 +20,12 @@ pub enum OpClass {
     Attention,
     /// Gradient of attention.
     AttentionGrad,
+    /// Attention over a handful of positions, or of one query, forward and backward.
+    ShortAttention,
     /// Additions, scalings, activations, dropout.
     Elementwise,
+    /// The same on the output of another op while it is at hand.
+    Tail,
     /// Sums over leading dimensions, norms of gradients, sums to a scalar.
     Reduce,
     /// Layer, RMS, group and query-key norms.
@@ -41,6 +47,7 @@ impl OpClass {
     pub fn of(op: &Op) -> Option<OpClass> {
         Some(match op {
             Op::State(_) | Op::Batch(_) | Op::Host(_) | Op::Fill(_) | Op::Reshape => return None,
+            Op::MatMul { trans_a: true, .. } => OpClass::MatmulGrad,
             Op::MatMul { .. } => OpClass::Matmul,
             Op::Conv2d => OpClass::Conv,
             Op::Conv2dGradInput | Op::Conv2dGradWeight => OpClass::ConvGrad,

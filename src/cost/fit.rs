@@ -6,22 +6,24 @@
 //! A weak pull towards the speed of all classes together keeps unknowns that the samples say little about sensible.
 
 use super::nnls::nnls;
-use super::{Machine, OpClass, PROFILE_FORMAT, Rate, ThroughputProfile};
-use crate::graph::{Node, Program, Work};
+use super::{Machine, OpClass, PROFILE_FORMAT, Rate, Task, ThroughputProfile};
+use crate::graph::Work;
 use crate::problem::{Problem, Result};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A program and how long one execution took.
+/// What was executed, a program or a part of one, and how long one execution took.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
     /// What was executed.
-    pub program: &'a Program,
+    pub tasks: &'a [Task],
     /// Wall seconds of one execution, above 0.
     pub seconds: f64,
     /// Which model it belongs to: all samples of a model are held out together.
     pub model: usize,
     /// How often a step of that model executes it; 0 for what is no part of a step.
     pub per_step: f64,
+    /// How much its relative error counts; 1 for a whole program.
+    pub weight: f64,
 }
 
 /// Rounds of solving and deciding.
@@ -33,6 +35,13 @@ const COVERAGE: f64 = 0.8;
 
 /// The ops of one sample: class (as an index of unknowns) and work.
 type Ops = Vec<(usize, Work)>;
+
+/// What a sample is to come to, and how much it counts.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    seconds: f64,
+    weight: f64,
+}
 
 /// Which term limits each op; none before the first decision: then both count.
 type Limits = Option<Vec<Vec<Limit>>>;
@@ -47,18 +56,12 @@ enum Limit {
 /// predicted: whole steps of models that were held out with all their programs. Needs at least two, each with some op in it and a positive time.
 pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
     let classes: BTreeMap<OpClass, usize> = {
-        let all = samples.iter().flat_map(|s| &s.program.nodes).filter_map(|node| OpClass::of(&node.op));
-        let seen: BTreeSet<OpClass> = all.collect();
+        let seen: BTreeSet<OpClass> = samples.iter().flat_map(|s| s.tasks).map(|task| task.class).collect();
         seen.into_iter().enumerate().map(|(i, class)| (class, i)).collect()
     };
-    let ops: Vec<Ops> = samples
-        .iter()
-        .map(|s| {
-            let op = |node: &Node| Some((classes[&OpClass::of(&node.op)?], s.program.work(node)));
-            s.program.nodes.iter().filter_map(op).collect()
-        })
-        .collect();
-    let seconds: Vec<f64> = samples.iter().map(|s| s.seconds).collect();
+    let op = |task: &Task| (classes[&task.class], task.work);
+    let ops: Vec<Ops> = samples.iter().map(|s| s.tasks.iter().map(op).collect()).collect();
+    let seconds: Vec<Target> = samples.iter().map(|s| Target { seconds: s.seconds, weight: s.weight }).collect();
     check(samples, &ops)?;
 
     let together: Vec<Ops> = ops.iter().map(|ops| ops.iter().map(|(_, work)| (0, *work)).collect()).collect();
@@ -71,7 +74,7 @@ pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
         rates: classes.iter().map(|(class, &i)| (*class, rates[i])).collect(),
         fallback,
         log_spread: spread(residuals),
-        samples: samples.len(),
+        samples: samples.iter().filter(|s| s.weight == 1.0).count(),
     })
 }
 
@@ -81,9 +84,10 @@ fn check(samples: &[Sample], ops: &[Ops]) -> Result<()> {
         return Err(Problem::failed(what));
     }
     for (sample, ops) in samples.iter().zip(ops) {
-        let (name, seconds) = (sample.program.name, sample.seconds);
+        let seconds = sample.seconds;
         if !(seconds > 0.0 && seconds.is_finite()) || ops.is_empty() {
-            let what = format!("program `{name}` with {} ops was measured at {seconds} s", ops.len());
+            let what =
+                format!("a program of model {} with {} tasks was measured at {seconds} s", sample.model, ops.len());
             return Err(Problem::failed(what).remedy("measure more repetitions, so that the clock can tell them apart"));
         }
     }
@@ -91,7 +95,7 @@ fn check(samples: &[Sample], ops: &[Ops]) -> Result<()> {
 }
 
 /// The rates of `classes` classes and the limits they were solved under.
-fn solve(ops: &[Ops], seconds: &[f64], classes: usize, common: Option<Rate>) -> (Vec<Rate>, Limits) {
+fn solve(ops: &[Ops], seconds: &[Target], classes: usize, common: Option<Rate>) -> (Vec<Rate>, Limits) {
     let mut limits: Limits = None;
     let mut best: Option<(f64, Vec<Rate>, Limits)> = None;
     let mut unknowns = vec![0.0; 3 * classes];
@@ -99,7 +103,11 @@ fn solve(ops: &[Ops], seconds: &[f64], classes: usize, common: Option<Rate>) -> 
         let (rows, target) = equations(ops, seconds, classes, &limits, common, &|_| true);
         unknowns = nnls(&rows, &target, &unknowns);
         let rates = rates_of(&unknowns);
-        let error: f64 = ops.iter().zip(seconds).map(|(ops, y)| (predicted(ops, &rates) / y - 1.0).powi(2)).sum();
+        let error: f64 = ops
+            .iter()
+            .zip(seconds)
+            .map(|(ops, y)| (y.weight * (predicted(ops, &rates) / y.seconds - 1.0)).powi(2))
+            .sum();
         let next: Limits = Some(ops.iter().map(|ops| ops.iter().map(|op| limit(op, &rates)).collect()).collect());
         let settled = next == limits;
         if best.as_ref().is_none_or(|(least, ..)| error < *least) {
@@ -126,27 +134,27 @@ fn limit((class, work): &(usize, Work), rates: &[Rate]) -> Limit {
 /// the pulls towards `common`. Only samples that are `kept` count.
 fn equations(
     ops: &[Ops],
-    seconds: &[f64],
+    seconds: &[Target],
     classes: usize,
     limits: &Limits,
     common: Option<Rate>,
     kept: &dyn Fn(usize) -> bool,
 ) -> (Vec<Vec<f64>>, Vec<f64>) {
     let (mut rows, mut target) = (vec![], vec![]);
-    for (i, (ops, y)) in ops.iter().zip(seconds).enumerate().filter(|(i, _)| kept(*i)) {
+    for (i, (ops, Target { seconds: y, weight })) in ops.iter().zip(seconds).enumerate().filter(|(i, _)| kept(*i)) {
         let mut row = vec![0.0; 3 * classes];
         for (k, (class, work)) in ops.iter().enumerate() {
             let limit = limits.as_ref().map(|limits| limits[i][k]);
-            row[3 * class] += 1.0 / y;
+            row[3 * class] += weight / y;
             if limit != Some(Limit::Bytes) {
-                row[3 * class + 1] += work.flops.0 / y;
+                row[3 * class + 1] += weight * work.flops.0 / y;
             }
             if limit != Some(Limit::Flops) {
-                row[3 * class + 2] += work.bytes.0 as f64 / y;
+                row[3 * class + 2] += weight * work.bytes.0 as f64 / y;
             }
         }
         rows.push(row);
-        target.push(1.0);
+        target.push(*weight);
     }
     if let Some(common) = common {
         for class in 0..classes {
@@ -176,7 +184,7 @@ fn predicted(ops: &Ops, rates: &[Rate]) -> f64 {
 /// other programs, left in the fit, would give it away in part. The limits stay those of the whole fit: one model of several
 /// hardly moves them, and this saves most of the time.
 fn held_out(samples: &[Sample], ops: &[Ops], rates: &[Rate], limits: &Limits, common: Rate) -> Vec<f64> {
-    let seconds: Vec<f64> = samples.iter().map(|s| s.seconds).collect();
+    let seconds: Vec<Target> = samples.iter().map(|s| Target { seconds: s.seconds, weight: s.weight }).collect();
     let start: Vec<f64> =
         rates.iter().flat_map(|r| [r.seconds_per_op, r.seconds_per_flop, r.seconds_per_byte]).collect();
     let models: BTreeSet<usize> = samples.iter().filter(|s| s.per_step > 0.0).map(|s| s.model).collect();
@@ -198,7 +206,7 @@ fn held_out(samples: &[Sample], ops: &[Ops], rates: &[Rate], limits: &Limits, co
 /// between two of them by interpolation (the jackknife of Barber et al. 2021 takes the larger one, which with few models
 /// covers more than it says). With fewer than four no residual is large enough for that; then half as much again as the
 /// largest.
-fn spread(residuals: Vec<f64>) -> f64 {
+pub fn spread(residuals: Vec<f64>) -> f64 {
     let mut sizes: Vec<f64> = residuals.into_iter().map(f64::abs).collect();
     sizes.sort_by(f64::total_cmp);
     let Some(largest) = sizes.last().copied() else { return 0.0 };

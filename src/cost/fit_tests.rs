@@ -1,8 +1,8 @@
 //! Fits to machines that are known, because they are made up.
 
 use super::*;
-use crate::cost::{Estimate, predict};
-use crate::graph::{DType, Op, StateSpec, StepPrograms, Value, ValueId};
+use crate::cost::{Estimate, StepTasks, op_by_op, predict};
+use crate::graph::{DType, Node, Op, Program, StateSpec, StepPrograms, Value, ValueId};
 use crate::rng::{Sequence, Stream};
 
 /// An op with the shapes of its inputs and outputs.
@@ -68,11 +68,12 @@ fn measured(programs: &[Program], noise: f64, s: &mut Sequence) -> Vec<f64> {
 }
 
 fn fitted(programs: &[Program], seconds: &[f64]) -> ThroughputProfile {
-    let samples: Vec<Sample> = programs
+    let tasks: Vec<Vec<Task>> = programs.iter().map(op_by_op).collect();
+    let samples: Vec<Sample> = tasks
         .iter()
         .zip(seconds)
         .enumerate()
-        .map(|(model, (program, &seconds))| Sample { program, seconds, model, per_step: 1.0 })
+        .map(|(model, (tasks, &seconds))| Sample { tasks, seconds, model, per_step: 1.0, weight: 1.0 })
         .collect();
     fit(&samples, Machine::default()).unwrap()
 }
@@ -88,7 +89,7 @@ fn step(program: &Program, profile: &ThroughputProfile) -> Estimate {
         micro_batch: 1,
         targets_per_sample: 1,
     };
-    predict(&programs, profile).step_seconds
+    predict(&programs, &StepTasks::op_by_op(&programs), profile).step_seconds
 }
 
 /// Without noise, programs that were not in the fit are predicted to a few percent, their class rates are found.
@@ -146,16 +147,20 @@ fn unseen_classes_cost_something() {
 #[test]
 fn poor_samples() {
     let one = program(&[add(1000)]);
+    let tasks = op_by_op(&one);
     let models = std::cell::Cell::new(0);
-    let sample = |seconds| Sample { program: &one, seconds, model: models.replace(models.get() + 1), per_step: 1.0 };
+    let sample = |seconds| Sample {
+        tasks: &tasks,
+        seconds,
+        model: models.replace(models.get() + 1),
+        per_step: 1.0,
+        weight: 1.0,
+    };
     for bad in [vec![], vec![sample(1.0)], vec![sample(1.0), sample(0.0)], vec![sample(1.0), sample(f64::NAN)]] {
         assert!(fit(&bad, Machine::default()).is_err());
     }
-    let nothing = program(&[]);
-    assert!(
-        fit(&[sample(1.0), Sample { program: &nothing, seconds: 1.0, model: 99, per_step: 1.0 }], Machine::default())
-            .is_err()
-    );
+    let nothing = Sample { tasks: &[], seconds: 1.0, model: 99, per_step: 1.0, weight: 1.0 };
+    assert!(fit(&[sample(1.0), nothing], Machine::default()).is_err());
     let profile = fit(&[sample(1e-5), sample(1.1e-5), sample(0.9e-5)], Machine::default()).unwrap();
     let seconds = step(&one, &profile).seconds;
     assert!((0.8e-5..1.2e-5).contains(&seconds) && profile.log_spread > 0.05, "{seconds} {}", profile.log_spread);
@@ -174,11 +179,13 @@ fn intervals_cover_steps_of_models_that_were_not_measured() {
             [0, 1].map(|i| truth(&pair[i]) * shared * (0.05 * s.normal()).exp())
         };
         let times: Vec<[f64; 2]> = pairs.iter().map(|pair| time(pair, &mut s)).collect();
+        let tasks: Vec<[Vec<Task>; 2]> = pairs.iter().map(|pair| [op_by_op(&pair[0]), op_by_op(&pair[1])]).collect();
         let sample = |model: usize, i: usize| Sample {
-            program: &pairs[model][i],
+            tasks: &tasks[model][i],
             seconds: times[model][i],
             model,
             per_step: [3.0, 1.0][i],
+            weight: 1.0,
         };
         let samples: Vec<Sample> = (0..7).flat_map(|model| [sample(model, 0), sample(model, 1)]).collect();
         let profile = fit(&samples, Machine::default()).unwrap();

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! class      which ops share a speed
+//! task       what an engine executes for the programs, as pieces of work
 //! profile    measured speeds of one machine and engine, as a versioned format
-//! fit        (program, seconds) samples -> profile       (nnls: the solver)
-//! predict    programs + profile -> seconds of each program and of a step, with error bars
+//! fit        (tasks, seconds) samples -> profile       (nnls: the solver)
+//! predict    programs, their tasks + profile -> seconds of each program and of a step, with error bars
 //! run        + experiment and data sizes -> seconds, device time and memory of a whole run
 //! overhead   the factor between predicted and paid, learned from the ledger
 //! ```
@@ -18,10 +19,12 @@ mod overhead;
 mod predict;
 mod profile;
 mod run;
+mod task;
 
 pub use class::OpClass;
-pub use fit::{Sample, fit};
+pub use fit::{Sample, fit, spread};
 pub use overhead::overhead_factor;
 pub use predict::{Estimate, Prediction, checkpoint_bytes, predict};
 pub use profile::{Machine, PROFILE_FORMAT, Rate, ThroughputProfile};
 pub use run::{HostMemory, RunCost, Samples, run_cost};
+pub use task::{StepTasks, Task, op_by_op};

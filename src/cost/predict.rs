@@ -1,7 +1,7 @@
 //! Seconds of programs on a machine whose profile is known.
 
-use super::{OpClass, ThroughputProfile};
-use crate::graph::{Node, Program, StateRole, StepPrograms};
+use super::{StepTasks, Task, ThroughputProfile};
+use crate::graph::{StateRole, StepPrograms};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -44,17 +44,17 @@ pub struct Prediction {
     pub log_spread: f64,
 }
 
-/// Predicts by adding up the ops. Errors of a profile are shared by all ops of a class, so they do not average out over
+/// Predicts by adding up the tasks of an engine. Errors of a profile are shared by all tasks of a class, so they do not average out over
 /// a program, and the interval of any part is as wide, relatively, as that of the whole.
-pub fn predict(programs: &StepPrograms, profile: &ThroughputProfile) -> Prediction {
-    let micro = seconds(&programs.micro, profile);
-    let apply = seconds(&programs.apply, profile);
+pub fn predict(programs: &StepPrograms, tasks: &StepTasks, profile: &ThroughputProfile) -> Prediction {
+    let micro = seconds(&tasks.micro, profile);
+    let apply = seconds(&tasks.apply, profile);
     let checkpoint = checkpoint_bytes(programs);
     let largest = [&programs.micro, &programs.apply, &programs.eval].map(|p| p.peak_bytes().0).into_iter().max();
     Prediction {
         micro_seconds: micro,
         apply_seconds: apply,
-        eval_seconds: seconds(&programs.eval, profile),
+        eval_seconds: seconds(&tasks.eval, profile),
         step_seconds: Estimate::new(programs.micro_steps as f64 * micro + apply, profile.log_spread),
         checkpoint_seconds: profile.machine.checkpoint_seconds
             + checkpoint.0 as f64 * profile.machine.write_seconds_per_byte,
@@ -70,8 +70,7 @@ pub fn checkpoint_bytes(programs: &StepPrograms) -> Bytes {
     Bytes(kept.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
 }
 
-/// Seconds of one execution of a program.
-fn seconds(program: &Program, profile: &ThroughputProfile) -> f64 {
-    let one = |node: &Node| Some(profile.rate(OpClass::of(&node.op)?).seconds(program.work(node)));
-    program.nodes.iter().filter_map(one).sum()
+/// Seconds of one execution.
+fn seconds(tasks: &[Task], profile: &ThroughputProfile) -> f64 {
+    tasks.iter().map(|task| profile.rate(task.class).seconds(task.work)).sum()
 }

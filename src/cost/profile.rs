@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the profile's format.
-pub const PROFILE_FORMAT: u32 = 1;
+pub const PROFILE_FORMAT: u32 = 2;
 
 /// Speed of a class of ops, kept as costs: they add up, and 0 means "never the limit" where a rate would be infinite.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -135,9 +135,9 @@ mod tests {
     fn json_round_trip_and_refusals() {
         let text = serde_json::to_string(&profile()).unwrap();
         assert_eq!(ThroughputProfile::parse(&text, "p.json").unwrap(), profile());
-        let newer = text.replace("\"format\":1", "\"format\":2");
+        let newer = text.replace("\"format\":2", "\"format\":3");
         let problem = ThroughputProfile::parse(&newer, "p.json").unwrap_err().to_string();
-        assert!(problem.contains("p.json: throughput profile of format 2") && problem.contains("delete"), "{problem}");
+        assert!(problem.contains("p.json: throughput profile of format 3") && problem.contains("delete"), "{problem}");
         assert!(ThroughputProfile::parse(&text.replace("0.1", "-0.1"), "p.json").is_err());
         for cut in 0..text.len() {
             assert!(ThroughputProfile::parse(&text[..cut], "p.json").is_err());

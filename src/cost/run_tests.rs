@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{DataShape, InputShape, TargetShape};
-use crate::cost::{Machine, OpClass, PROFILE_FORMAT, Rate, ThroughputProfile, predict};
+use crate::cost::{Machine, OpClass, PROFILE_FORMAT, Rate, StepTasks, ThroughputProfile, predict};
 use crate::graph::build;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn built(experiment: &Experiment) -> (StepPrograms, Prediction) {
         target: TargetShape::Class { classes: 10 },
     };
     let programs = build(experiment, &shape).unwrap();
-    let prediction = predict(&programs, &profile());
+    let prediction = predict(&programs, &StepTasks::op_by_op(&programs), &profile());
     (programs, prediction)
 }
 

@@ -3,8 +3,9 @@
 use super::cpu::CpuEngine;
 use super::reference::{self, ReferenceEngine};
 use super::tensor::TensorEngine;
-use super::{Engine, EngineError, limit_threads, thread_count};
+use super::{Engine, EngineError, limit_threads, plan, thread_count};
 use crate::config::{DeviceSpec, EngineKind, Experiment, Precision};
+use crate::cost::StepTasks;
 use crate::graph::StepPrograms;
 use crate::units::Bytes;
 
@@ -77,6 +78,14 @@ pub fn footprint(placement: Placement, programs: &StepPrograms) -> Result<Bytes,
         }
         (EngineKind::Reference, device, precision) => TensorEngine::predict(programs, device, precision),
         (EngineKind::Compiled, _, _) => Err(nowhere(placement)),
+    }
+}
+
+/// What the engine of a placement executes for the programs, as the cost model counts it.
+pub fn tasks(placement: Placement, programs: &StepPrograms) -> Result<StepTasks, EngineError> {
+    match placement.kind {
+        EngineKind::Compiled => Ok(plan::tasks(&plan::Plan::new(programs)?, programs)),
+        EngineKind::Reference => Ok(StepTasks::op_by_op(programs)),
     }
 }
 

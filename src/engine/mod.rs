@@ -15,10 +15,11 @@ mod tensor;
 mod threads;
 
 pub use cpu::{CpuEngine, SquareProduct, product_tile};
-pub use create::{Placement, create, footprint};
+pub use create::{Placement, create, footprint, tasks};
 pub use tensor::card_rates;
 pub use threads::{limit_threads, thread_count, thread_environment, threads_each};
 
+use crate::cost::Task;
 use crate::data::Batch;
 use crate::gpu::GpuError;
 use crate::problem::Problem;
@@ -177,6 +178,8 @@ pub struct PartTime {
     pub seconds: f64,
     /// Its operations and the bytes it moves.
     pub work: crate::graph::Work,
+    /// The same as the cost model counts it.
+    pub tasks: Vec<Task>,
 }
 
 /// Executes step programs over a state of its own.

@@ -6,6 +6,7 @@ use super::lower::{Lowered, part};
 use super::memory::{Buffer, Memory};
 use super::pool::{Barrier, Pool};
 use super::run::{self, Context};
+use crate::cost::{OpClass, Task};
 use crate::data::Batch;
 use crate::engine::host::{self, Values};
 use crate::engine::plan::{self, Plan, Region, UpdateRule};
@@ -18,7 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Raised whenever plans, tiles or kernels give other bits than before.
-const PLAN_VERSION: u32 = 2;
+const PLAN_VERSION: u32 = 3;
 /// Elements of the flat state in one tile of the update at least.
 const UPDATE_ELEMENTS: usize = 16_384;
 /// Tiles of the update at most.
@@ -352,7 +353,7 @@ impl Engine for CpuEngine {
         let ends = times.ends.into_inner().unwrap_or_default();
         let part = |step: &plan::Step| {
             let shape = step.outputs.first().map_or(String::new(), |t| format!(" {:?}", t.shape));
-            PartTime { what: plan::name(step) + &shape, seconds: 0.0, work: step.work }
+            PartTime { what: plan::name(step) + &shape, seconds: 0.0, work: step.work, tasks: plan::of_step(step) }
         };
         let mut parts: Vec<PartTime> = self.micro.schedule.steps.iter().map(part).collect();
         let mut before = 0.0;
@@ -363,7 +364,8 @@ impl Engine for CpuEngine {
         let watch = Stopwatch::start();
         self.apply(inputs)?;
         let work = self.programs.apply.total_work();
-        parts.push(PartTime { what: "apply".to_string(), seconds: watch.seconds(), work });
+        let tasks = vec![Task { class: OpClass::Update, work }];
+        parts.push(PartTime { what: "apply".to_string(), seconds: watch.seconds(), work, tasks });
         Ok(parts)
     }
 

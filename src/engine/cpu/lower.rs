@@ -15,6 +15,8 @@ const LEAST_ELEMENTS: usize = 8192;
 const MOST_TILES: usize = 32;
 /// Chunks whose partial sums are kept apart at most.
 const MOST_CHUNKS: usize = 16;
+/// Elements of partial sums that a tile adds up at least, where there are several.
+const ADDED_ELEMENTS: usize = 32_768;
 /// From this many columns on, column sums are cut by columns instead of rows.
 const WIDE: usize = 2048;
 
@@ -73,8 +75,9 @@ impl Lowered {
             jobs.push(Job { step: i, adds_up: false, tiles: cut.tiles() });
             let partial = partial_elements(step, cut);
             if partial > 0 {
-                partials = partials.max(partial * cut.tiles());
-                jobs.push(Job { step: i, adds_up: true, tiles: 1 });
+                partials = partials.max(partial * cut.chunks());
+                let tiles = (partial * cut.chunks() / ADDED_ELEMENTS).clamp(1, MOST_CHUNKS);
+                jobs.push(Job { step: i, adds_up: true, tiles });
             }
             if matches!(step.root, Root::Loss { .. }) {
                 sums = sums.max(cut.tiles());
@@ -100,6 +103,14 @@ fn stages(jobs: &[Job]) -> Vec<Range<usize>> {
 }
 
 impl Cut {
+    /// Number of partial sums, where a step has them: one a tile, but for those whose tiles share one.
+    pub(super) fn chunks(&self) -> usize {
+        match self {
+            Cut::Conv(shape, Pass::Weight) => shape.chunks(),
+            _ => self.tiles(),
+        }
+    }
+
     /// Number of tiles.
     pub(super) fn tiles(&self) -> usize {
         match self {
@@ -210,7 +221,7 @@ pub(super) fn partial_elements(step: &Step, cut: &Cut) -> usize {
         (Root::Op(Op::SumLeading), Cut::Rows { columns, .. }) => *columns,
         (Root::Op(Op::LayerNormGrad | Op::GroupNormGrad { .. }), _) => 2 * step.inputs[1].elements(),
         (Root::Op(Op::RmsNormGrad), _) => step.inputs[1].elements(),
-        (Root::Op(Op::Conv2dGradWeight), _) => step.outputs[0].elements(),
+        (Root::Op(Op::Conv2dGradWeight), _) if cut.chunks() > 1 => step.outputs[0].elements(),
         _ => 0,
     }
 }

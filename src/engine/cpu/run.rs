@@ -69,7 +69,7 @@ pub(super) unsafe fn tile(context: &Context, lowered: &Lowered, job: Job, tile: 
     // SAFETY: see the module.
     unsafe {
         if job.adds_up {
-            return add_up(context, step, cut);
+            return add_up(context, step, cut, (tile, job.tiles));
         }
         match &step.root {
             Root::Map => map(context, step, cut, tile),
@@ -151,8 +151,8 @@ unsafe fn loss(
 }
 
 /// Adds up the partial sums of a step's chunks.
-unsafe fn add_up(context: &Context, step: &Step, cut: &Cut) {
-    let (stride, chunks) = (partial_elements(step, cut), cut.tiles());
+unsafe fn add_up(context: &Context, step: &Step, cut: &Cut, (tile, tiles): (usize, usize)) {
+    let (stride, chunks) = (partial_elements(step, cut), cut.chunks());
     // Norms have their sums behind dx: of the gain, and of the bias.
     let outputs = match step.root {
         Root::Op(Op::LayerNormGrad | Op::RmsNormGrad | Op::GroupNormGrad { .. }) => 1..step.outputs.len(),
@@ -161,15 +161,15 @@ unsafe fn add_up(context: &Context, step: &Step, cut: &Cut) {
     let mut from = 0;
     for i in outputs {
         let output = &step.outputs[i];
-        let length = output.elements();
-        // SAFETY: see the module; this job has one tile.
+        let part = part(output.elements(), output.elements().div_ceil(tiles).next_multiple_of(16), tile);
+        // SAFETY: see the module; this job's tiles are disjoint parts of the output.
         unsafe {
-            let partials =
-                std::slice::from_raw_parts(context.memory.partials.add(from), (chunks - 1) * stride + length);
-            let out = context.memory.write(output, 0, length);
+            let first = context.memory.partials.add(from + part.start);
+            let partials = std::slice::from_raw_parts(first, (chunks - 1) * stride + part.len());
+            let out = context.memory.write(output, part.start, part.len());
             norm::add_up(partials, stride, chunks, context.adds(step.into[i]), out);
         }
-        from += length;
+        from += output.elements();
     }
 }
 
@@ -411,15 +411,13 @@ unsafe fn convolution(context: &Context, step: &Step, cut: &Cut, tile: usize, sc
             }
             Pass::Weight => {
                 let ((x, xs), (dy, dys)) = (images(input(0), shape.inputs), images(input(1), shape.outputs));
-                let dw = memory.partial(tile, output.elements());
-                dw.fill(0.0);
-                return conv::grad_weight(
-                    *shape,
-                    memory.read(input(0), x, xs),
-                    memory.read(input(1), dy, dys),
-                    dw,
-                    scratch,
-                );
+                // One sum is the gradient itself; several are added up afterwards.
+                let dw = match cut.chunks() {
+                    1 => (memory.at(output), context.adds(step.into[0])),
+                    _ => (memory.partials.add(shape.chunk(tile) * output.elements()), false),
+                };
+                let images = (memory.read(input(0), x, xs), memory.read(input(1), dy, dys));
+                return conv::grad_weight(*shape, tile, images, dw, scratch);
             }
         }
         let pixels = first * shape.pixels()..(first + count) * shape.pixels();

@@ -10,7 +10,7 @@ use super::layout::StateLayout;
 use super::step::{Into, LossKind, Place, Root, Schedule, Step, Tail, Tensor};
 use crate::config::Activation;
 use crate::graph::{DType, Node, Op, Program, StateRole, StateSpec, ValueId, Work};
-use crate::units::Bytes;
+use crate::units::{Bytes, Flops};
 use std::collections::BTreeMap;
 
 /// Stages of a tail at most.
@@ -519,11 +519,30 @@ impl<'p> Fuser<'p> {
             }
         }
         let tail: Vec<Tail> = draft.tail.iter().map(|stage| stage.place(tensor)).collect();
-        let flops = draft.nodes.iter().map(|&p| self.program.work(&self.program.nodes[p]).flops.0).sum();
+        let of_node = |&p: &usize| self.program.work(&self.program.nodes[p]).flops.0;
+        let flops: f64 = draft.nodes.iter().map(of_node).sum();
+        let flops = match draft.root {
+            // One query of all.
+            Root::LastQuery { .. } => flops / inputs[0].shape[1].max(1) as f64,
+            _ => flops,
+        };
+        let tail_flops = match draft.root {
+            Root::Op(_) => draft.nodes.iter().skip(1).map(of_node).sum(),
+            _ => 0.0,
+        };
         let tensors = inputs.iter().chain(&outputs).chain(tail.iter().filter_map(Tail::tensor));
         let bytes = Bytes(tensors.map(|t| 4 * t.elements() as u64).sum());
-        let work = Work { flops: crate::units::Flops(flops), bytes };
-        Step { root: draft.root.clone(), inputs, outputs, into, tail, nodes: draft.nodes.clone(), work }
+        let work = Work { flops: Flops(flops), bytes };
+        Step {
+            root: draft.root.clone(),
+            inputs,
+            outputs,
+            into,
+            tail,
+            nodes: draft.nodes.clone(),
+            work,
+            tail_flops: Flops(tail_flops),
+        }
     }
 }
 

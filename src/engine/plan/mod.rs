@@ -8,6 +8,7 @@
 //! last      attention whose last query alone is read
 //! arena     lifetimes of everything else, packed into one allocation
 //! update    the `apply` program as one pass over the flat state
+//! tasks     the plan as pieces of work, for the cost model
 //! display   the plan for people
 //! ```
 //! Boundary: pure functions of the programs. Must not know threads, kernels or devices; an engine decides how a step is
@@ -20,6 +21,7 @@ mod gather;
 mod last;
 mod layout;
 mod step;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -29,6 +31,7 @@ pub(in crate::engine) use display::name;
 pub(in crate::engine) use fuse::MAX_TAIL;
 pub use layout::{Region, StateLayout};
 pub use step::{Into, LossKind, Place, Root, Schedule, Step, Tail, Tensor};
+pub(in crate::engine) use tasks::{of_step, tasks};
 pub use update::{Segment, Update, UpdateRule};
 
 use super::EngineError;

@@ -2,6 +2,7 @@
 
 use crate::config::Activation;
 use crate::graph::{DType, Op, Work};
+use crate::units::Flops;
 
 /// Where a tensor's first element is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,6 +137,8 @@ pub struct Step {
     pub nodes: Vec<usize>,
     /// Operations of those nodes, and the bytes that this step moves.
     pub work: Work,
+    /// Of the operations, those of the tail.
+    pub tail_flops: Flops,
 }
 
 /// A program as fused steps.

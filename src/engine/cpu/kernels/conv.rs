@@ -5,6 +5,16 @@ use super::gemm::{Strided, gemm};
 
 /// Elements of a tile's patches, unless one image has more.
 const PATCHES: usize = 1 << 17;
+/// Operations of a tile at least, where a pass is cut into several, and tiles that are then enough.
+const TILE_FLOPS: usize = 3_000_000;
+const TILES: usize = 8;
+/// Elements read and written by a tile at least, where it is they that take the time.
+const TILE_ELEMENTS: usize = 16_384;
+/// From this many elements of a patch's line on, the gradient of each line of the kernels is a product of its own: that
+/// needs no sums apart, and products of so many columns are as fast as wider ones.
+const LINE: usize = 48;
+/// Pixels at least whose gradients are summed apart: else adding up the sums is more work than the products.
+const CHUNK_PIXELS: usize = 128;
 
 /// The dimensions of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +51,60 @@ impl Shape {
         self.kernel * self.kernel * if pass == Pass::Input { self.outputs } else { self.inputs }
     }
 
-    /// Images of one tile.
-    pub(in crate::engine::cpu) fn portion(&self, pass: Pass) -> usize {
-        (PATCHES / (self.pixels() * self.patch(pass))).clamp(1, self.images.max(1))
+    /// Tiles that are enough for the work.
+    fn wanted(&self) -> usize {
+        let pixels = self.images * self.pixels();
+        let flops = 2 * pixels * self.taps() * self.outputs / TILE_FLOPS;
+        let elements = pixels * (self.patch(Pass::Forward).min(self.patch(Pass::Input)) + self.outputs) / TILE_ELEMENTS;
+        flops.max(elements).clamp(1, TILES)
     }
 
-    /// Number of tiles. The weight's gradient is summed by tile, so it has few.
-    pub(in crate::engine::cpu) fn tiles(&self, pass: Pass) -> usize {
-        let portion = match pass {
-            Pass::Weight => self.images.div_ceil(16),
-            _ => self.portion(pass),
+    /// Images that are unfolded together.
+    pub(in crate::engine::cpu) fn portion(&self, pass: Pass) -> usize {
+        let fit = PATCHES / (self.pixels() * self.patch(pass));
+        let most = match pass {
+            Pass::Weight => self.images.div_ceil(self.chunks()),
+            _ => self.images.div_ceil(self.wanted()),
         };
-        self.images.div_ceil(portion).max(1)
+        fit.clamp(1, most.max(1))
+    }
+
+    /// Number of tiles.
+    pub(in crate::engine::cpu) fn tiles(&self, pass: Pass) -> usize {
+        match pass {
+            Pass::Weight => self.lines() * self.chunks(),
+            _ => self.images.div_ceil(self.portion(pass)).max(1),
+        }
+    }
+
+    /// Parts of the kernels whose gradients are products of their own: their lines, or the whole.
+    fn lines(&self) -> usize {
+        if self.kernel * self.inputs >= LINE { self.kernel } else { 1 }
+    }
+
+    /// Portions of the images over which gradients of weights are summed apart. One where the parts of the kernels are
+    /// tiles enough; else few, since all these sums are added up again.
+    pub(in crate::engine::cpu) fn chunks(&self) -> usize {
+        let missing = self.wanted().div_ceil(self.lines());
+        // An even number of tiles, so that two threads have as many.
+        let even = if missing > 1 { missing.next_multiple_of(2) } else { missing };
+        let most = (self.images * self.pixels() / CHUNK_PIXELS).min(self.images);
+        let chunks = even.min(most).max(1);
+        self.images.div_ceil(self.images.div_ceil(chunks).max(1)).max(1)
+    }
+
+    /// The portion of the images that a tile of the gradient of weights sums over.
+    pub(in crate::engine::cpu) fn chunk(&self, tile: usize) -> usize {
+        tile / self.lines()
     }
 
     /// Images of a tile: first and number.
     pub(in crate::engine::cpu) fn tile(&self, pass: Pass, tile: usize) -> (usize, usize) {
-        let each = self.images.div_ceil(self.tiles(pass));
+        let (tile, parts) = match pass {
+            Pass::Weight => (self.chunk(tile), self.chunks()),
+            _ => (tile, self.tiles(pass)),
+        };
+        let each = self.images.div_ceil(parts);
         let first = (tile * each).min(self.images);
         (first, each.min(self.images - first))
     }
@@ -107,17 +154,33 @@ pub(in crate::engine::cpu) fn grad_input(shape: Shape, w: &[f32], dy: &[f32], dx
     }
 }
 
-/// `x, dy -> dw` summed over this tile's images.
-pub(in crate::engine::cpu) fn grad_weight(shape: Shape, x: &[f32], dy: &[f32], dw: &mut [f32], scratch: &mut [f32]) {
+/// `x, dy -> dw` of this tile's lines of the kernels, summed over its images; `dw` is the whole of these sums.
+///
+/// # Safety
+/// Nobody else may touch this tile's lines of `dw`.
+pub(in crate::engine::cpu) unsafe fn grad_weight(
+    shape: Shape,
+    tile: usize,
+    (x, dy): (&[f32], &[f32]),
+    (dw, add): (*mut f32, bool),
+    scratch: &mut [f32],
+) {
     let (pixels, taps, outputs) = (shape.pixels(), shape.taps(), shape.outputs);
+    let lines = shape.lines();
+    let (columns, line) = (taps / lines, (lines > 1).then_some(tile % lines));
+    // SAFETY: lines are parts of a kernel's elements.
+    let dw = unsafe { dw.add(line.unwrap_or(0) * columns) };
     let portion = shape.portion(Pass::Weight);
     let parts = x.chunks(portion * pixels * shape.inputs).zip(dy.chunks(portion * pixels * outputs));
     for (i, (x, dy)) in parts.enumerate() {
         let rows = dy.len() / outputs;
-        unfold(shape, shape.inputs, x, scratch);
-        let (a, b) = (Strided::rows_of(dy.as_ptr(), outputs).transposed(), Strided::rows_of(scratch.as_ptr(), taps));
+        match line {
+            None => unfold(shape, shape.inputs, x, scratch),
+            Some(line) => unfold_line(shape, line, x, scratch),
+        }
+        let (a, b) = (Strided::rows_of(dy.as_ptr(), outputs).transposed(), Strided::rows_of(scratch.as_ptr(), columns));
         // SAFETY: slices of these sizes.
-        unsafe { gemm((outputs, taps, rows), a, b, dw.as_mut_ptr(), taps, i > 0) };
+        unsafe { gemm((outputs, columns, rows), a, b, dw, taps, add || i > 0) };
     }
 }
 
@@ -145,6 +208,28 @@ fn unfold(shape: Shape, channels: usize, images: &[f32], patches: &mut [f32]) {
                 patch[skipped + length..].fill(0.0);
             }
             patch[skipped..skipped + length].copy_from_slice(&image[from..from + length]);
+        }
+    }
+}
+
+/// The same for one line of the kernel only.
+fn unfold_line(shape: Shape, line: usize, images: &[f32], patches: &mut [f32]) {
+    let Shape { height, width, inputs, kernel, .. } = shape;
+    let (pad, length) = (kernel / 2, kernel * inputs);
+    let rows = patches.chunks_exact_mut(length * width);
+    let lines = images.chunks_exact(height * width * inputs).flat_map(|image| (0..height).map(move |y| (image, y)));
+    for (patches, (image, y)) in rows.zip(lines) {
+        if y + line < pad || y + line - pad >= height {
+            patches.fill(0.0);
+            continue;
+        }
+        let row = &image[(y + line - pad) * width * inputs..][..width * inputs];
+        for (x, patch) in patches.chunks_exact_mut(length).enumerate() {
+            let (left, right) = (x.saturating_sub(pad), (x + pad + 1).min(width));
+            let (before, copied) = ((left + pad - x) * inputs, (right - left) * inputs);
+            patch[..before].fill(0.0);
+            patch[before..before + copied].copy_from_slice(&row[left * inputs..right * inputs]);
+            patch[before + copied..].fill(0.0);
         }
     }
 }
@@ -186,7 +271,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(60))]
         #[test]
         fn all_three_passes_agree_with_plain_loops(
-            images in 1usize..5, height in 1usize..8, width in 1usize..8, inputs in 1usize..6, outputs in 1usize..6,
+            images in 1usize..5, height in 1usize..8, width in 1usize..8, inputs in (1usize..6).prop_flat_map(|n| prop_oneof![Just(n), Just(20 * n)]),
+            outputs in 1usize..6,
             half in 0usize..3,
         ) {
             let s = Shape { images, height, width, inputs, outputs, kernel: 2 * half + 1 };
@@ -203,7 +289,10 @@ mod tests {
             let (mut a, mut b, mut c) = (vec![0.0f32; y.len()], vec![0.0f32; dx.len()], vec![0.0f32; dw.len()]);
             forward(s, &x, &w, &mut a, &mut scratch(Pass::Forward));
             grad_input(s, &w, &dy, &mut b, &mut scratch(Pass::Input));
-            grad_weight(s, &x, &dy, &mut c, &mut scratch(Pass::Weight));
+            for tile in 0..s.lines() {
+                // SAFETY: the vector has this size.
+                unsafe { grad_weight(s, tile, (&x, &dy), (c.as_mut_ptr(), false), &mut scratch(Pass::Weight)) };
+            }
             for (got, wanted) in [(a, y), (b, dx), (c, dw)] {
                 for (g, w) in got.iter().zip(wanted) {
                     prop_assert!((f64::from(*g) - w).abs() < 1e-4, "{s:?}: {g} {w}");

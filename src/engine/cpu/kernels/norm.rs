@@ -225,12 +225,17 @@ kernel! {
 kernel! {
     /// Adds up chunks of partial sums, in order and in f64: element i of chunk c is `partials[c * stride + i]`.
     pub(in crate::engine::cpu) fn add_up(partials: &[f32], stride: usize, chunks: usize, add: bool, out: &mut [f32]) {
-        for (i, out) in out.iter_mut().enumerate() {
-            let mut sum = if add { f64::from(*out) } else { 0.0 };
-            for chunk in 0..chunks {
-                sum += f64::from(partials[chunk * stride + i]);
+        const BLOCK: usize = 256;
+        for (block, out) in out.chunks_mut(BLOCK).enumerate() {
+            let mut sums = [0.0f64; BLOCK];
+            if add {
+                sums.iter_mut().zip(out.iter()).for_each(|(sum, out)| *sum = f64::from(*out));
             }
-            *out = sum as f32;
+            for chunk in 0..chunks {
+                let partials = &partials[chunk * stride + block * BLOCK..][..out.len()];
+                sums.iter_mut().zip(partials).for_each(|(sum, partial)| *sum += f64::from(*partial));
+            }
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as f32);
         }
     }
 }
