@@ -218,9 +218,9 @@ pub const SITE_FILE: &str = "site.toml";
 /// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
 /// beyond its wall time.
 pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
-    let Some(name) = &campaign.execution.site else { return Ok(None) };
-    let loaded = config::load_site(&base.join(name), &[])?;
-    refuse_other_gpus(&loaded.value, campaign, name)?;
+    let Some(name) = campaign.execution.site.clone() else { return Ok(None) };
+    let loaded = config::load_site(&base.join(&name), &[])?;
+    refuse_other_gpus(&loaded.value, campaign, &name)?;
     let execution = &mut campaign.execution;
     if execution.device_memory_mib == 0 {
         execution.device_memory_mib = loaded.value.largest_device_memory().unwrap_or(0);

@@ -5,7 +5,6 @@ use super::lab::{Lab, Listed, campaign, completes, hungry_proposals, learning_ra
 use crate::campaign::{Advice, Event, NextStep, Price, Pricer, Reason, RunResult, decide, placement};
 use crate::config::Experiment;
 use crate::exec::fake::Play;
-use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
 use crate::planner;
 use crate::problem::Result;
