@@ -352,7 +352,8 @@ h100 = 2.0
         assert_eq!(there(&placed([0, 0, 4, 0])), ("spare".into(), "h100".into(), Some(0.5)));
         assert_eq!(there(&placed([4, 0, 0, 0])), ("gpu".into(), "a100".into(), Some(1.5)));
         assert_eq!(there(&placed([0, 0, 0, 4])), ("quick".into(), "h100".into(), Some(3.0)));
-        let free = parse_site("name = \"x\"\n[[partitions]]\nname = \"p\"\n", "x", &[]).unwrap();
+        let free = parse_site("name = \"x\"\n[[partitions]]\nname = \"p\"\ngpu_types = [\"a\"]\n", "x", &[]);
+        let free = free.unwrap();
         let (_, placed) = choose(&free, &need(0.9, 0), 600.0, None, 0.0).unwrap();
         assert!(!free.is_priced() && placed.dollars_per_device_hour.is_none());
         let untyped = "name = \"x\"\ntyped_gpus = false\n[[partitions]]\nname = \"p\"\ngpu_types = [\"a\", \"b\"]\n\

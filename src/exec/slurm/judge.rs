@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | there or not | ended, with a code | ended as it says; the outcome, where there is one, counts more (`failure`) |
 //! | missing, worker began | ended | the file may be on its way through a network filesystem: wait [`Case::settle`] |
-//! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long |
+//! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long, and for an answer after that |
 //! | there or not | waiting, running or unknown | late: keep watching; after [`RUNAWAY`] nobody will say any more |
 //! | there | nothing, or no answer | ended by the outcome alone, after `settle` |
 //! | missing | no record, the answer was whole | after [`LOST`] there is and was no such job |
@@ -126,6 +126,10 @@ pub(super) fn judge(case: &Case) -> Verdict {
             let coming = settling || (!case.outcome && case.claimed && rules::on(Rule::OutcomesArrive));
             // Counted from that record on: the queue may have lost sight of the job long before its end.
             if coming && case.settling < case.settle {
+                return Verdict::Watch;
+            }
+            // What accounting said before it fell silent again is not what it would say now.
+            if settling && !case.accounted && !patient(OUTAGE) {
                 return Verdict::Watch;
             }
             let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
