@@ -18,7 +18,7 @@ const CAMPAIGN: &str = r#"
 name = "profiles"
 question = "How fast is it there?"
 objective.metric = "loss"
-budget.device_hours = 1.0
+budget.device_hours = 100.0
 planner = { kind = "random", candidates = 1 }
 execution.site = "site.toml"
 [space]

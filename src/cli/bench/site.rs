@@ -138,7 +138,8 @@ fn measure(site: &Site, baseline: &Experiment, only: Option<&str>, work: &Path, 
                 Some(profile) => {
                     probe.what.keep(&profile)?;
                     fs::remove_dir(&probe.folder)?;
-                    let chip: Vec<&str> = profile.machine.chip.values().map(String::as_str).take(2).collect();
+                    let chip: Vec<String> =
+                        profile.machine.chip.iter().map(|(k, v)| format!("{k} {v}")).take(3).collect();
                     output::print(&format!("{}: measured ({})\n", probe.what.place(), chip.join(", ")));
                 }
                 None => left.push(probe),

@@ -402,13 +402,16 @@ pub(super) struct FakeCommands(pub Rc<RefCell<FakeSlurm>>);
 
 struct Later {
     at: f64,
-    clock: &'static FakeClock,
+    world: Rc<RefCell<FakeSlurm>>,
     answer: Option<Answer>,
 }
 
 impl Pending for Later {
     fn answer(&mut self) -> Option<Answer> {
-        if self.clock.monotonic() >= self.at { self.answer.take() } else { None }
+        let mut world = self.world.borrow_mut();
+        // Jobs go on, and files arrive, while somebody waits for an answer.
+        world.advance();
+        if world.clock.monotonic() >= self.at { self.answer.take() } else { None }
     }
 }
 
@@ -416,6 +419,6 @@ impl Commands for FakeCommands {
     fn start(&mut self, program: &str, arguments: &[String]) -> Box<dyn Pending> {
         let mut world = self.0.borrow_mut();
         let (at, answer) = world.run(program, arguments);
-        Box::new(Later { at, clock: world.clock, answer: Some(answer) })
+        Box::new(Later { at, world: Rc::clone(&self.0), answer: Some(answer) })
     }
 }
