@@ -142,11 +142,13 @@ pub(super) fn judge(case: &Case) -> Verdict {
         (None, Some(_)) if rules::on(Rule::LiveRecordsLive) => Verdict::Watch,
         (None, Some(_)) => by_queue(),
         (None, None) if case.outcome && patient(case.settle) => by_queue(),
-        (None, None) if !case.known => match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
-            true => by_queue(),
-            false if !rules::on(Rule::LostAreLookedFor) => by_queue(),
-            false => Verdict::Watch,
-        },
+        (None, None) if !case.known && !case.claimed => {
+            match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
+                true => by_queue(),
+                false if !rules::on(Rule::LostAreLookedFor) => by_queue(),
+                false => Verdict::Watch,
+            }
+        }
         (None, None) if patient(if case.accounted { LOST } else { OUTAGE }) => by_queue(),
         (None, None) => Verdict::Watch,
     }
