@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
 const SECONDS_EACH: f64 = 0.06;
+/// A profile whose predictions may be wrong by more than this factor's logarithm (2.7) either way is used and not kept.
+const UNRELIABLE: f64 = 1.0;
 /// All models are measured again after all others: what differs then is not the models but the machine, whose drift
 /// belongs to the uncertainty of a prediction.
 const PASSES: usize = 2;
@@ -33,6 +35,12 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
     let profile = calibrate(placement, family, chip)?;
+    if profile.log_spread > UNRELIABLE {
+        say(
+            "warning: this machine's speed changed so much while it was measured that predictions are guesses; it is measured again next time",
+        );
+        return Ok(profile);
+    }
     let text =
         serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.
@@ -69,7 +77,6 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
         .iter()
         .enumerate()
         .flat_map(|(model, m)| {
-            // A part tells of its class what whole programs only tell of all together; it counts as its share of the time.
             let step = m.step();
             let parts = m.parts.iter().filter(|(_, seconds)| *seconds > 0.0);
             let parts = parts.map(move |(tasks, seconds)| Sample {
@@ -77,7 +84,7 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
                 seconds: *seconds,
                 model,
                 per_step: 0.0,
-                weight: (seconds / step).min(1.0).sqrt(),
+                weight: weight(seconds / step),
             });
             let whole = [
                 (&m.tasks.micro, m.micro, m.programs.micro_steps as f64),
@@ -105,6 +112,14 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
     let mut profile = fit(&samples, machine)?;
     profile.log_spread = profile.log_spread.hypot(drift);
     Ok(profile)
+}
+
+/// How much the relative error of a part counts, by its share of the step. A part tells of its class what whole programs only
+/// tell of all together, and counts by its share; below a tenth less and less, since a part that seems to take no time at all
+/// (another thread did it while this one was held up) must not outweigh all others.
+fn weight(share: f64) -> f64 {
+    let share = share.min(1.0);
+    share / share.max(0.1).sqrt()
 }
 
 /// The experiment of a probe.

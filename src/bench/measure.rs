@@ -3,12 +3,12 @@
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, Experiment};
 use crate::cost::{StepTasks, Task};
-use crate::engine::{self, Engine, EngineError, HostState, Placement, StepInputs};
+use crate::engine::{self, Engine, EngineError, HostState, PartTime, Placement, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
 
-/// Seconds of one execution of each program: medians over repetitions.
+/// Seconds of one execution of each program: the lower quartile over repetitions.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// What was measured.
@@ -81,22 +81,33 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_pa
         }
         round += 1;
     }
-    let [micro, apply, eval] = times.map(median);
-    let mut parts: Vec<(Vec<Task>, Vec<f64>)> = Vec::new();
+    let [micro, apply, eval] = times.map(undisturbed);
+    let mut rounds: Vec<Vec<PartTime>> = Vec::new();
     let watch = Stopwatch::start();
     let batch = synthetic::batch(&programs.micro, ids, 0, 0);
     let mut round = 0;
     while with_parts && (round < 3 || watch.seconds() < seconds) && watch.seconds() < PATIENCE && round < 400 {
-        for (i, part) in engine.profile(&batch, &inputs)?.into_iter().enumerate() {
-            if parts.len() <= i {
-                parts.push((part.tasks, Vec::new()));
-            }
-            parts[i].1.push(part.seconds);
-        }
+        rounds.push(engine.profile(&batch, &inputs)?);
         round += 1;
     }
-    let parts = parts.into_iter().map(|(tasks, times)| (tasks, median(times))).collect();
-    Ok(Measured { programs, tasks, micro, apply, eval, parts })
+    Ok(Measured { programs, tasks, micro, apply, eval, parts: parts(rounds) })
+}
+
+/// The parts' times in the quarter of the rounds that were fastest in all: where another process takes a core, one part seems
+/// to take long, and those that the other threads did meanwhile no time at all.
+fn parts(mut rounds: Vec<Vec<PartTime>>) -> Vec<(Vec<Task>, f64)> {
+    let total = |round: &Vec<PartTime>| round.iter().map(|part| part.seconds).sum::<f64>();
+    rounds.sort_by(|a, b| total(a).total_cmp(&total(b)));
+    rounds.truncate(rounds.len().div_ceil(4));
+    let Some(first) = rounds.first() else { return Vec::new() };
+    let times = |i: usize| rounds.iter().filter_map(|round| Some(round.get(i)?.seconds)).collect();
+    first.iter().enumerate().map(|(i, part)| (part.tasks.clone(), median(times(i)))).collect()
+}
+
+/// The time that a quarter of all stayed below: what it takes where nothing else runs, as long as that is so now and then.
+fn undisturbed(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 4]
 }
 
 pub(super) fn median(mut values: Vec<f64>) -> f64 {

@@ -8,7 +8,7 @@ use super::correction;
 use super::events::Event;
 use super::facts::{Conclusion, Reason, RunResult};
 use super::room::Need;
-use super::state::{Candidate, Standing, State};
+use super::state::{Candidate, Run, Standing, State};
 use super::words::in_words;
 use crate::analysis::{Race, Verdict, mean_interval, noise_floor, paired_interval, race, verdict};
 use crate::config::Direction;
@@ -176,6 +176,22 @@ pub fn concluded(state: &State, reason: Reason) -> Event {
     Event::Concluded(Conclusion { reason, best: best.map(|c| c.index), sentence })
 }
 
+/// Why runs have no value, where none of them has one: `: all 12 diverged`, or the reasons of the first ones.
+fn lost<'a>(runs: impl Iterator<Item = &'a Run>) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for run in runs {
+        match &run.result {
+            Some(RunResult::Failed { reason }) => *reasons.entry(reason).or_default() += 1,
+            Some(RunResult::Finished { .. }) => return String::new(),
+            None => {}
+        }
+    }
+    let mut words: Vec<(usize, &str)> = reasons.into_iter().map(|(reason, n)| (n, reason)).collect();
+    words.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+    let words: Vec<String> = words.iter().take(2).map(|(n, reason)| format!("{n} failed ({reason})")).collect();
+    if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
+}
+
 /// The budget does not hold the least that makes a finding, which is `need` without giving anything up.
 pub fn too_small(state: &State, need: Need) -> Event {
     let budget = &state.campaign.budget;
@@ -212,7 +228,10 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {
             (None, 0) => "nothing was run".to_string(),
-            _ => "nothing can be compared, since the baseline has fewer than two values".to_string(),
+            _ => format!(
+                "nothing can be compared, since the baseline has fewer than two values{}",
+                lost(state.runs.iter().filter(|run| run.purpose.candidate().is_none()))
+            ),
         };
     };
     if let Some(candidate) = best
@@ -240,7 +259,11 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     match (tried, judged) {
         (0, _) => format!("no candidate was tried; the baseline's {metric} is {b:.4}"),
         (_, 0) if state.contenders().is_empty() => {
-            format!("none of {tried} candidates was better than the baseline ({metric} {b:.4}) at first look")
+            let runs = state.candidates.iter().flat_map(|c| c.runs.values()).filter_map(|id| state.run(*id));
+            format!(
+                "none of {tried} candidates was better than the baseline ({metric} {b:.4}) at first look{}",
+                lost(runs)
+            )
         }
         (_, 0) => format!("{tried} candidates were tried and none was confirmed; the baseline's {metric} is {b:.4}"),
         _ if state

@@ -188,7 +188,7 @@ impl Controller<'_, '_, '_> {
         match event {
             Event::RunPlanned { id, .. } => {
                 if let Some(run) = self.state.run(*id) {
-                    placement::write_run(&self.folder, run)?;
+                    placement::write_run(&self.folder, &self.state.base, run)?;
                 }
             }
             Event::RunFinished { id, .. } | Event::RungReached { id, .. } => {
@@ -453,7 +453,7 @@ impl Controller<'_, '_, '_> {
         let Some((run, attempt)) = known else {
             return Err(Problem::failed(format!("attempt {id} is not known to the campaign")));
         };
-        placement::write_run(&self.folder, run)?;
+        placement::write_run(&self.folder, &self.state.base, run)?;
         placement::write_attempt(&self.folder, &self.state, run, attempt)?;
         Ok(Launch {
             id,

@@ -261,7 +261,7 @@ impl Reason {
     pub fn words(self) -> &'static str {
         match self {
             Reason::GoalMet => "the goal is met",
-            Reason::BudgetSpent => "nothing further fits in the budget",
+            Reason::BudgetSpent => "nothing further fits in the budget of time, dollars or runs",
             Reason::SpaceExhausted => "the planner has nothing new to propose",
             Reason::CandidatesDone => "all candidates that were asked for have been tried",
             Reason::Advised => "the analyst saw nothing further worth its cost",

@@ -10,24 +10,40 @@ use crate::journal::{self, Envelope, Journal};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Clock;
 use crate::sys::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to.
-/// Refuses a folder that holds a campaign already (class `Usage`).
-pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<()> {
-    let text = config::to_toml(campaign);
-    refuse_occupied(folder, &text, clock)?;
+/// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to; those of the
+/// baseline are written anew for the campaign's folder, so that its copy of the campaign can be run again as it is.
+/// Refuses a folder that holds a campaign already (class `Usage`). Returns the campaign as it is kept, and the folder that its
+/// relative paths refer to.
+pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<(Campaign, PathBuf)> {
+    let already = folder.is_dir();
     fs::create_dir(folder)?;
+    let (campaign, base) = at_home(campaign.clone(), fs::relative(folder, base)?);
+    let text = config::to_toml(&campaign);
+    if already {
+        refuse_occupied(folder, &text, clock)?;
+    }
     let (mut journal, envelopes) = Journal::open(folder, clock)?;
     if !envelopes.is_empty() {
         return Err(occupied(folder));
     }
     fs::write_atomic(&folder.join(placement::CAMPAIGN_FILE), text.as_bytes())?;
-    let base = fs::relative(folder, base)?;
     let version = env!("CARGO_PKG_VERSION").to_string();
-    let event = Event::Created { campaign: Box::new(campaign.clone()), base, version };
+    let event = Event::Created { campaign: Box::new(campaign.clone()), base: base.clone(), version };
     let (kind, version, data) = event.encode()?;
-    journal.append(&kind, version, data).map(drop)
+    journal.append(&kind, version, data)?;
+    Ok((campaign, folder.join(base)))
+}
+
+/// The campaign with its data as seen from its own folder, and what relative paths refer to from then on. Where files are
+/// searched over or listed, all stay as they are.
+fn at_home(mut campaign: Campaign, way: PathBuf) -> (Campaign, PathBuf) {
+    if campaign.batch.is_some() || campaign.space.keys().any(|key| key.starts_with("data.")) {
+        return (campaign, way);
+    }
+    campaign.baseline.data = campaign.baseline.data.seen_from(&way);
+    (campaign, ".".into())
 }
 
 fn occupied(folder: &Path) -> Problem {

@@ -10,7 +10,7 @@
 
 use super::approval::Subject;
 use super::state::{Attempt, AttemptEnd, Run, State};
-use crate::config;
+use crate::config::{self, Experiment};
 use crate::exec::Place;
 use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
@@ -34,6 +34,8 @@ pub const TAPE_FOLDER: &str = "llm";
 
 /// From an attempt's folder to the campaign's.
 const UP: &str = "../../../..";
+/// From a run's folder to the campaign's.
+const UP_FROM_RUN: &str = "../..";
 
 /// `runs/0007`, relative to the campaign folder.
 pub fn run_path(id: RunId) -> PathBuf {
@@ -55,7 +57,8 @@ pub enum Request {
 }
 
 impl Request {
-    fn file(self) -> &'static str {
+    /// Name of the file it is left as.
+    pub fn file(self) -> &'static str {
         match self {
             Request::Stop => "stop",
             Request::Cancel => "cancel",
@@ -135,15 +138,17 @@ pub fn words_of_people(folder: &Path) -> Result<Vec<(PathBuf, Word)>> {
     Ok(found)
 }
 
-/// Writes what people read of a planned run: `runs/0007/config.toml`. Does nothing where it is there already.
-pub fn write_run(folder: &Path, run: &Run) -> Result<()> {
+/// Writes what people read of a planned run, and can train as it is: `runs/0007/config.toml`. Does nothing where it is there already.
+pub fn write_run(folder: &Path, base: &Path, run: &Run) -> Result<()> {
     let path = folder.join(run_path(run.id));
     let config = path.join("config.toml");
     if config.exists() {
         return Ok(());
     }
     fs::create_dir(&path)?;
-    fs::write_atomic(&config, config::to_toml(&run.experiment).as_bytes())
+    let mut experiment = run.experiment.clone();
+    experiment.data = experiment.data.seen_from(&Path::new(UP_FROM_RUN).join(base));
+    fs::write_atomic(&config, config::to_toml(&experiment).as_bytes())
 }
 
 /// Makes an attempt's folder with all that its worker needs. Does nothing where it is there already: a worker may be
@@ -157,13 +162,15 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     fs::create_dir(&path)?;
     let mut experiment = run.experiment.clone();
     experiment.resources.micro_batch = attempt.limits.micro_batch;
-    let config = config::to_toml(&experiment);
+    let base = Path::new(UP).join(&state.base);
+    let data = experiment.data.clone().seen_from(&base);
+    let config = config::to_toml(&Experiment { data, ..experiment.clone() });
     let spec = AttemptSpec {
         stop_at: attempt.stop_at,
         format: FORMAT,
         id: attempt.id,
         experiment,
-        base: Path::new(UP).join(&state.base),
+        base,
         key: run.key.clone(),
         resume_from: attempt.resume_from.as_ref().map(|p| Path::new(UP).join(p)),
         wall_seconds: attempt.limits.wall_seconds,
@@ -220,7 +227,7 @@ pub fn newest_checkpoint(folder: &Path, id: AttemptId) -> Option<PathBuf> {
 /// attempts.
 pub fn project_missing(folder: &Path, state: &State) -> Result<()> {
     for run in &state.runs {
-        write_run(folder, run)?;
+        write_run(folder, &state.base, run)?;
         let path = folder.join(run_path(run.id));
         if run.result.is_some() && !(path.join("outcome.json").exists() && path.join("metrics.jsonl").exists()) {
             project_run(folder, run)?;

@@ -150,6 +150,12 @@ impl Mind<'_> {
         let kept = room::kept_back(state, self.scope.confirm, None);
         let limit = state.campaign.budget.runs;
         let left = limit.saturating_sub(state.runs.len());
+        let needed = 1 + if kept.runs == 0 { self.scope.confirm } else { 0 };
+        if limit > 0 && kept.runs == 0 && left < needed {
+            return format!(
+                "of {limit} runs {left} are left, and candidate {index} needs {needed} with its confirmations: raise budget.runs"
+            );
+        }
         if limit > 0 && left <= kept.runs {
             return format!(
                 "of {limit} runs {left} are left, and {} of them are kept back for confirmations: none is left for \

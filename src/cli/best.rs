@@ -4,7 +4,7 @@ use super::folder::CampaignFolder;
 use super::output::{self, Format};
 use super::status::interval;
 use crate::campaign::assignment;
-use crate::config;
+use crate::config::{self, Experiment};
 use crate::problem::Result;
 use crate::report::Summary;
 use clap::Args;
@@ -19,8 +19,8 @@ pub struct BestArgs {
     format: Format,
 }
 
-/// Prints the candidate, or says that none cleared the noise floor.
-pub fn run(args: &BestArgs) -> Result<()> {
+/// Prints the candidate; 1 where there is none, with the reason on stderr, so that what stdout goes into stays empty.
+pub fn run(args: &BestArgs) -> Result<u8> {
     let state = args.campaign.load()?;
     let summary = Summary::of(&state);
     let experiment = summary
@@ -31,7 +31,7 @@ pub fn run(args: &BestArgs) -> Result<()> {
         .map(|run| run.experiment.clone());
     if args.format == Format::Json {
         output::print_json(&serde_json::json!({ "best": summary.best, "experiment": experiment }));
-        return Ok(());
+        return Ok(u8::from(summary.best.is_none()));
     }
     match (&summary.best, experiment) {
         (Some(best), Some(experiment)) => {
@@ -43,12 +43,18 @@ pub fn run(args: &BestArgs) -> Result<()> {
             if let Some(difference) = &best.difference {
                 text += &format!("# difference to the baseline {}\n", interval(difference));
             }
-            output::print(&(text + &config::to_toml(&experiment)));
+            // As seen from here: where this is written to a file, it is mostly one of this folder.
+            let base = args.campaign.folder.join(&state.base);
+            let data = experiment.data.clone().seen_from(&base);
+            output::print(&(text + &config::to_toml(&Experiment { data, ..experiment })));
+            Ok(0)
         }
-        _ => output::print(match summary.conclusion {
-            Some(_) => "no candidate was confirmed: nothing cleared the noise floor\n",
-            None => "no candidate is confirmed yet\n",
-        }),
+        _ => {
+            output::say(&match &summary.conclusion {
+                Some(conclusion) => format!("no candidate was confirmed: {}", conclusion.sentence),
+                None => "no candidate is confirmed yet".to_string(),
+            });
+            Ok(1)
+        }
     }
-    Ok(())
 }

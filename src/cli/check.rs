@@ -77,14 +77,27 @@ pub(super) fn with_device(overrides: &[String], path: &str, device: Option<Devic
 
 /// Campaigns are told from experiments by the sections that only they have.
 fn is_campaign(text: &str) -> bool {
-    let keys = ["question", "[space", "[objective", "[budget]", "baseline_file", "\"question\"", "\"space\""];
-    text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
+    has_key(text, &["question", "space", "objective", "budget", "baseline", "baseline_file"])
 }
 
 /// Only sites have partitions.
 fn is_site(text: &str) -> bool {
-    let keys = ["[[partitions", "partitions", "\"partitions\""];
-    text.lines().any(|line| keys.iter().any(|key| line.trim_start().starts_with(key)))
+    has_key(text, &["partitions"])
+}
+
+/// Whether one of the keys is at the top of a TOML or JSON document. What cannot be read as either is judged by how its
+/// lines begin: its error is to be told as that of a campaign where it is one.
+fn has_key(text: &str, keys: &[&str]) -> bool {
+    let json =
+        serde_json::from_str::<serde_json::Map<String, Value>>(text).map(|m| m.keys().cloned().collect::<Vec<_>>());
+    let toml = || text.parse::<toml::Table>().map(|t| t.keys().cloned().collect::<Vec<_>>());
+    match json.or_else(|_| toml()) {
+        Ok(found) => found.iter().any(|key| keys.contains(&key.as_str())),
+        Err(_) => text.lines().map(|line| line.trim_start_matches([' ', '\t', '[', '"', '{'])).any(|line| {
+            keys.iter()
+                .any(|key| line.strip_prefix(key).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric())))
+        }),
+    }
 }
 
 /// Says that a site is valid and shows the script of an attempt there; or compares it with its cluster.
@@ -199,7 +212,7 @@ fn memory_warning(experiment: &Experiment, a: &Assessment) -> Option<String> {
     let state = a.programs.state.bytes();
     Some(format!(
         "warning: it needs about {} of memory, and {place}; {state} of it are weights, gradients and optimiser state, which a \
-         smaller resources.micro_batch does not lessen",
+         smaller resources.micro_batch or resources.recompute=true does not lessen",
         a.cost.memory
     ))
 }

@@ -34,9 +34,8 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
         None => free_folder()?,
     };
     say(&format!("{}\n", campaign.question));
-    let base = Path::new(".");
-    campaign::create(&folder, &campaign, base, &SystemClock::default())?;
-    let code = drive(&folder, &campaign, base, &MachinePricer::new(base), false)?;
+    let (campaign, base) = campaign::create(&folder, &campaign, Path::new("."), &SystemClock::default())?;
+    let code = drive(&folder, &campaign, &base, &MachinePricer::new(&base), false)?;
     let shown = folder.display();
     print(&format!("took      {:.0} s\n\n", watch.seconds()));
     let program = program();

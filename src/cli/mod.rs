@@ -111,6 +111,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, prints, and returns the documented exit code.
 pub fn main() -> ExitCode {
+    crate::sys::signal::survive_file_size_limit();
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(0) if output::cut_short() => ExitCode::from(Class::Failed.exit_code()),
@@ -141,7 +142,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Pause(args) => done(people::pause(&args)),
         Command::Note(args) => done(people::note(&args)),
         Command::Approve(args) => done(people::approve(&args)),
-        Command::Best(args) => done(best::run(&args)),
+        Command::Best(args) => best::run(&args),
         Command::Report(args) => done(report::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),

@@ -88,7 +88,7 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
     pricer.price(&campaign.baseline)?;
-    campaign::create(&folder, campaign, &loaded.base, &clock)?;
+    let (kept, base) = campaign::create(&folder, campaign, &loaded.base, &clock)?;
     if let Some(text) = site {
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
@@ -103,7 +103,7 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     }
     match elsewhere(&folder, &[], args.place)? {
         Some(code) => Ok(code),
-        None => drive(&folder, campaign, &loaded.base, &pricer, args.quiet),
+        None => drive(&folder, &kept, &base, &MachinePricer::of(&base, &kept), args.quiet),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, duration, significant};
 use crate::analysis::Interval;
-use crate::campaign::{Forecast, State, attempt_path};
+use crate::campaign::{Forecast, State, attempt_path, placement};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
@@ -31,9 +31,14 @@ pub fn run(args: &StatusArgs) -> Result<()> {
     let mut summary = Summary::of(&state);
     summary.jobs = jobs(&args.campaign.folder, &state);
     let look = exec::last_look(&args.campaign.folder);
+    // A file that only controllers need is no reason not to show what is there.
+    let controller = journal::owner(&args.campaign.folder).ok().flatten().and_then(|owner| owner.alive());
+    let asked: Vec<&str> = placement::requests(&args.campaign.folder).iter().map(|r| r.file()).collect();
     match args.format {
         Format::Json => {
             let mut value = serde_json::to_value(&summary).unwrap_or_default();
+            value["controller_alive"] = json!(controller);
+            value["requested"] = json!(asked);
             if let Some(look) = &look {
                 value["cluster"] = json!({ "look": look, "placed": placed(&state) });
             }
@@ -46,10 +51,17 @@ pub fn run(args: &StatusArgs) -> Result<()> {
             }
         }
     }
-    let alive = journal::owner(&args.campaign.folder)?.and_then(|owner| owner.alive());
-    if summary.conclusion.is_none() && alive == Some(false) {
+    if summary.conclusion.is_none() {
         let folder = args.campaign.folder.display();
-        output::say(&format!("no controller is at work on it: `nanoresearch resume {folder}` goes on"));
+        let asked = match asked.as_slice() {
+            [] => String::new(),
+            asked => format!(" It was asked to {} meanwhile.", asked.join(" and to ")),
+        };
+        if controller == Some(false) {
+            output::say(&format!("no controller is at work on it: `nanoresearch resume {folder}` goes on.{asked}"));
+        } else if !asked.is_empty() {
+            output::say(asked.trim());
+        }
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use super::output::{self, say};
 use crate::config::{DeviceSpec, load_experiment};
 use crate::problem::{Problem, Result};
 use crate::record::{End, MemoryKind, Outcome, shortage};
-use crate::sys::env;
 use crate::sys::signal::StopFlag;
+use crate::sys::{env, shell};
 use crate::train::{Event, Observer, Stepped};
 use crate::worker::{Here, exit_code, train_here};
 use clap::Args as Arguments;
@@ -33,6 +33,17 @@ pub struct Args {
     resume: bool,
 }
 
+impl Args {
+    /// The command that goes on with this run, for a shell.
+    fn again(&self) -> String {
+        let mut words = vec![self.file.display().to_string()];
+        words.extend(with_device(&self.overrides, "resources.device", self.device));
+        words.extend(["--out".to_string(), self.out.display().to_string(), "--resume".to_string()]);
+        let words: Vec<String> = words.iter().map(|word| shell::word(word)).collect();
+        format!("nanoresearch train {}", words.join(" "))
+    }
+}
+
 /// Trains, shows progress on a terminal, and prints the result; 75 means checkpointed and to be resumed.
 pub fn run(args: &Args) -> Result<u8> {
     let loaded = load_experiment(&args.file, &with_device(&args.overrides, "resources.device", args.device))?;
@@ -47,19 +58,16 @@ pub fn run(args: &Args) -> Result<u8> {
     let outcome = outcome.map_err(|p| loaded.places.locate(p))?;
     match &outcome.end {
         End::Completed | End::Diverged { .. } => output::print(&summary(&outcome, args)),
-        End::Checkpointed | End::Paused => say(&format!(
-            "checkpointed at step {}; go on with\n  nanoresearch train {} --out {} --resume",
-            outcome.step,
-            args.file.display(),
-            args.out.display()
-        )),
+        End::Checkpointed | End::Paused => {
+            say(&format!("checkpointed at step {}; go on with\n  {}", outcome.step, args.again()))
+        }
         End::TimedOut { limit_seconds } => say(&format!(
             "error: the wall-clock limit of {limit_seconds} s passed at step {}\n  raise resources.wall_seconds and \
              repeat the command with --resume",
             outcome.step
         )),
         End::OutOfMemory { wanted, limit, of } => say(&format!(
-            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch, which changes no result and helps where \
+            "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch or resources.recompute=true, which change no result and help where \
              activations are the most of it; where weights and optimiser state are (see `nanoresearch check`), a smaller model; or {}",
             of.prefix(),
             outcome.step,
@@ -71,11 +79,9 @@ pub fn run(args: &Args) -> Result<u8> {
         )),
         End::DeviceFailed { fault, message } if fault.is_unavailable() => say(&format!("error: {message}")),
         End::Missing { message } | End::Refused { message } => say(&format!("error: {message}")),
-        End::DeviceFailed { message, .. } | End::Failed { message } => say(&format!(
-            "error: {message}\n  go on with `nanoresearch train {} --out {} --resume`",
-            args.file.display(),
-            args.out.display()
-        )),
+        End::DeviceFailed { message, .. } | End::Failed { message } => {
+            say(&format!("error: {message}\n  go on with `{}`", args.again()))
+        }
     }
     Ok(exit_code(&outcome.end))
 }

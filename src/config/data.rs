@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::{Component, Path, PathBuf};
 
 /// The dataset. `kind` chooses the reader; every kind splits with a seed into fixed training and validation parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +18,42 @@ pub enum DataSpec {
     Text(TextData),
     /// All pairs of a modular operation, `a op b mod m`, for studies of generalisation.
     Modular(ModularData),
+}
+
+impl DataSpec {
+    /// Files that are named by a path, to be changed in place.
+    fn paths_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            DataSpec::Csv(csv) => vec![&mut csv.path],
+            DataSpec::Text(text) => text.path.iter_mut().collect(),
+            DataSpec::Idx(idx) => idx.images.iter_mut().chain(&mut idx.labels).collect(),
+            DataSpec::Digits(_) | DataSpec::Modular(_) => Vec::new(),
+        }
+    }
+
+    /// The same dataset for a config in another folder, from which `way` leads to the folder that its relative paths refer
+    /// to now.
+    pub fn seen_from(mut self, way: &Path) -> Self {
+        // `join` leaves absolute paths as they are.
+        self.paths_mut().into_iter().for_each(|path| *path = tidy(&way.join(&*path)).display().to_string());
+        self
+    }
+}
+
+/// A path without the turns that go into a folder and out again.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        let into = matches!(tidy.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if into => {
+                tidy.pop();
+            }
+            part => tidy.push(part),
+        }
+    }
+    tidy
 }
 
 /// The embedded digits.

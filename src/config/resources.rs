@@ -98,6 +98,10 @@ pub struct ResourcesSpec {
     /// Samples processed at once, a divisor of the batch size; 0 for the whole batch. Less needs less memory. Default 0.
     #[serde(default)]
     pub micro_batch: usize,
+    /// Compute activations and norms again for the backward pass instead of keeping them: less memory for a little more time.
+    /// Results are the same bits. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// Wall time an attempt may take, in seconds; 0 for what the cost model predicts with a margin. Default 0.
     #[serde(default)]
     pub wall_seconds: f64,
@@ -113,6 +117,7 @@ impl Default for ResourcesSpec {
             engine: None,
             threads: threads(),
             micro_batch: 0,
+            recompute: false,
             wall_seconds: 0.0,
             memory_mib: 0,
         }

@@ -3,7 +3,7 @@
 use super::builder::Builder;
 use super::loss::Predicted;
 use super::net::{Net, Params};
-use super::{DType, Op, Program, StepPrograms, ValueId, check, cnn, gpt, grad, mlp, update};
+use super::{DType, Op, Program, StepPrograms, ValueId, check, cnn, gpt, grad, mlp, recompute, update};
 use crate::config::{DataShape, Experiment, InputShape, ModelSpec, TargetShape};
 use crate::problem::{Problem, Result};
 
@@ -50,6 +50,7 @@ pub fn build(experiment: &Experiment, shape: &DataShape) -> Result<StepPrograms>
     let loss = builder.one(Op::Add, &[loss_so_far, loss])?;
     builder.write(loss_sum, loss);
     let micro = builder.finish();
+    let micro = if experiment.resources.recompute { recompute::recompute(&micro) } else { micro };
 
     let apply = update::apply(&params, &trained, loss_sum, &experiment.optimizer, training)?;
     let eval = eval(experiment, shape, &mut params)?;

@@ -5,6 +5,7 @@
 //! mlp gpt cnn   forward nodes of one model family           (net: layers and parameters; builder: nodes)
 //! loss       metrics and the gradient that the backward pass starts from
 //! grad       reverse mode: forward nodes -> backward nodes
+//! recompute  cheap values computed again in the backward pass instead of kept
 //! update     the `apply` program
 //! shape      output shapes of every op;  verify: whole programs against them
 //! cost       FLOPs and bytes of every op;  footprint: live memory
@@ -29,6 +30,7 @@ mod mlp;
 mod net;
 mod op;
 mod program;
+mod recompute;
 mod shape;
 mod update;
 mod verify;

@@ -1,9 +1,10 @@
 //! What one job asks for.
 
+use super::compress_nodes;
 use super::time::show_duration;
-use super::{compress_nodes, shell::quote};
 use crate::config::{GpuRequest, Site, SitePartition};
 use crate::problem::{Problem, Result};
+use crate::sys::shell::word as quote;
 
 /// Resources of one job.
 #[derive(Debug, Clone, PartialEq)]

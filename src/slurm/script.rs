@@ -1,11 +1,12 @@
 //! The script that is submitted: readable, complete, without secrets, and gone as soon as the worker has its place.
 
 use super::Request;
-use super::shell::{log_path, path, quote};
+use super::shell::{log_path, path};
 use super::time::show_duration;
 use crate::config::{Container, Site};
 use crate::ids::AttemptId;
 use crate::problem::Result;
+use crate::sys::shell::word as quote;
 use std::path::Path;
 
 /// Variables that must not reach a worker even where somebody submits the script by hand.

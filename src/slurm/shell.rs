@@ -3,16 +3,6 @@
 use crate::problem::{Problem, Result};
 use std::path::Path;
 
-/// A word that a shell reads as exactly this text.
-pub(super) fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_string()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// A path as text that scripts and SLURM can hold: UTF-8, without control characters, quotes and backslashes.
 pub(super) fn path(path: &Path) -> Result<&str> {
     let text = path.to_str().filter(|t| !t.chars().any(|c| c.is_control() || "\"'\\".contains(c)));

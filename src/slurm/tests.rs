@@ -426,7 +426,7 @@ proptest! {
     /// What is quoted for a shell is read back as it was.
     #[test]
     fn quoting_is_exact(text in "[a-z $`'\"\\\\!*#~;&|<>()\n]{0,20}") {
-        let quoted = shell::quote(&text);
+        let quoted = crate::sys::shell::word(&text);
         let output = std::process::Command::new("/bin/sh").arg("-c").arg(format!("printf %s {quoted}")).output().unwrap();
         prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
     }

@@ -11,4 +11,5 @@ pub mod http;
 pub mod process;
 #[cfg(test)]
 pub(crate) mod request;
+pub mod shell;
 pub mod signal;

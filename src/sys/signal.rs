@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// Ignores SIGXFSZ, so that a write beyond the limit on a file's size is an error with words instead of the process's end.
+pub fn survive_file_size_limit() {
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Requests to stop that have arrived so far.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag {

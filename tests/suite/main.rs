@@ -1,6 +1,7 @@
 //! The one integration-test binary: whole processes, whole folders, and the rules of the architecture.
 #![allow(clippy::disallowed_methods)]
 
+mod again;
 mod agent;
 mod bad_input;
 mod batch;

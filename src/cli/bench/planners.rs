@@ -152,13 +152,12 @@ fn simulated(task: &dyn Task, arms: &[&Arm], seeds: u64) -> Vec<Trace> {
 
 /// One seed after the other, all arms within it, so that what is there when it is cut short can be compared.
 fn real_traces(args: &PlannersArgs, template: &Campaign, base: &Path, arms: &[&Arm]) -> Result<Vec<Trace>> {
-    let pricer = MachinePricer::new(base);
     let mut traces = Vec::new();
     for seed in 0..args.seeds {
         for arm in arms {
             let folder = args.out.join(arm.name).join(format!("{seed:02}"));
             let campaign = real::campaign(template, arm, seed);
-            let state = conclude(&folder, &campaign, base, &pricer)?;
+            let state = conclude(&folder, &campaign, base)?;
             let trace = real::trace(&state, arm.name, seed);
             let best = trace.best().map_or_else(|| "no result".to_string(), |v| significant(v, 5));
             say(&format!(
@@ -172,7 +171,7 @@ fn real_traces(args: &PlannersArgs, template: &Campaign, base: &Path, arms: &[&A
 }
 
 /// The state of an arm's campaign when it is over: as it lies there, or after running or resuming it.
-fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePricer) -> Result<campaign::State> {
+fn conclude(folder: &Path, campaign: &Campaign, base: &Path) -> Result<campaign::State> {
     let clock = SystemClock::default();
     if folder.join("events.jsonl").exists() {
         let state = campaign::load(folder)?;
@@ -187,6 +186,9 @@ fn conclude(folder: &Path, campaign: &Campaign, base: &Path, pricer: &MachinePri
     } else {
         campaign::create(folder, campaign, base, &clock)?;
     }
+    // As it is kept: paths of data are those of the folder.
+    let kept = campaign::load(folder)?;
+    let (campaign, pricer) = (&kept.campaign, &MachinePricer::of(&folder.join(&kept.base), &kept.campaign));
     let stop = StopFlag::for_controller().map_err(|e| Problem::failed(format!("signals cannot be caught: {e}")))?;
     let program = process::current_exe()?;
     let mut executor = LocalExecutor::new(program, campaign.execution.parallel, &clock);

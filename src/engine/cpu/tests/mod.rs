@@ -3,6 +3,7 @@
 mod random;
 
 use super::CpuEngine;
+use crate::config::{DataShape, InputShape, TargetShape};
 use crate::engine::agreement::{self, accumulate, inputs, optimizers};
 use crate::engine::reference::Precision;
 use crate::engine::reference::tests::models::{BATCH, Bench, INPUTS, cases};
@@ -69,6 +70,51 @@ fn the_bits_do_not_depend_on_threads_and_large_tiles_are_right() {
             assert!(worst <= 0.02 * scale, "{name}: {worst} of {scale}");
         }
     }
+}
+
+/// Recomputation changes memory and time, and not one bit.
+#[test]
+fn recomputation_gives_the_same_bits_in_less_memory() {
+    let mut smaller = Vec::new();
+    for case in cases().into_iter().chain(optimizers()) {
+        let mut again = case.clone();
+        again.experiment.resources.recompute = true;
+        let (kept, again) = (case.bench(Precision::F32, 2), again.bench(Precision::F32, 2));
+        again.programs.verify().unwrap();
+        let run = |bench: &Bench| {
+            let mut engine = twin(bench, 2);
+            (steps(&mut engine, bench, 0..3), engine.footprint())
+        };
+        let ((wanted, more), (got, less)) = (run(&kept), run(&again));
+        assert_eq!(got, wanted, "{}", case.name);
+        if kept.programs.micro.nodes.len() != again.programs.micro.nodes.len() {
+            smaller.push((case.name, more, less));
+        }
+    }
+    let changed = |word: &str| smaller.iter().any(|(name, ..)| name.contains(word));
+    assert!(changed("gpt") && changed("mlp"), "{smaller:?}");
+}
+
+/// A transformer keeps about a third less from its forward pass.
+#[test]
+fn recomputation_spares_a_transformer_a_quarter_of_its_arena() {
+    let mut experiment = crate::config::parse_experiment(
+        "[data]\nkind = \"text\"\nname = \"tinyshakespeare\"\n[model]\npreset = \"gpt-char-4x128\"\n[optimizer]\nkind = \"adamw\"\n\
+         [training]\nbatch_size = 32\n",
+        "here",
+        &[],
+    )
+    .unwrap();
+    let (input, target) =
+        (InputShape::Tokens { vocabulary: 65, fixed: None }, TargetShape::NextToken { vocabulary: 65 });
+    let shape = DataShape { input, target };
+    let mut arena = |recompute| {
+        experiment.resources.recompute = recompute;
+        let programs = crate::graph::build(&experiment, &shape).unwrap();
+        crate::engine::plan::Plan::new(&programs).unwrap().arena()
+    };
+    let (kept, again) = (arena(false), arena(true));
+    assert!(again * 4 < kept * 3, "{again} of {kept} elements");
 }
 
 #[test]

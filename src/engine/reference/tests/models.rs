@@ -9,6 +9,7 @@ use crate::rng::{Sequence, Stream};
 use serde_json::{Value, json};
 
 /// A model with the shape of its data.
+#[derive(Clone)]
 pub(in crate::engine) struct Case {
     pub(in crate::engine) name: String,
     pub(in crate::engine) experiment: Experiment,
