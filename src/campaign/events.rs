@@ -280,6 +280,28 @@ pub enum Event {
         /// What happened there, in words.
         why: String,
     },
+    /// A run was seen to pass a rung of successive halving while it trained on.
+    RungPassed {
+        /// Which.
+        id: RunId,
+        /// Which rung, from 0.
+        rung: usize,
+        /// Steps done.
+        step: u64,
+        /// The objective there.
+        value: f64,
+    },
+    /// Whether a run that passed a rung trains on.
+    RungJudged {
+        /// Which.
+        id: RunId,
+        /// Which rung.
+        rung: usize,
+        /// It is asked to leave with a checkpoint.
+        stop: bool,
+        /// In words.
+        why: String,
+    },
     /// A run waits at a rung of successive halving.
     RungReached {
         /// Which.
@@ -384,7 +406,9 @@ impl Event {
                 | E::Noted { .. }
                 | E::PauseSet { .. }
                 | E::AttemptLaunched { .. }
+                | E::AttemptPlaced { .. }
                 | E::AttemptEnded { .. }
+                | E::RungPassed { .. }
                 | E::StopRequested
                 | E::CancelRequested
                 | E::Reopened { .. }
@@ -446,6 +470,8 @@ mod tests {
             },
             Event::NodeQuarantined { node: "n3".into(), why: "twice".into() },
             Event::RunReused { index: 4, run: RunId(1), seed: 9 },
+            Event::RungPassed { id: RunId(2), rung: 1, step: 60, value: 0.5 },
+            Event::RungJudged { id: RunId(2), rung: 1, stop: true, why: "behind".into() },
             Event::Asked { number: 1, inquiry: Inquiry::Designs { index: 4 }, allowance: None, why: "turn".into() },
             Event::Answered {
                 number: 1,

@@ -164,6 +164,9 @@ pub struct Run {
     /// The rungs it came to, from the first.
     #[serde(default)]
     pub reached: Vec<Reached>,
+    /// How many of those it was judged at while it trained on.
+    #[serde(default)]
+    pub judged: usize,
     /// Step at which its next attempt is to stop; none for the end.
     #[serde(default)]
     pub stop_at: Option<u64>,
@@ -251,6 +254,9 @@ pub struct Attempt {
     /// A later controller found it without an end and took it over.
     #[serde(default)]
     pub adopted: bool,
+    /// It was judged at a rung and is asked to leave with a checkpoint.
+    #[serde(default)]
+    pub stopping: bool,
     /// Where on the cluster it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Box<Placed>>,

@@ -99,6 +99,9 @@ impl Observer for Narrator {
                     self.line(&format!("{}: waits at step {step}, {} {value}", name(state, run), state.metric()));
                 }
             }
+            Event::RungJudged { id, stop: true, why, .. } => {
+                self.line(&format!("run {id} is asked to stop and wait: {why}"));
+            }
             Event::RunPromoted { id, why, .. } => self.line(&format!("run {id} goes on: {why}")),
             Event::BaselineEstablished { interval, floor, .. } => {
                 self.line(&format!(

@@ -98,6 +98,7 @@ fn look(field: &Field) -> Value {
             "budget",
             "conclusion",
             "direction",
+            "expected",
             "goal",
             "metric",
             "name",
