@@ -27,9 +27,12 @@ pub struct PlaceSum {
     pub mean_wait_seconds: Option<f64>,
 }
 
+/// Partition and GPU type.
+type Place = (String, Option<String>);
+
 /// Every place where an attempt has ended, by name; none where attempts have no places.
 pub fn places(state: &State) -> Vec<PlaceSum> {
-    let mut found: BTreeMap<(String, Option<String>), (usize, Amount, Vec<f64>)> = BTreeMap::new();
+    let mut found: BTreeMap<Place, (usize, Amount, Vec<f64>)> = BTreeMap::new();
     for attempt in state.runs.iter().flat_map(|run| &run.attempts) {
         let Some(end) = &attempt.ended else { continue };
         let job = end.evidence.job.as_ref();
@@ -42,7 +45,7 @@ pub fn places(state: &State) -> Vec<PlaceSum> {
         *amount += end.used;
         waits.extend(job.and_then(|job| job.waited()));
     }
-    let sum = |((partition, gpu_type), (attempts, amount, waits)): (_, (usize, Amount, Vec<f64>))| PlaceSum {
+    let sum = |((partition, gpu_type), (attempts, amount, waits)): (Place, (usize, Amount, Vec<f64>))| PlaceSum {
         partition,
         gpu_type,
         attempts,
