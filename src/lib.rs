@@ -14,6 +14,7 @@ pub mod data;
 pub mod graph;
 pub mod journal;
 pub mod knowledge;
+pub mod literature;
 pub mod llm;
 pub mod plot;
 pub mod record;
@@ -33,8 +34,14 @@ pub mod campaign;
 pub mod train;
 
 pub mod bench;
+pub mod bundle;
 pub mod contest;
-pub mod report;
+pub mod figures;
+pub mod review;
 pub mod worker;
+
+pub mod paper;
+pub mod report;
+pub mod verify;
 
 pub mod cli;

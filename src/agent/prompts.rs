@@ -2,6 +2,7 @@
 
 use super::context;
 use crate::campaign::{CONCLUDE_AFTER, Inquiry, State};
+use crate::llm::fill_template;
 
 /// Name and text of every prompt. Standing instructions come before the line `---`, the question after it.
 pub const TEMPLATES: [(&str, &str); 4] = [
@@ -21,22 +22,7 @@ pub(super) const FINDINGS: usize = 8;
 /// Standing instructions and question of a template, `{{name}}` replaced by its value.
 pub fn fill(name: &str, values: &[(&str, String)]) -> (String, String) {
     let text = TEMPLATES.iter().find(|(n, _)| *n == name).map_or("", |(_, text)| text);
-    let (system, question) = text.split_once("\n---\n").unwrap_or((text, ""));
-    let blanks = |text: &str| {
-        // In one pass from left to right: what is filled in is never searched for blanks itself.
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(start) = rest.find("{{") {
-            out.push_str(&rest[..start]);
-            let after = &rest[start + 2..];
-            let Some(end) = after.find("}}") else { break };
-            out.push_str(values.iter().find(|(n, _)| *n == &after[..end]).map_or("", |(_, value)| value));
-            rest = &after[end + 2..];
-        }
-        out.push_str(rest);
-        out
-    };
-    (blanks(system).trim().to_string(), blanks(question).trim().to_string())
+    fill_template(text, values)
 }
 
 /// Standing instructions and question of an inquiry.

@@ -52,6 +52,7 @@ impl State {
                         approvals: Default::default(),
                         slots: 0,
                         counsel: Default::default(),
+                        writing: Default::default(),
                         conclusion: None,
                         decisions: Vec::new(),
                     });
@@ -80,6 +81,19 @@ impl State {
 
     fn decided(&mut self, run: Option<RunId>, candidate: Option<u64>, text: String) {
         self.decisions.push(Decision { at: self.updated, run, candidate, text });
+    }
+
+    /// Notes what a run has come to at a rung, for its candidate too.
+    fn reaches(&mut self, id: RunId, reached: Reached) -> Result<()> {
+        let run = self.run_mut(id)?;
+        run.reached.push(reached);
+        // In hundredths: runs of different lengths meet at the same rung although their steps are rounded.
+        let trained = (100.0 * reached.step as f64 / run.price.steps.max(1) as f64).round() / 100.0;
+        let waiting = |c: &&Candidate| c.standing == Standing::Screening && c.screening == Some(id);
+        let waiting: Vec<u64> = self.candidates.iter().filter(waiting).map(|c| c.index).collect();
+        let value = Some(reached.value);
+        self.known.extend(waiting.into_iter().map(|index| Known { index, value, trained }));
+        Ok(())
     }
 
     /// Notes what the screening run of a candidate gave, once.
@@ -155,6 +169,14 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             state.decided(None, None, text);
         }
         Event::Answered { number, reply, paid } => answered(state, *number, reply, paid, time)?,
+        Event::WritingAsked { question } => {
+            let text = state.writing_asked(question)?;
+            state.decided(None, None, text);
+        }
+        Event::WritingAnswered { number, paid, failure } => {
+            let text = state.writing_answered(*number, paid, failure.as_deref())?;
+            state.decided(None, None, text);
+        }
         Event::ApprovalAsked { subject, words } => {
             state.approvals.asked = Some((subject.clone(), words.clone()));
             state.decided(None, subject.candidate(), format!("a person is asked: {words}"));
@@ -281,6 +303,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 reserved_at: time,
                 launched_at: None,
                 adopted: false,
+                stopping: false,
                 placed: None,
                 ended: None,
             });
@@ -332,20 +355,40 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
             }
             state.decided(None, None, format!("node {node} is left alone from now on: {why}"));
         }
+        Event::RungPassed { id, rung, step, value } => {
+            let run = state.run_mut(*id)?;
+            if run.live().is_none() || run.reached.len() != *rung {
+                return Err(inconsistent(&format!("run {id} passes rung {rung} out of order")));
+            }
+            state.reaches(*id, Reached { step: *step, value: *value })?;
+            let text = format!("run {id} passes rung {rung}, step {step}, with {} {value:.5}", state.metric());
+            state.decided(Some(*id), None, text);
+        }
+        Event::RungJudged { id, rung, stop, why } => {
+            let run = state.run_mut(*id)?;
+            let attempt = run.attempts.last_mut().filter(|a| a.ended.is_none());
+            match attempt {
+                Some(attempt) if *rung == run.judged && *rung < run.reached.len() => attempt.stopping |= stop,
+                _ => return Err(inconsistent(&format!("run {id} is judged at rung {rung} out of order"))),
+            }
+            run.judged += 1;
+            let verdict = if *stop { "is stopped" } else { "trains on" };
+            state.decided(Some(*id), None, format!("run {id} {verdict}: {why}"));
+        }
         Event::RungReached { id, rung, step, value } => {
             let run = state.run_mut(*id)?;
-            if run.next != Some(NextStep::Pause) || run.paused || run.result.is_some() || run.reached.len() != *rung {
+            // One that was stopped while it trained on was seen to pass the rung at which it waits.
+            let passed = usize::from(run.attempts.last().is_some_and(|a| a.stopping));
+            let out_of_order = run.reached.len() != *rung + passed;
+            if run.next != Some(NextStep::Pause) || run.paused || run.result.is_some() || out_of_order {
                 return Err(inconsistent(&format!("run {id} comes to rung {rung} out of order")));
             }
             run.paused = true;
-            run.reached.push(Reached { step: *step, value: *value });
-            // In hundredths: runs of different lengths meet at the same rung although their steps are rounded.
-            let trained = (100.0 * *step as f64 / run.price.steps.max(1) as f64).round() / 100.0;
+            if passed == 0 {
+                state.reaches(*id, Reached { step: *step, value: *value })?;
+            }
             let text = format!("run {id} waits at rung {rung}, step {step}, with {} {value:.5}", state.metric());
             state.decided(Some(*id), None, text);
-            let waiting = |c: &&Candidate| c.standing == Standing::Screening && c.screening == Some(*id);
-            let waiting: Vec<u64> = state.candidates.iter().filter(waiting).map(|c| c.index).collect();
-            state.known.extend(waiting.into_iter().map(|index| Known { index, value: Some(*value), trained }));
         }
         Event::RunPromoted { id, rung, stop_at, wall_seconds, why } => {
             let run = state.run_mut(*id)?;
@@ -498,6 +541,7 @@ fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
     if let Some(scope) = &mut state.scope {
         scope.confirm = *confirm;
     }
+    let stop_at = state.campaign.planner.halving.and_then(|halving| halving.first_stop(rungs));
     state.runs.push(Run {
         id: *id,
         key: key.clone(),
@@ -507,12 +551,13 @@ fn plan(state: &mut State, event: &Event, time: f64) -> Result<()> {
         price: price.clone(),
         downscaled: downscaled.clone(),
         planned: time,
-        limits: Limits::part(experiment, price, 0, rungs.first().copied()),
+        limits: Limits::part(experiment, price, 0, stop_at),
         attempts: Vec::new(),
         next: None,
         rungs: rungs.clone(),
         reached: Vec::new(),
-        stop_at: rungs.first().copied(),
+        judged: 0,
+        stop_at,
         paused: false,
         result: None,
         finished: None,

@@ -15,9 +15,16 @@ use std::path::Path;
 impl Controller<'_, '_, '_> {
     /// Settles a question that nobody waits for any more.
     pub(super) fn settle_unheard(&mut self, why: &str) -> Result<()> {
+        if let Some(question) = self.state.writing.asking.clone() {
+            let mut paid = unheard(&self.folder.join(placement::TAPE_FOLDER), self.state.accounted())?;
+            if let Some(allowance) = question.allowance {
+                paid.dollars = paid.dollars.min(allowance);
+            }
+            let failure = Some(why.to_string());
+            self.record(&Event::WritingAnswered { number: question.number, paid, failure })?;
+        }
         let Some(question) = self.state.counsel.asking.clone() else { return Ok(()) };
-        let heard = self.state.counsel.answered.iter().flat_map(|a| &a.paid.entries).max().copied().unwrap_or(0);
-        let mut paid = unheard(&self.folder.join(placement::TAPE_FOLDER), heard)?;
+        let mut paid = unheard(&self.folder.join(placement::TAPE_FOLDER), self.state.accounted())?;
         if let Some(allowance) = question.allowance {
             paid.dollars = paid.dollars.min(allowance);
         }
@@ -91,7 +98,7 @@ impl Controller<'_, '_, '_> {
 }
 
 /// What the tape charged for entries after `heard`.
-fn unheard(folder: &Path, heard: u32) -> Result<Paid> {
+pub(super) fn unheard(folder: &Path, heard: u32) -> Result<Paid> {
     let mut paid = Paid::default();
     let mut number = heard + 1;
     while Tape::holds(folder, number) {

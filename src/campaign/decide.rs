@@ -22,6 +22,7 @@ use super::conclude;
 use super::counsel::Counsellor;
 use super::downscale::{self, Plan};
 use super::events::{Downscaled, Event, NextStep, Price, Purpose, Reason, RunResult};
+use super::promote;
 use super::recovery;
 use super::room::{self, Need, Outlay};
 use super::state::{Halt, Limits, Run, Scope, Standing, State};
@@ -63,6 +64,9 @@ pub fn decide(state: &State, advice: &Advice) -> Result<Vec<Event>> {
     }
     if state.missing.is_some() {
         return Ok(if live == 0 { vec![conclude::concluded(state, Reason::Missing)] } else { Vec::new() });
+    }
+    if let Some(event) = promote::judgement(state) {
+        return Ok(vec![event]);
     }
     if state.paused {
         return Ok(Vec::new());
@@ -238,7 +242,7 @@ impl Mind<'_> {
         let mut experiment = wanted.experiment.clone();
         experiment.training.seed = wanted.seed;
         let rungs = self.rungs(&experiment, wanted.price, wanted.purpose);
-        let stop_at = rungs.first().copied();
+        let stop_at = self.state.campaign.planner.halving.and_then(|halving| halving.first_stop(&rungs));
         let limits = Limits::part(&experiment, wanted.price, 0, stop_at);
         let amount = limits.reservation(&self.state.campaign);
         let id = RunId(self.state.runs.len() as u32 + 1);

@@ -17,6 +17,7 @@ use super::folder::{replay, seconds};
 use super::ledger::Amount;
 use super::placement::{self, Request};
 use super::prices::Recorder;
+use super::rungs::Rungs;
 use super::state::{Halt, State};
 use super::usage;
 use crate::config::{self, Campaign};
@@ -119,6 +120,8 @@ fn drive_for(
         observers,
         watched: BTreeSet::new(),
         killed: BTreeSet::new(),
+        told: BTreeSet::new(),
+        rungs: Rungs::default(),
         unstarted: BTreeMap::new(),
         state_written: f64::NEG_INFINITY,
         until: None,
@@ -150,6 +153,10 @@ pub(super) struct Controller<'a, 'o, 'p> {
     watched: BTreeSet<AttemptId>,
     /// Attempts that this process killed for a cancellation.
     killed: BTreeSet<AttemptId>,
+    /// Attempts that this process asked to leave at their rung.
+    told: BTreeSet<AttemptId>,
+    /// Looks at how far attempts have come that train on through their rungs.
+    rungs: Rungs,
     /// Attempts whose launch failed, with the cause.
     unstarted: BTreeMap<AttemptId, String>,
     state_written: f64,
@@ -336,11 +343,32 @@ impl Controller<'_, '_, '_> {
             }
             match self.world.executor.poll(id)? {
                 Status::Pending => {}
-                // An earlier controller died between launching it and saying so.
-                Status::Running if !launched => self.record(&Event::AttemptLaunched { id })?,
-                Status::Running => {}
-                Status::Ended(evidence) => self.ended(id, &evidence)?,
+                Status::Running => {
+                    if !launched {
+                        // An earlier controller died between launching it and saying so.
+                        self.record(&Event::AttemptLaunched { id })?;
+                    }
+                    self.look_at_rungs(id, false)?;
+                }
+                Status::Ended(evidence) => {
+                    self.look_at_rungs(id, true)?;
+                    self.ended(id, &evidence)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Records the rungs that an attempt has passed since the last look.
+    fn look_at_rungs(&mut self, id: AttemptId, at_its_end: bool) -> Result<()> {
+        let running = self.state.campaign.planner.halving.is_some_and(|halving| halving.running);
+        let Some(run) = self.state.run(id.run).filter(|run| running && run.reached.len() < run.rungs.len()) else {
+            return Ok(());
+        };
+        let now = if at_its_end { f64::INFINITY } else { self.world.clock.monotonic() };
+        let folder = self.folder.join(placement::attempt_path(id));
+        for event in self.rungs.passed(&folder, run, id, self.state.metric(), now) {
+            self.record(&event)?;
         }
         Ok(())
     }
@@ -351,12 +379,14 @@ impl Controller<'_, '_, '_> {
         let seconds = evidence.seconds;
         let sharers = self.state.campaign.execution.attempts_per_device;
         let held = DeviceTime::share(sharers, if seconds.is_finite() { seconds } else { 0.0 });
-        let rate = self.state.campaign.budget.dollars_per_device_hour;
+        let own = self.world.executor.hour(id).filter(|dollars| dollars.is_finite() && *dollars >= 0.0);
+        let rate = own.unwrap_or(self.state.campaign.budget.dollars_per_device_hour);
         // The price may have been edited since it was reserved: what is settled stays within what was set aside.
         let used = Amount::priced(held, rate);
         let used = if evidence.never_started { used } else { used.with_overhead(&self.state.campaign) }.min(reserved);
         let folder = self.folder.join(placement::attempt_path(id));
         let mut summary = summarise(evidence);
+        summary.dollars_per_device_hour = own;
         if evidence.outcome.is_none() {
             (summary.step, summary.training_seconds) = usage::progress(&folder);
         }
@@ -397,6 +427,13 @@ impl Controller<'_, '_, '_> {
                 self.unstarted.insert(id, problem.what);
                 self.ended(id, &Evidence::NEVER_STARTED)?;
             }
+        }
+        let behind: Vec<AttemptId> =
+            self.state.live().filter(|a| a.stopping && !self.told.contains(&a.id)).map(|a| a.id).collect();
+        for id in behind {
+            self.journal.check_ownership()?;
+            self.world.executor.stop(id, true)?;
+            self.told.insert(id);
         }
         if self.state.halt == Some(Halt::Cancel) {
             let doomed: Vec<AttemptId> =

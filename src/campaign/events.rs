@@ -8,6 +8,7 @@
 use super::approval::Subject;
 use super::counsel::{Inquiry, Paid, Reply};
 use super::facts::is_nothing;
+use super::writing::WritingQuestion;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Experiment};
 use crate::failure;
@@ -78,6 +79,21 @@ pub enum Event {
         reply: Box<Reply>,
         /// Its cost.
         paid: Paid,
+    },
+    /// A question goes to a language model for a text about the campaign.
+    WritingAsked {
+        /// The question, with what is set aside for it.
+        question: WritingQuestion,
+    },
+    /// It is over.
+    WritingAnswered {
+        /// Which.
+        number: usize,
+        /// Its cost.
+        paid: Paid,
+        /// Why nothing of use came back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
     },
     /// A person is asked before something is spent.
     ApprovalAsked {
@@ -264,6 +280,28 @@ pub enum Event {
         /// What happened there, in words.
         why: String,
     },
+    /// A run was seen to pass a rung of successive halving while it trained on.
+    RungPassed {
+        /// Which.
+        id: RunId,
+        /// Which rung, from 0.
+        rung: usize,
+        /// Steps done.
+        step: u64,
+        /// The objective there.
+        value: f64,
+    },
+    /// Whether a run that passed a rung trains on.
+    RungJudged {
+        /// Which.
+        id: RunId,
+        /// Which rung.
+        rung: usize,
+        /// It is asked to leave with a checkpoint.
+        stop: bool,
+        /// In words.
+        why: String,
+    },
     /// A run waits at a rung of successive halving.
     RungReached {
         /// Which.
@@ -362,11 +400,15 @@ impl Event {
                 | E::Edited { .. }
                 | E::Recalled { .. }
                 | E::Answered { .. }
+                | E::WritingAsked { .. }
+                | E::WritingAnswered { .. }
                 | E::ApprovalGiven { .. }
                 | E::Noted { .. }
                 | E::PauseSet { .. }
                 | E::AttemptLaunched { .. }
+                | E::AttemptPlaced { .. }
                 | E::AttemptEnded { .. }
+                | E::RungPassed { .. }
                 | E::StopRequested
                 | E::CancelRequested
                 | E::Reopened { .. }
@@ -428,6 +470,8 @@ mod tests {
             },
             Event::NodeQuarantined { node: "n3".into(), why: "twice".into() },
             Event::RunReused { index: 4, run: RunId(1), seed: 9 },
+            Event::RungPassed { id: RunId(2), rung: 1, step: 60, value: 0.5 },
+            Event::RungJudged { id: RunId(2), rung: 1, stop: true, why: "behind".into() },
             Event::Asked { number: 1, inquiry: Inquiry::Designs { index: 4 }, allowance: None, why: "turn".into() },
             Event::Answered {
                 number: 1,

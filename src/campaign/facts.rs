@@ -151,6 +151,9 @@ pub struct EvidenceSummary {
     /// What the cluster's records say of its job, where it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<JobEnd>>,
+    /// Dollars a device-hour at the place where it ran, where places have prices of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dollars_per_device_hour: Option<f64>,
     /// BLAKE3 of the final weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,

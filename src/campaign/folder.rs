@@ -95,6 +95,19 @@ pub fn load(folder: &Path) -> Result<State> {
     replay(&envelopes)
 }
 
+/// As [`load`], without what was asked afterwards for texts about the campaign: what a paper is about. Writing it, and
+/// reviewing it, changes nothing in it.
+pub fn load_research(folder: &Path) -> Result<State> {
+    let mut envelopes = journal::read(folder)?;
+    envelopes.retain(|e| !is_writing(&e.kind));
+    replay(&envelopes)
+}
+
+/// Whether an event of this kind is about texts, not about the campaign.
+pub fn is_writing(kind: &str) -> bool {
+    kind.starts_with("writing-")
+}
+
 /// The state after these envelopes.
 pub(super) fn replay(envelopes: &[Envelope]) -> Result<State> {
     let events = envelopes.iter().map(|e| Ok((seconds(&e.time)?, Event::decode(&e.kind, e.version, &e.data)?)));

@@ -6,7 +6,7 @@
 
 use super::facts::RunResult;
 use super::room;
-use super::state::{Candidate, Run, State};
+use super::state::{Attempt, Candidate, Run, State};
 use crate::config::Direction;
 use crate::cost::overhead_factor;
 use crate::planner::{Assignment, Calibration, Outcome};
@@ -20,6 +20,30 @@ pub fn alpha(state: &State) -> f64 {
         whole.then_some((run.price.seconds, held))
     };
     overhead_factor(&state.runs.iter().filter_map(pair).collect::<Vec<_>>())
+}
+
+/// Seconds that a job waits in the queue, as far as is known: the mean of those that ended last; before any has, what was
+/// expected of those under way. 0 where attempts do not wait.
+pub fn expected_wait(state: &State) -> f64 {
+    /// Waits change with the hour of the day.
+    const LATEST: usize = 20;
+    let attempts = || state.runs.iter().flat_map(|run| &run.attempts);
+    let waited = |a: &Attempt| Some((a.ended.as_ref()?.at, a.ended.as_ref()?.evidence.job.as_ref()?.waited()?));
+    let mut waits: Vec<(f64, f64)> = attempts().filter_map(waited).collect();
+    waits.sort_by(|a, b| b.0.total_cmp(&a.0));
+    waits.truncate(LATEST);
+    let mean = |of: &[f64]| if of.is_empty() { None } else { Some(of.iter().sum::<f64>() / of.len() as f64) };
+    let measured: Vec<f64> = waits.into_iter().map(|(_, seconds)| seconds).collect();
+    let foreseen: Vec<f64> =
+        state.live().filter_map(|a| Some(a.placed.as_ref()?.offers.first()?.wait_seconds)).collect();
+    mean(&measured).or_else(|| mean(&foreseen)).unwrap_or(0.0)
+}
+
+/// What waiting for a run is worth, in device-seconds: its expected wait at the site's price of an hour waited, over the price
+/// of a device-hour. 0 where one of the prices is not known.
+pub fn waiting(state: &State) -> f64 {
+    let (worth, hour) = (state.campaign.execution.dollars_per_hour_waited, room::expected_hour(state));
+    if worth > 0.0 && hour > 0.0 { expected_wait(state) * worth / hour } else { 0.0 }
 }
 
 /// Device-seconds that candidates may still use: what is free and not kept back for confirmations.

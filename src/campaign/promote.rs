@@ -8,7 +8,7 @@ use super::facts::{Price, Purpose, RunResult};
 use super::room::{self, Need, Outlay};
 use super::state::{Limits, Run, Standing, State};
 use crate::config::{Direction, Experiment};
-use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps};
+use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps, trains_on};
 
 impl Mind<'_> {
     /// The steps at which a run for this purpose waits: a candidate's first look under halving; none for all others.
@@ -22,7 +22,8 @@ impl Mind<'_> {
     /// What a candidate's first attempt may use.
     pub(super) fn first_look(&self, experiment: &Experiment, price: &Price, index: u64) -> Limits {
         let rungs = self.rungs(experiment, price, Purpose::Candidate { index });
-        Limits::part(experiment, price, 0, rungs.first().copied())
+        let stop_at = self.state.campaign.planner.halving.and_then(|halving| halving.first_stop(&rungs));
+        Limits::part(experiment, price, 0, stop_at)
     }
 
     /// The promotion that is due, if any: by the asynchronous rule while the search goes on; when nobody new starts, also
@@ -46,7 +47,7 @@ impl Mind<'_> {
         let (id, why) = asked.or_else(left)?;
         let run = state.runs.get(id as usize)?;
         let (rung, done) = (run.reached.len(), run.reached.last().map_or(0, |r| r.step));
-        let stop_at = run.rungs.get(rung).copied();
+        let stop_at = run.rungs.get(rung).copied().filter(|_| !halving.running);
         let part = Limits::part(&run.experiment, &run.price, done, stop_at);
         let limits = Limits { wall_seconds: part.wall_seconds, ..run.limits };
         let kept = room::kept_back(state, self.scope.confirm, None);
@@ -64,6 +65,21 @@ impl Mind<'_> {
             why: format!("{why} (number {place} of {of} at step {done})"),
         }])
     }
+}
+
+/// What becomes of a run that has passed a rung while it trained on, where that is not decided yet: it trains on, or is asked
+/// to leave with a checkpoint.
+pub(super) fn judgement(state: &State) -> Option<Event> {
+    let halving = state.campaign.planner.halving.filter(|halving| halving.running)?;
+    let unjudged = |run: &Run| run.judged < run.reached.len() && run.live().is_some_and(|attempt| !attempt.stopping);
+    let (position, run) = state.runs.iter().enumerate().find(|(_, run)| unjudged(run))?;
+    let rung = run.judged;
+    let (place, of) = rank(&entrants(state), position as u64, rung);
+    let step = run.reached.get(rung)?.step;
+    // Whoever nobody waits for any more has nothing to be compared for.
+    let stop = screens(state, run) && !trains_on(place, of, halving.factor);
+    let why = format!("number {place} of {of} at step {step}, of which one in {} goes on", halving.factor);
+    Some(Event::RungJudged { id: run.id, rung, stop, why })
 }
 
 /// Every candidate's first look as halving sees it, named by its position among the runs.

@@ -19,6 +19,16 @@ fn excused(attempt: &Attempt, end: &AttemptEnd) -> bool {
 
 /// Decides what follows the run's last attempt, which has ended.
 pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> Event {
+    // Whoever was asked to leave at its rung waits there, however it left; where it has failed on the way, it does that again
+    // from its last checkpoint if it is ever promoted.
+    let resultless = !matches!(
+        end.class,
+        Class::Completed | Class::Paused | Class::Diverged | Class::Refused | Class::Missing | Class::Cancelled
+    );
+    if attempt.stopping && resultless {
+        let why = format!("{}; it was asked to leave at its rung", end.evidence.detail);
+        return Event::RecoveryDecided { id: attempt.id, next: NextStep::Pause, why };
+    }
     let again = |why: &str| Event::RecoveryDecided {
         id: attempt.id,
         next: attempt.limits.retry(true, false, None),
@@ -219,7 +229,7 @@ pub fn result(state: &State, run: &Run) -> Option<RunResult> {
     let end = run.attempts.last()?.ended.as_ref()?;
     match run.next.as_ref()? {
         NextStep::Retry { .. } | NextStep::Halt { .. } => None,
-        NextStep::Pause if end.evidence.metrics.contains_key(state.metric()) => None,
+        NextStep::Pause if end.evidence.metrics.contains_key(state.metric()) || stopped(run) => None,
         NextStep::Finish if end.evidence.metrics.contains_key(state.metric()) => {
             Some(RunResult::Finished { metrics: end.evidence.metrics.clone() })
         }
@@ -230,11 +240,25 @@ pub fn result(state: &State, run: &Run) -> Option<RunResult> {
     }
 }
 
+/// Whether its last attempt was asked to leave at a rung that it had passed.
+fn stopped(run: &Run) -> bool {
+    run.attempts.last().is_some_and(|attempt| attempt.stopping)
+}
+
 /// The rung at which a run waits since its last attempt ended, where that is not noted yet.
 pub fn rung(state: &State, run: &Run) -> Option<Event> {
     let end = run.attempts.last()?.ended.as_ref()?;
     if run.next != Some(NextStep::Pause) || run.paused {
         return None;
+    }
+    if stopped(run) {
+        let last = run.reached.last()?;
+        return Some(Event::RungReached {
+            id: run.id,
+            rung: run.reached.len() - 1,
+            step: last.step,
+            value: last.value,
+        });
     }
     let value = *end.evidence.metrics.get(state.metric())?;
     Some(Event::RungReached { id: run.id, rung: run.reached.len(), step: end.evidence.step, value })

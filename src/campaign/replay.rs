@@ -6,13 +6,15 @@
 //! Boundary: writes nothing, starts nothing, asks nobody.
 
 use super::apply::apply;
-use super::counsel::{Counsellor, Reply};
+use super::counsel::{Counsellor, Paid, Reply};
 use super::decide::{Advice, decide};
 use super::events::Event;
 use super::folder::seconds;
+use super::placement::TAPE_FOLDER;
 use super::prices::{PRICES_FILE, Player};
 use super::state::State;
 use crate::journal::{self, EVENTS_FILE};
+use crate::llm::Tape;
 use crate::planner::Sampler;
 use crate::problem::{Problem, Result};
 use similar::TextDiff;
@@ -76,6 +78,12 @@ pub fn replay(folder: &Path, sampler: &dyn Sampler, counsel: &mut dyn Counsellor
                 same(&recorded, &Event::Answered { number: *number, reply: Box::new(reply), paid }, &place)?;
                 replayed.questions += 1;
             }
+            if let Event::WritingAnswered { number, paid, .. } = &recorded {
+                charged(folder, paid).map_err(|p| {
+                    Problem::failed(format!("writing question {number}: {}", p.what)).at(&*place).remedy(REMEDY)
+                })?;
+                replayed.questions += usize::from(!paid.entries.is_empty());
+            }
             replayed.observations += 1;
         } else {
             if due.is_empty() {
@@ -106,6 +114,21 @@ pub fn replay(folder: &Path, sampler: &dyn Sampler, counsel: &mut dyn Counsellor
 }
 
 const REMEDY: &str = "replay with the program and the prompts that recorded the campaign; a journal that was changed by hand differs too";
+
+/// Whether what was paid for a text is what the tape charged for its entries.
+fn charged(folder: &Path, paid: &Paid) -> Result<()> {
+    let mut sum = Paid { entries: paid.entries.clone(), ..Paid::default() };
+    for number in &paid.entries {
+        let entry = Tape::read(&folder.join(TAPE_FOLDER), *number)?;
+        sum.usage = sum.usage.plus(entry.usage);
+        sum.dollars.micro = sum.dollars.micro.saturating_add(entry.dollars.micro);
+    }
+    // Of a question that was never heard of again, no more is paid than was set aside.
+    if sum.usage == paid.usage && sum.dollars >= paid.dollars {
+        return Ok(());
+    }
+    Err(Problem::failed(format!("{} were paid, and the tape's entries cost {}", paid.dollars, sum.dollars)))
+}
 
 /// Whether a question was answered to the controller that asked it.
 fn heard(envelopes: &[journal::Envelope], wanted: usize) -> Result<bool> {

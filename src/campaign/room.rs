@@ -44,16 +44,16 @@ pub struct Outlay {
 impl Outlay {
     /// Of a run under `limits` at this price.
     pub fn of(state: &State, limits: &Limits, price: &Price) -> Self {
-        Self::stretched(state, gain::alpha(state), limits, price)
+        Self::stretched(state, Experience::of(state), limits, price)
     }
 
-    /// The same where the stretch is known: it takes a look at every run.
-    fn stretched(state: &State, alpha: f64, limits: &Limits, price: &Price) -> Self {
+    /// The same where the experience is known: it takes a look at every run.
+    fn stretched(state: &State, experience: Experience, limits: &Limits, price: &Price) -> Self {
         let campaign = &state.campaign;
         let reserved = limits.reservation(campaign);
-        let seconds = alpha * price.high_seconds;
+        let seconds = experience.alpha * price.high_seconds;
         let time = DeviceTime::share(campaign.execution.attempts_per_device, seconds);
-        let expected = Amount::priced(time, campaign.budget.dollars_per_device_hour).min(reserved);
+        let expected = Amount::priced(time, experience.dollars_per_device_hour).min(reserved);
         Outlay { reserved, expected }
     }
 
@@ -67,6 +67,34 @@ impl Outlay {
         let held = self.reserved.saturating_sub(self.expected).times(at_once);
         Need { amount: self.expected.times(n) + held, runs: n }
     }
+}
+
+/// What ended attempts tell of further ones.
+#[derive(Debug, Clone, Copy)]
+struct Experience {
+    /// Factor from predicted to expected seconds.
+    alpha: f64,
+    /// What a device-hour is expected to cost.
+    dollars_per_device_hour: f64,
+}
+
+impl Experience {
+    fn of(state: &State) -> Self {
+        Experience { alpha: gain::alpha(state), dollars_per_device_hour: expected_hour(state) }
+    }
+}
+
+/// Dollars that a further device-hour is expected to cost: the mean over what ended attempts held at places with prices of
+/// their own; what the campaign says where there were none. Reserved is always at the dearest.
+pub fn expected_hour(state: &State) -> f64 {
+    let (mut hours, mut dollars) = (0.0, 0.0);
+    for end in state.runs.iter().flat_map(|run| &run.attempts).filter_map(|attempt| attempt.ended.as_ref()) {
+        if let Some(rate) = end.evidence.dollars_per_device_hour {
+            hours += end.used.time.hours();
+            dollars += end.used.time.hours() * rate;
+        }
+    }
+    if hours > 0.0 { dollars / hours } else { state.campaign.budget.dollars_per_device_hour }
 }
 
 impl std::ops::Add for Need {
@@ -86,7 +114,7 @@ pub fn fits(state: &State, need: Need) -> bool {
 /// considered) is reserved. `confirm`: seeds of a confirmation.
 pub fn kept_back(state: &State, confirm: usize, new: Option<Outlay>) -> Need {
     let (mut open, mut promised) = (usize::from(new.is_some()), 0usize);
-    let (mut dearest, alpha) = (new.unwrap_or_default(), gain::alpha(state));
+    let (mut dearest, experience) = (new.unwrap_or_default(), Experience::of(state));
     let contenders: Vec<u64> = state.contenders().iter().map(|c| c.index).collect();
     for candidate in &state.candidates {
         let Some(screening) = candidate.screening.and_then(|id| state.run(id)) else { continue };
@@ -96,7 +124,7 @@ pub fn kept_back(state: &State, confirm: usize, new: Option<Outlay>) -> Need {
             Standing::Confirming => promised += confirm.saturating_sub(candidate.fresh().count()),
             _ => continue,
         }
-        dearest = dearest.max(Outlay::stretched(state, alpha, &screening.whole_limits(), &screening.price));
+        dearest = dearest.max(Outlay::stretched(state, experience, &screening.whole_limits(), &screening.price));
     }
     let finalists = open.min(state.campaign.seeds.finalists);
     dearest.in_turn(state, promised + finalists * confirm)

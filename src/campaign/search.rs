@@ -294,7 +294,10 @@ fn draw(
     let observations = state.observations(index, observed, seen);
     let alpha = gain::alpha(state);
     let sharers = execution.attempts_per_device.max(1) as f64;
-    let cost = |a: &Assignment| price(a).map(|p| alpha * p.seconds / sharers);
+    // Every run waits as long, so waiting is part of what one costs beside another: where queues are long, few long runs are
+    // better than many short ones.
+    let waiting = gain::waiting(state);
+    let cost = |a: &Assignment| price(a).map(|p| alpha * p.seconds / sharers + waiting);
     let (known, calibration) = (gain::baseline(state), gain::calibration(state));
     let left = gain::left(state, scope.confirm);
     let share_left = left / state.ledger.budget().seconds().max(1e-9);

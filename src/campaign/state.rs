@@ -9,6 +9,7 @@ use super::facts::{
     Conclusion, Downscaled, EvidenceSummary, NextStep, Price, Purpose, Reason, RunResult, Seen, Weighed,
 };
 use super::ledger::{Amount, Ledger};
+use super::writing::Writing;
 use crate::analysis::{Interval, Verdict};
 use crate::config::{Campaign, Direction, Experiment};
 use crate::failure;
@@ -67,6 +68,9 @@ pub struct State {
     /// What language models were asked and said.
     #[serde(default)]
     pub counsel: Counsel,
+    /// What was asked for texts about it.
+    #[serde(default, skip_serializing_if = "Writing::is_empty")]
+    pub writing: Writing,
     /// What came of it.
     pub conclusion: Option<Conclusion>,
     /// Every decision with its reason, in order; see [`why`](Self::why).
@@ -160,6 +164,9 @@ pub struct Run {
     /// The rungs it came to, from the first.
     #[serde(default)]
     pub reached: Vec<Reached>,
+    /// How many of those it was judged at while it trained on.
+    #[serde(default)]
+    pub judged: usize,
     /// Step at which its next attempt is to stop; none for the end.
     #[serde(default)]
     pub stop_at: Option<u64>,
@@ -247,6 +254,9 @@ pub struct Attempt {
     /// A later controller found it without an end and took it over.
     #[serde(default)]
     pub adopted: bool,
+    /// It was judged at a rung and is asked to leave with a checkpoint.
+    #[serde(default)]
+    pub stopping: bool,
     /// Where on the cluster it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed: Option<Box<Placed>>,

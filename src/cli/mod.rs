@@ -15,25 +15,30 @@ mod demo;
 mod detach;
 mod doctor;
 mod dry_run;
+mod export;
 mod folder;
 mod gc;
 mod goal;
 mod init;
+mod literature;
 mod logs;
 mod narrate;
 mod notify;
 mod output;
+mod paper;
 mod people;
 mod pricer;
 mod replay;
 mod report;
 mod resume;
+mod review;
 mod run;
 mod schema;
 mod smoke;
 mod status;
 mod tick;
 mod train;
+mod verify_paper;
 mod why;
 mod worker;
 
@@ -91,12 +96,22 @@ enum Command {
     Best(best::BestArgs),
     /// Write report.html and results.tsv
     Report(report::ReportArgs),
+    /// Write a paper: facts, TeX, BibTeX, figures, Markdown, HTML, and the PDF where there is a TeX
+    Paper(paper::PaperArgs),
+    /// Write a campaign as one file that somebody else can check and replay
+    Export(export::ExportArgs),
+    /// Read a paper back and compute every number in it again from what the runs left
+    VerifyPaper(verify_paper::VerifyArgs),
+    /// Review a campaign's paper by rules and, where there is one, a language model; the review stands beside the paper
+    Review(review::ReviewArgs),
     /// Free checkpoints that nothing needs any more
     Gc(gc::GcArgs),
     /// Measure this machine
     Bench(bench::BenchArgs),
     /// List and fetch datasets
     Data(data::DataArgs),
+    /// Search scholarly works, check citations, compare claims with what was published
+    Literature(literature::LiteratureArgs),
     /// Print the JSON Schema of experiments or campaigns
     Schema(schema::SchemaArgs),
     /// Say what was found on this machine, and what is missing
@@ -144,9 +159,14 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Approve(args) => done(people::approve(&args)),
         Command::Best(args) => best::run(&args),
         Command::Report(args) => done(report::run(&args)),
+        Command::Paper(args) => done(paper::run(&args)),
+        Command::VerifyPaper(args) => verify_paper::run(&args),
+        Command::Review(args) => review::run(&args),
+        Command::Export(args) => done(export::run(&args)),
         Command::Gc(args) => done(gc::run(&args)),
         Command::Bench(args) => done(bench::run(&args)),
         Command::Data(args) => done(data::run(&args)),
+        Command::Literature(args) => literature::run(&args),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Doctor(args) => done(doctor::run(&args)),
         Command::Completions { shell } => {

@@ -99,6 +99,9 @@ impl Observer for Narrator {
                     self.line(&format!("{}: waits at step {step}, {} {value}", name(state, run), state.metric()));
                 }
             }
+            Event::RungJudged { id, stop: true, why, .. } => {
+                self.line(&format!("run {id} is asked to stop and wait: {why}"));
+            }
             Event::RunPromoted { id, why, .. } => self.line(&format!("run {id} goes on: {why}")),
             Event::BaselineEstablished { interval, floor, .. } => {
                 self.line(&format!(
@@ -110,6 +113,8 @@ impl Observer for Narrator {
             Event::Recalled { .. }
             | Event::Asked { .. }
             | Event::Answered { .. }
+            | Event::WritingAsked { .. }
+            | Event::WritingAnswered { .. }
             | Event::PauseSet { .. }
             | Event::Noted { .. } => {
                 let said = state.decisions.last().map_or("", |d| d.text.as_str());

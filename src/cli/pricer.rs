@@ -2,14 +2,15 @@
 
 use super::data::download_bar;
 use super::output::say;
-use crate::bench::{self, Family};
+use crate::bench::{self, Elsewhere, Family};
 use crate::campaign::{Price, Pricer};
-use crate::config::{Campaign, DataSpec, Experiment};
+use crate::config::{self, Campaign, DataSpec, Experiment, Site};
 use crate::cost::{HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
 use crate::problem::{Class, Result};
+use crate::slurm::{self, Need};
 use crate::sys::{env, http::Network};
 use crate::train::{BatchSource, DatasetSource};
 use std::cell::RefCell;
@@ -38,20 +39,25 @@ pub struct MachinePricer {
     base: PathBuf,
     datasets: RefCell<Vec<(DataSpec, Rc<Dataset>)>>,
     profiles: RefCell<Vec<(ProfileKey, Rc<ThroughputProfile>)>>,
-    /// Runs go to other machines, whose GPUs this one may not have.
+    /// Runs go to the machines of a site, whose GPUs this one may not have.
     elsewhere: bool,
+    /// That site, as far as it can be read here.
+    site: Option<Site>,
 }
 
 impl MachinePricer {
     /// For experiments whose relative data paths refer to `base`.
     pub fn new(base: &Path) -> Self {
         let (base, datasets, profiles) = (base.to_path_buf(), RefCell::default(), RefCell::default());
-        MachinePricer { base, datasets, profiles, elsewhere: false }
+        MachinePricer { base, datasets, profiles, elsewhere: false, site: None }
     }
 
     /// For a campaign's runs: where they go to a site, a GPU need not be here to be planned for.
     pub fn of(base: &Path, campaign: &Campaign) -> Self {
-        MachinePricer { elsewhere: campaign.execution.site.is_some(), ..Self::new(base) }
+        let name = campaign.execution.site.as_ref();
+        // Where it cannot be read, whoever runs on it says so.
+        let site = name.and_then(|name| config::load_site(&base.join(name), &[]).ok()).map(|loaded| loaded.value);
+        MachinePricer { elsewhere: name.is_some(), site, ..Self::new(base) }
     }
 
     fn dataset(&self, spec: &DataSpec) -> Result<Rc<Dataset>> {
@@ -68,19 +74,42 @@ impl MachinePricer {
         if let Some((_, profile)) = self.profiles.borrow().iter().find(|(known, _)| *known == key) {
             return Ok(Rc::clone(profile));
         }
-        let profile = match bench::profile(key.0, key.1, &mut say) {
-            Err(problem) if self.elsewhere && key.0.device.is_gpu() && problem.class == Class::Unavailable => {
-                say(
-                    "there is no GPU here to measure: times are what an H200 took, with an interval of a factor of three \
-                     either way, until runs have ended",
-                );
-                bench::assumed(key.0)?
+        let profile = match self.measured_there(experiment) {
+            Some((place, profile)) => {
+                say(&format!("times are what a job measured in {place}"));
+                profile
             }
-            measured => measured?,
+            None => match bench::profile(key.0, key.1, &mut say) {
+                Err(problem) if self.elsewhere && key.0.device.is_gpu() && problem.class == Class::Unavailable => {
+                    say(
+                        "there is no GPU here to measure: times are what an H200 took, with an interval of a factor of \
+                         three either way, until runs have ended; `nanoresearch bench site CAMPAIGN.toml` measures the \
+                         site's by a short job",
+                    );
+                    bench::assumed(key.0)?
+                }
+                measured => measured?,
+            },
         };
         let profile = Rc::new(profile);
         self.profiles.borrow_mut().push((key, Rc::clone(&profile)));
         Ok(profile)
+    }
+
+    /// What a job has measured on the site: in the first place that an attempt may be sent to, where it has, else in another.
+    /// GPU types of the usual speed come first: the others' times are weighed against theirs.
+    fn measured_there(&self, experiment: &Experiment) -> Option<(String, ThroughputProfile)> {
+        let site = self.site.as_ref()?;
+        let need = Need { gpu: experiment.resources.device.is_gpu(), ..Need::default() };
+        let unusual = |kind: &Option<String>| {
+            kind.as_ref().is_some_and(|k| site.relative_speed.get(k).is_some_and(|s| *s != 1.0))
+        };
+        let mut ways = slurm::ways(site, &need);
+        ways.sort_by_key(|(_, kind)| unusual(kind));
+        ways.into_iter().find_map(|(partition, kind)| {
+            let there = Elsewhere::of(experiment, &site.name, &partition, kind.as_deref());
+            Some((format!("{} of site {}", there.place(), site.name), there.load()?))
+        })
     }
 
     /// Builds, checks against the data and prices an experiment.

@@ -205,7 +205,7 @@ pub fn drive_with(
 }
 
 /// Who proposes: the campaign's planner, or the list of a batch.
-fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
+pub fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sampler>> {
     Ok(match &campaign.batch {
         Some(spec) => Box::new(batch::listed(folder, spec)?),
         None => planner::sampler(&campaign.planner),
@@ -218,15 +218,30 @@ pub const SITE_FILE: &str = "site.toml";
 /// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
 /// beyond its wall time.
 pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
-    let Some(name) = &campaign.execution.site else { return Ok(None) };
-    let loaded = config::load_site(&base.join(name), &[])?;
-    refuse_other_gpus(&loaded.value, campaign, name)?;
+    let Some(name) = campaign.execution.site.clone() else { return Ok(None) };
+    let loaded = config::load_site(&base.join(&name), &[])?;
+    refuse_other_gpus(&loaded.value, campaign, &name)?;
     let execution = &mut campaign.execution;
     if execution.device_memory_mib == 0 {
         execution.device_memory_mib = loaded.value.largest_device_memory().unwrap_or(0);
     }
     let margin = campaign.execution.kill_margin_seconds.max(loaded.value.margin_seconds());
     campaign.execution.kill_margin_seconds = margin;
+    let budget = &mut campaign.budget;
+    let dearest = loaded.value.dearest_hour(campaign.baseline.resources.device.is_gpu());
+    budget.dollars_per_device_hour = budget.dollars_per_device_hour.max(dearest);
+    let priced = budget.dollars_per_device_hour > 0.0 || budget.overhead_dollars_per_attempt > 0.0;
+    if budget.dollars > 0.0 && !priced && campaign.llm.is_none() {
+        let what =
+            format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars);
+        return Err(Problem::usage(what)
+            .at("budget.dollars")
+            .remedy(format!("set [prices] in {name}, or budget.dollars_per_device_hour, or dollars = 0")));
+    }
+    if campaign.execution.dollars_per_hour_waited == 0.0 && loaded.value.is_priced() {
+        // Without prices nobody knows what an hour of a device is worth beside it.
+        campaign.execution.dollars_per_hour_waited = loaded.value.dollars_per_hour_waited;
+    }
     Ok(Some(loaded.text))
 }
 

@@ -1,9 +1,9 @@
 //! `status`: how a campaign stands.
 
 use super::folder::CampaignFolder;
-use super::output::{self, Format, Table, bold, significant};
+use super::output::{self, Format, Table, bold, duration, significant};
 use crate::analysis::Interval;
-use crate::campaign::{State, attempt_path, placement};
+use crate::campaign::{Forecast, State, attempt_path, placement};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
@@ -148,6 +148,13 @@ pub fn text(s: &Summary) -> String {
     if !overhead.is_empty() {
         out += &format!("overhead  {overhead}\n");
     }
+    if !s.places.is_empty() {
+        let words: Vec<String> = s.places.iter().map(|place| place.words()).collect();
+        out += &format!("places    {}\n", words.join("; "));
+    }
+    if let Some(rest) = &s.expected {
+        out += &format!("expected  {}\n", expected(rest));
+    }
     if !s.jobs.is_empty() {
         out += &format!("jobs      {}\n", job_words(&s.jobs));
     }
@@ -177,6 +184,22 @@ pub fn text(s: &Summary) -> String {
     let counts: Vec<String> = s.runs_by_status.iter().map(|(status, n)| format!("{n} {status}")).collect();
     out += &format!("runs      {}\n\n", if counts.is_empty() { "none yet".to_string() } else { counts.join(", ") });
     out + &runs(s.metric, &s.runs)
+}
+
+/// `12 runs more at most, done in about 2.4 h: 10 min a run and 4 min in the queue, 4 at once`.
+fn expected(rest: &Forecast) -> String {
+    let begun = match (rest.runs, rest.live) {
+        (0, live) => format!("{live} under way are the last"),
+        (runs, 0) => format!("{runs} runs more at most"),
+        (runs, live) => format!("{live} under way and {runs} runs more at most"),
+    };
+    let by = if rest.by_budget { ", which the budget ends" } else { "" };
+    let wait = match rest.wait_seconds {
+        wait if wait >= 0.5 => format!(" and {} in the queue", duration(wait)),
+        _ => String::new(),
+    };
+    let (done, run) = (duration(rest.seconds), duration(rest.run_seconds));
+    format!("{begun}{by}, done in about {done}: {run} a run{wait}, {} at once", rest.at_once)
 }
 
 /// The table of runs.

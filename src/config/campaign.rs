@@ -161,7 +161,8 @@ pub struct Budget {
     /// Runs at most, baseline and confirmations included; 0 for no limit. Default 0.
     #[serde(default)]
     pub runs: usize,
-    /// Price of a device-hour in dollars, for the ledger's second column. Default 0.
+    /// Price of a device-hour in dollars, for the ledger's second column. On a site with prices of its own attempts are
+    /// charged those, and this is raised to the dearest of them, at which they are reserved. Default 0.
     #[serde(default)]
     pub dollars_per_device_hour: f64,
     /// Dollars at most, of devices, language model and overhead together; 0 for no limit. Default 0.
@@ -244,6 +245,9 @@ pub struct Execution {
     /// processes of this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
+    /// What an hour of waiting for an attempt is worth in dollars, for the planner. Default 0, or what the site file says.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dollars_per_hour_waited: f64,
     /// Command for `sh -c` when the campaign is concluded, with the outcome in NANORESEARCH_NAME, _FOLDER, _REASON, _FINDING,
     /// _BEST, _RUNS, _FAILED, _DEVICE_HOURS and _DOLLARS. Its failure changes nothing. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,6 +264,7 @@ impl Default for Execution {
             devices: 0,
             device_memory_mib: 0,
             site: None,
+            dollars_per_hour_waited: 0.0,
             notify: None,
         }
     }

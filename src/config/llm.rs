@@ -61,6 +61,8 @@ pub enum LlmRole {
     Analyst,
     /// Reviews papers.
     Reviewer,
+    /// Writes papers.
+    Writer,
 }
 
 impl LlmRole {
@@ -71,6 +73,7 @@ impl LlmRole {
             LlmRole::Designer => "designer",
             LlmRole::Analyst => "analyst",
             LlmRole::Reviewer => "reviewer",
+            LlmRole::Writer => "writer",
         }
     }
 }

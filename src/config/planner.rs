@@ -80,11 +80,23 @@ pub struct Halving {
     /// Each rung has this many times the steps of the one before, and one in so many goes on. Default 3.
     #[serde(default = "rung_factor")]
     pub factor: u32,
+    /// Candidates train on through their rungs, and the controller stops those that are behind: they leave with a
+    /// checkpoint, and what was reserved for the rest is given back. Where attempts are jobs, nobody who goes on waits in the
+    /// queue a second time. Default false: every attempt ends at its rung.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub running: bool,
+}
+
+impl Halving {
+    /// The step at which a run with these rungs ends its first attempt; none where it goes on.
+    pub fn first_stop(&self, rungs: &[u64]) -> Option<u64> {
+        rungs.first().copied().filter(|_| !self.running)
+    }
 }
 
 impl Default for Halving {
     fn default() -> Self {
-        Halving { first: first_rung(), factor: rung_factor() }
+        Halving { first: first_rung(), factor: rung_factor(), running: false }
     }
 }
 

@@ -61,7 +61,8 @@ pub struct Site {
     /// Folder for temporary files on the node (TMPDIR); may name `$USER` and `$SLURM_JOB_ID`. Default: the node's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
-    /// Dollars a device-hour by GPU type; `default` for the others, `cpu` for jobs without GPU. Default: free.
+    /// Dollars a device-hour by GPU type; `default` for the others, `cpu` for jobs without GPU. Attempts are charged what the
+    /// place costs where they ran, and reserved at the dearest. Default: `budget.dollars_per_device_hour` everywhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, f64>,
     /// Speed of a GPU type as a multiple of the others', for choosing among them: a run takes half as long at 2. Default 1
@@ -207,6 +208,27 @@ impl Site {
             None => named("cpu").or_else(|| named("default")),
         };
         partition.price.or(listed).unwrap_or(0.0)
+    }
+
+    /// Whether anything is said of what a device-hour costs here.
+    pub fn is_priced(&self) -> bool {
+        !self.prices.is_empty() || self.partitions.iter().any(|p| p.price.is_some())
+    }
+
+    /// Dollars a device-hour of an attempt in a partition: on a GPU (of that type, where one is known) or on CPUs.
+    pub fn hour(&self, partition: &SitePartition, gpu: bool, kind: Option<&str>) -> f64 {
+        self.price(partition, if gpu { kind.or(Some("default")) } else { None })
+    }
+
+    /// Dollars of the dearest device-hour that an attempt on a GPU, or on CPUs, may be sent to: what is reserved for it.
+    pub fn dearest_hour(&self, gpu: bool) -> f64 {
+        let of = |p: &SitePartition| {
+            let untyped = self.hour(p, gpu, None);
+            let open = !gpu || p.gpu_types.is_empty() || !self.typed_gpus;
+            let typed = p.gpu_types.iter().filter(|_| gpu).map(|kind| self.hour(p, gpu, Some(kind)));
+            typed.fold(if open { untyped } else { 0.0 }, f64::max)
+        };
+        self.partitions.iter().map(of).fold(0.0, f64::max)
     }
 
     /// Memory of a GPU of this type in MiB (`None`: of no type); none where nothing is said.

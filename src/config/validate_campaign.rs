@@ -91,6 +91,8 @@ impl Campaign {
         need(execution.device_memory_mib <= 1 << 24, "execution.device_memory_mib", "in 0 to 16777216");
         need(execution.retries <= 100, "execution.retries", "in 0 to 100");
         need((0.0..=3600.0).contains(&execution.kill_margin_seconds), "execution.kill_margin_seconds", "in 0 to 3600");
+        let waited = execution.dollars_per_hour_waited;
+        need((0.0..=1e6).contains(&waited), "execution.dollars_per_hour_waited", "in 0 to 1e6");
         if let Some(llm) = &self.llm {
             need(!llm.model.trim().is_empty(), "llm.model", "the name of a model");
             need((1.0..=3600.0).contains(&llm.timeout_seconds), "llm.timeout_seconds", "in 1 to 3600");
@@ -110,7 +112,12 @@ impl Campaign {
             }
         };
         relate(
-            budget.dollars == 0.0 || price > 0.0 || overhead > 0.0 || self.llm.is_some(),
+            // A site has prices of its own.
+            self.execution.site.is_some()
+                || budget.dollars == 0.0
+                || price > 0.0
+                || overhead > 0.0
+                || self.llm.is_some(),
             "budget.dollars",
             format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars),
             "set budget.dollars_per_device_hour too, or dollars = 0",

@@ -35,6 +35,8 @@ pub struct Play {
     pub scheduler: Option<SchedulerEnd>,
     /// What the cluster's records say of its job.
     pub job: Option<JobEnd>,
+    /// Dollars a device-hour where it runs, where that place has a price of its own.
+    pub hour: Option<f64>,
 }
 
 impl Play {
@@ -49,6 +51,7 @@ impl Play {
             log: String::new(),
             scheduler: None,
             job: None,
+            hour: None,
         }
     }
 
@@ -293,6 +296,10 @@ impl Executor for FakeExecutor<'_> {
             (evidence.exit_code, evidence.signal) = (None, None);
         }
         Ok(Status::Ended(evidence))
+    }
+
+    fn hour(&self, id: AttemptId) -> Option<f64> {
+        self.machine.workers.borrow().get(&id)?.play.hour
     }
 
     fn stop(&mut self, id: AttemptId, gentle: bool) -> Result<()> {

@@ -91,6 +91,10 @@ pub trait Executor {
     fn placed(&self, _id: AttemptId) -> Option<Placed> {
         None
     }
+    /// Dollars a device-hour at the place where an attempt runs or ran; none where places have no prices of their own.
+    fn hour(&self, _id: AttemptId) -> Option<f64> {
+        None
+    }
     /// Whether nothing is under way that a controller which leaves now would have to begin again.
     fn settled(&self) -> bool {
         true

@@ -108,7 +108,7 @@ pub enum Recovery {
 /// | out of GPU memory | resume with half the micro-batch, [`DEVICE_HALVINGS`] times; then on a bigger GPU, once | no |
 /// | device: ecc, xid, device-lost | resume, on another machine where there are some | yes |
 /// | device: illegal-access | the same, once: it may be this program's fault | yes |
-/// | device: no-driver, no-device, driver-too-old, wrong-chip, library-missing | once on another machine, else give up | yes |
+/// | device: no-driver, no-device, driver-too-old, wrong-chip, library-missing | once on another machine, else halt: the others would lack it too | yes; no |
 /// | device: busy | resume after a wait, [`BUSY_BOUND`] times, each twice as long | no |
 /// | device: no-support | give up: this program is the same everywhere | |
 /// | device: other | as failed | yes |
@@ -166,11 +166,16 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
             (true, away)
         }
         Class::DeviceFailed { fault } => match fault.blame() {
+            // What is not installed here is lacking for every run, as a dataset would be.
             Blame::Installation if !policy.elsewhere => {
-                return give_up("this machine will not have it the next time either".to_string());
+                return Recovery::Halt {
+                    reason: "this machine lacks it for the other runs too, so nothing more is started".to_string(),
+                };
             }
             Blame::Installation if earlier(lacks_something) > 0 => {
-                return give_up("a second machine could not run it either".to_string());
+                return Recovery::Halt {
+                    reason: "a second node could not run it either, so nothing more is started".to_string(),
+                };
             }
             Blame::Installation | Blame::Hardware => (true, away),
             _ => (history.last() != Some(&class), Change::None),
@@ -327,7 +332,8 @@ mod tests {
         let device = |fault| Class::DeviceFailed { fault };
         let ask = |class, history: &[Class], elsewhere| recover(class, history, &Policy { retries: 9, elsewhere });
         let rows: Vec<(Fault, [Option<Recovery>; 4])> = vec![
-            // First here, again here; first on a cluster, again there. None: given up.
+            // First here, again here; first on a cluster, again there. None: given up, or nothing more is started where it
+            // is the installation that lacks something.
             (Fault::NoSupport, [None, None, None, None]),
             (Fault::NoDriver, [None, None, Some(retry(true, Elsewhere)), None]),
             (Fault::NoDevice, [None, None, Some(retry(true, Elsewhere)), None]),
@@ -383,13 +389,16 @@ mod tests {
             for (found, expected) in found.into_iter().zip(expected) {
                 match expected {
                     Some(expected) => assert_eq!(found, expected, "{fault}"),
+                    None if fault.blame() == Blame::Installation => {
+                        assert!(matches!(found, Recovery::Halt { .. }), "{fault}: {found:?}");
+                    }
                     None => assert!(matches!(found, Recovery::GiveUp { .. }), "{fault}: {found:?}"),
                 }
             }
         }
         // What one machine lacks and what the next one lacks need not be the same.
         let lacking = ask(device(Fault::NoDriver), &[device(Fault::LibraryMissing)], true);
-        assert!(matches!(lacking, Recovery::GiveUp { .. }), "{lacking:?}");
+        assert!(matches!(lacking, Recovery::Halt { .. }), "{lacking:?}");
         // Waits are bounded.
         let busy = device(Fault::Busy);
         assert!(matches!(

@@ -5,6 +5,7 @@
 //! openai anthropic   the two wire formats
 //! retry       which failures may pass, and how long to wait; pure
 //! price       tokens to dollars, and the worst that a question can cost
+//! template    the texts of prompts/, filled in
 //! tape        llm/0001.json ...: every question with its answer; replay
 //! fence       untrusted text inside a prompt
 //! answer      from text to a checked value
@@ -22,6 +23,7 @@ mod openai;
 mod price;
 mod retry;
 mod tape;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -31,3 +33,4 @@ pub use client::{Access, Answered, Client, Failure, Question, Spent, access, fir
 pub use fence::fence;
 pub use price::worst_case;
 pub use tape::{Entry, Tape};
+pub use template::fill_template;

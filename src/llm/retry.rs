@@ -1,14 +1,8 @@
-//! Which failures may pass, and how long to wait before the next try. Pure.
+//! What follows from a try at a language model: what `sys::retry` says of any service, and one thing more. Pure.
 
 use crate::rng::{Sequence, Stream};
 use crate::sys::http::{PostReply, SendError};
-
-/// First wait in seconds; doubled at each further try.
-const FIRST_WAIT: f64 = 1.0;
-/// Longest wait of our own choice.
-const LONGEST_WAIT: f64 = 60.0;
-/// Longest wait that a service may ask for; beyond it the service counts as unavailable.
-const LONGEST_ASKED: f64 = 300.0;
+use crate::sys::retry;
 
 /// What follows from a try.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +17,7 @@ pub(super) enum Next {
     GiveUp(String),
 }
 
-/// What to do after try number `tried` (from 0) of at most `1 + retries`. `now`: seconds since the epoch, for services
-/// that say until when to wait. `strict`: whether the request used what simple servers do not know.
+/// As [`retry::next`]. `strict`: whether the request used what simple servers do not know.
 pub(super) fn next(
     result: &Result<PostReply, SendError>,
     tried: usize,
@@ -32,57 +25,16 @@ pub(super) fn next(
     strict: bool,
     now: f64,
 ) -> Next {
-    let (cause, asked) = match result {
-        Ok(reply) if (200..300).contains(&reply.status) => return Next::Read,
-        Ok(reply) if matches!(reply.status, 400 | 404 | 415 | 422 | 501) && strict => return Next::Simplify,
-        Ok(reply) => {
-            let cause = format!("the service answered with status {}{}", reply.status, message(&reply.body));
-            // Too many requests, overloaded, gateway trouble: these pass. What is wrong with us does not.
-            if !matches!(reply.status, 408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=529) {
-                return Next::GiveUp(cause);
-            }
-            (cause, reply.retry_after.as_deref().and_then(|value| seconds(value, now)))
-        }
-        Err(SendError::TimedOut) => ("no answer in time".to_string(), None),
-        Err(SendError::Unreachable(why) | SendError::Broken(why)) => (why.clone(), None),
-    };
-    if tried >= retries {
-        let tries = if tried == 0 { "one try".to_string() } else { format!("{} tries", tried + 1) };
-        return Next::GiveUp(format!("{cause} ({tries})"));
+    if strict && result.as_ref().is_ok_and(|reply| matches!(reply.status, 400 | 404 | 415 | 422 | 501)) {
+        return Next::Simplify;
     }
-    match asked {
-        Some(asked) if asked > LONGEST_ASKED => Next::GiveUp(format!(
-            "{cause}; it asks for {asked:.0} s of patience, and {LONGEST_ASKED:.0} s is the limit"
-        )),
-        Some(asked) => Next::Wait(asked.max(0.0)),
-        None => {
-            // Spread, so that several controllers do not come back together; drawn from the try's number and the time.
-            let spread = Sequence::new(now.to_bits(), Stream::Data, tried as u32, 0).uniform();
-            let wait = (FIRST_WAIT * 2f64.powi(tried.min(16) as i32)).min(LONGEST_WAIT);
-            Next::Wait(wait * (0.75 + 0.5 * spread))
-        }
+    // Drawn from the try's number and the time.
+    let spread = Sequence::new(now.to_bits(), Stream::Data, tried as u32, 0).uniform();
+    match retry::next(result, tried, retries, now, spread) {
+        retry::Next::Read => Next::Read,
+        retry::Next::Wait(seconds) => Next::Wait(seconds),
+        retry::Next::GiveUp(why) => Next::GiveUp(why),
     }
-}
-
-/// A `Retry-After` header: seconds, or a date.
-fn seconds(value: &str, now: f64) -> Option<f64> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return seconds.is_finite().then_some(seconds);
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?;
-    Some(date.timestamp().as_second() as f64 - now)
-}
-
-/// The service's own words on an error, bounded and on one line.
-fn message(body: &[u8]) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let said = value.as_ref().and_then(|v| {
-        v.pointer("/error/message").or_else(|| v.get("error")).or_else(|| v.get("message")).and_then(|m| m.as_str())
-    });
-    let Some(said) = said else { return String::new() };
-    let line: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
-    format!(": {}", line.trim())
 }
 
 #[cfg(test)]

@@ -40,6 +40,13 @@ pub struct Entrant {
     pub waiting: bool,
 }
 
+/// Whether a run that is number `place` (from 1) of `of` that have come to its rung so far trains on, where nobody waits at
+/// rungs and who is behind is stopped: the best one in `factor`, rounded up, so that the first to come is not stopped for
+/// being alone. A run is judged once a rung, when it comes to it.
+pub fn trains_on(place: usize, of: usize, factor: u32) -> bool {
+    place <= of.div_ceil(factor.max(2) as usize)
+}
+
 /// Who goes on, and to which rung (the number of rungs for the end): from the highest rung down, the best of those in the
 /// top `1/factor` of everybody who reached it. None if nobody may.
 pub fn promotable(entrants: &[Entrant], rungs: usize, factor: u32) -> Option<(u64, usize)> {
@@ -72,7 +79,16 @@ mod tests {
     use super::*;
 
     fn halving(first: f64, factor: u32) -> Halving {
-        Halving { first, factor }
+        Halving { first, factor, running: false }
+    }
+
+    #[test]
+    fn the_best_of_those_who_have_come_train_on() {
+        // With a factor of 3: one of up to three, two of up to six.
+        for (of, places) in [(1, 1), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3)] {
+            let on: Vec<usize> = (1..=of).filter(|place| trains_on(*place, of, 3)).collect();
+            assert_eq!(on, (1..=places).collect::<Vec<_>>(), "of {of}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! gain      expected improvement over the best so far, in noise floors, times the chance of a value, times the
 //!           calibration of earlier gains
-//! cost      devices x predicted seconds x alpha
+//! cost      devices x predicted seconds x alpha, and what the wait in a cluster's queue is worth
 //! priority  (gain / cost) / (largest of the pool) + beta x novelty / (largest of the pool)
 //! beta      beta0 x what is left of the budget / the budget
 //! ```

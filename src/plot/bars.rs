@@ -1,10 +1,11 @@
 //! Horizontal bars, one row a name: magnitudes, stacks, timelines.
 
 use super::axis::{Axis, Scale};
-use super::canvas::{Anchor, Area, LINE, TEXT, TITLE_WIDE, WIDTH, render, width, wrap};
+use super::canvas::{Anchor, Area, LINE, Sheet, TEXT, render, width, wrap};
 use super::figure::vertical_grid;
 use super::legend::{Legend, SAMPLE};
 use super::style::{AXIS, INK, PAPER, SOLID, colour, hatch};
+use super::tikz::UNIT;
 
 const MARGIN: f64 = 10.0;
 const ROW: f64 = 21.0;
@@ -51,13 +52,22 @@ pub struct BarChart {
 impl BarChart {
     /// Draws it as SVG text.
     pub fn svg(&self) -> String {
+        self.draw(Sheet::SCREEN)
+    }
+
+    /// Draws it as a picture for TikZ, `points` wide, without its title.
+    pub fn tikz(&self, points: f64) -> String {
+        self.draw(Sheet::print(points / UNIT))
+    }
+
+    fn draw(&self, sheet: Sheet) -> String {
         let values = self.rows.iter().flat_map(|r| {
             let ends = r.bars.iter().flat_map(|b| [b.from, b.to]);
             ends.chain(r.interval.into_iter().flat_map(|(low, high)| [low, high]))
         });
         let x = Scale::new(&self.x, values, true);
-        let room = WIDTH - 2.0 * MARGIN;
-        let title = wrap(&self.title, room, TITLE_WIDE, 3);
+        let room = sheet.width - 2.0 * MARGIN;
+        let title = sheet.title(&self.title, room);
         let names: &[String] = if self.series.len() > 1 { &self.series } else { &[] };
         let legend = Legend::new(names.iter().map(String::as_str), room);
         let widest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|t| width(t, TEXT)).fold(0.0, f64::max);
@@ -65,19 +75,19 @@ impl BarChart {
         let above = label > room * BESIDE;
         let lift = if above { LINE } else { 0.0 };
         let row_height = ROW + lift;
-        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.26);
+        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.34);
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;
         let area = Area {
             left: if above { MARGIN + 6.0 } else { MARGIN + label + 8.0 },
             top,
-            right: WIDTH - MARGIN - if note_room > 0.0 { note_room + 8.0 } else { 6.0 },
+            right: sheet.width - MARGIN - if note_room > 0.0 { note_room + 8.0 } else { 6.0 },
             bottom: top + self.rows.len().max(2) as f64 * row_height + 6.0,
         };
         let below = area.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;
-        render(&self.title, height, |canvas| {
+        render(sheet, &self.title, height, |canvas| {
             for (i, line) in title.iter().enumerate() {
                 canvas.title(line, (MARGIN, MARGIN + (i as f64 + 0.5) * (LINE + 2.0)));
             }
@@ -85,9 +95,9 @@ impl BarChart {
                 let swatch = Area { left, top: middle - 5.5, right: left + SAMPLE, bottom: middle + 5.5 };
                 canvas.bar(swatch, colour(i), hatch(i));
             });
-            vertical_grid(canvas, &x, area);
+            vertical_grid(canvas, &x, area, sheet.width);
             for (i, line) in x_label.iter().enumerate() {
-                let centre = WIDTH / 2.0;
+                let centre = sheet.width / 2.0;
                 canvas.text(line, (centre, below + (i as f64 + 0.5) * LINE), Anchor::Middle, room);
             }
             if x.empty {
@@ -105,7 +115,7 @@ impl BarChart {
                 } else {
                     canvas.text(&row.label, (area.left - 8.0, middle), Anchor::End, label);
                 }
-                canvas.text(&row.note, (WIDTH - MARGIN, middle), Anchor::End, note_room);
+                canvas.text(&row.note, (sheet.width - MARGIN, middle), Anchor::End, note_room);
                 for bar in &row.bars {
                     let (Some(a), Some(b)) = (x.share(bar.from), x.share(bar.to)) else { continue };
                     let (low, high) = (a.min(b).max(0.0), a.max(b).min(1.0));

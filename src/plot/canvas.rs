@@ -1,11 +1,12 @@
-//! The paper: plain shapes and text in units, over plotters' SVG backend.
+//! The paper: plain shapes and text in units, as SVG through plotters' backend or as a picture for TikZ.
 
 use super::style::{DASHES, Hatch, INK, Marker, PAPER, SOLID};
+use super::tikz::Tikz;
 use plotters::prelude::{DrawingBackend, FontStyle, IntoFont, RGBColor, SVGBackend, ShapeStyle, TextStyle};
 use plotters::style::Color;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Width of every figure, in units. At a width of 360 px a unit is 0.78 px.
+/// Width of every figure on a screen, in units. At a width of 360 px a unit is 0.78 px.
 pub const WIDTH: f64 = 460.0;
 /// Size of the smallest text, in units: 10 px at a width of 360 px, 18 px at 640 px.
 pub const TEXT: f64 = 13.0;
@@ -16,7 +17,7 @@ pub(super) const TITLE_WIDE: f64 = TITLE * 1.14;
 pub(super) const LINE: f64 = 17.0;
 
 /// The backend has whole coordinates only, so a unit is drawn as four.
-const SCALE: f64 = 4.0;
+pub(super) const SCALE: f64 = 4.0;
 /// The backend knows no dashes and would have them drawn one by one, at many times the size. So a dashed line is drawn
 /// with a stroke width beyond this, which is turned into the dash when the SVG is complete.
 const DASHED: u32 = 20;
@@ -50,22 +51,62 @@ impl Area {
     }
 }
 
-/// What is being drawn on.
-pub(super) struct Canvas<'a> {
-    backend: SVGBackend<'a>,
+/// For what is drawn, and how wide it is in units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sheet {
+    pub width: f64,
+    /// A picture for TikZ, without a title: the caption has it.
+    pub print: bool,
 }
 
-/// Draws on white paper of [`WIDTH`] by `height` and returns the SVG: scalable, with the title for screen readers.
-pub(super) fn render(title: &str, height: f64, draw: impl FnOnce(&mut Canvas)) -> String {
-    let (width, height) = (whole(WIDTH), whole(height));
+impl Sheet {
+    /// SVG for screens.
+    pub const SCREEN: Sheet = Sheet { width: WIDTH, print: false };
+
+    /// TikZ, this wide in units.
+    pub fn print(width: f64) -> Sheet {
+        Sheet { width, print: true }
+    }
+
+    /// The lines of a title.
+    pub fn title(&self, title: &str, room: f64) -> Vec<String> {
+        if self.print { Vec::new() } else { wrap(title, room, TITLE_WIDE, 3) }
+    }
+}
+
+/// What is being drawn on.
+pub(super) struct Canvas<'a> {
+    backend: Backend<'a>,
+}
+
+enum Backend<'a> {
+    Svg(SVGBackend<'a>),
+    Tikz(Tikz),
+}
+
+/// Draws on white paper of the sheet's width by `height` and returns the SVG (scalable, with the title for screen readers), or
+/// the picture for TikZ.
+pub(super) fn render(sheet: Sheet, title: &str, height: f64, draw: impl FnOnce(&mut Canvas)) -> String {
+    let (width, height) = (whole(sheet.width), whole(height));
+    if sheet.print {
+        let mut canvas = Canvas { backend: Backend::Tikz(Tikz::default()) };
+        draw(&mut canvas);
+        return match canvas.backend {
+            Backend::Tikz(tikz) => tikz.finish(width, height),
+            Backend::Svg(_) => String::new(),
+        };
+    }
     let mut svg = String::new();
     {
-        let mut canvas = Canvas { backend: SVGBackend::with_string(&mut svg, (width as u32, height as u32)) };
-        let paper = Area { left: 0.0, top: 0.0, right: WIDTH, bottom: f64::from(height) / SCALE };
+        let backend = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
+        let mut canvas = Canvas { backend: Backend::Svg(backend) };
+        let paper = Area { left: 0.0, top: 0.0, right: sheet.width, bottom: f64::from(height) / SCALE };
         canvas.fill(paper, PAPER, 1.0);
         draw(&mut canvas);
-        // Writing to a string cannot fail.
-        let _ = canvas.backend.present();
+        if let Backend::Svg(svg) = &mut canvas.backend {
+            // Writing to a string cannot fail.
+            let _ = svg.present();
+        }
     }
     let title = clean(title).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let svg = with_dashes(svg);
@@ -73,7 +114,7 @@ pub(super) fn render(title: &str, height: f64, draw: impl FnOnce(&mut Canvas)) -
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"100%\" \
          style=\"max-width:{}px\" stroke-linejoin=\"round\" role=\"img\">\n<title>{title}</title>\n{body}",
-        WIDTH * 1.5
+        sheet.width * 1.5
     )
 }
 
@@ -99,28 +140,49 @@ impl Canvas<'_> {
         // The backend's vertical centring by `ex` differs between viewers: the baseline is placed here, a third of the
         // size below the middle, and the backend's own shift for `Bottom` (half an x-height up) is made up for.
         let style = TextStyle::from(font).color(&INK).pos(Pos::new(h, VPos::Bottom));
-        let at = place((x, y + size * 0.61));
-        let _ = self.backend.draw_text(text, &style, at);
+        match &mut self.backend {
+            Backend::Svg(svg) => {
+                let _ = svg.draw_text(text, &style, place((x, y + size * 0.61)));
+            }
+            Backend::Tikz(tikz) => tikz.text(text, place((x, y + size * 0.27)), anchor, INK),
+        }
     }
 
     /// A line through points in one of the [`DASHES`].
     pub fn line(&mut self, points: &[Point], colour: RGBColor, width: f64, dash: usize) {
-        let stroke_width = (whole(width) as u32).clamp(1, DASHED - 1) + dash as u32 * DASHED;
-        let style = ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width };
-        let _ = self.backend.draw_path(points.iter().copied().map(place), &style);
+        let placed = points.iter().copied().map(place);
+        match &mut self.backend {
+            Backend::Svg(svg) => {
+                let stroke_width = (whole(width) as u32).clamp(1, DASHED - 1) + dash as u32 * DASHED;
+                let style = ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width };
+                let _ = svg.draw_path(placed, &style);
+            }
+            Backend::Tikz(tikz) => tikz.line(&placed.collect::<Vec<_>>(), colour, width, DASHES[dash % DASHES.len()]),
+        }
     }
 
     /// A filled rectangle.
     pub fn fill(&mut self, area: Area, colour: RGBColor, opacity: f64) {
         let style = ShapeStyle { color: colour.mix(opacity), filled: true, stroke_width: 0 };
         let corners = (place((area.left, area.top)), place((area.right, area.bottom)));
-        let _ = self.backend.draw_rect(corners.0, corners.1, &style, true);
+        match &mut self.backend {
+            Backend::Svg(svg) => {
+                let _ = svg.draw_rect(corners.0, corners.1, &style, true);
+            }
+            Backend::Tikz(tikz) => tikz.rectangle(corners.0, corners.1, colour, opacity),
+        }
     }
 
     /// A filled polygon.
     pub fn polygon(&mut self, points: &[Point], colour: RGBColor, opacity: f64) {
         let style = ShapeStyle { color: colour.mix(opacity), filled: true, stroke_width: 0 };
-        let _ = self.backend.fill_polygon(points.iter().copied().map(place), &style);
+        let placed = points.iter().copied().map(place);
+        match &mut self.backend {
+            Backend::Svg(svg) => {
+                let _ = svg.fill_polygon(placed, &style);
+            }
+            Backend::Tikz(tikz) => tikz.polygon(&placed.collect::<Vec<_>>(), colour, opacity),
+        }
     }
 
     /// The outline of a rectangle.
@@ -135,7 +197,12 @@ impl Canvas<'_> {
             let shape: Vec<Point> = match marker {
                 Marker::Circle => {
                     let style = ShapeStyle { color: colour.to_rgba(), filled: true, stroke_width: 0 };
-                    let _ = self.backend.draw_circle(place((x, y)), whole(r) as u32, &style, true);
+                    match &mut self.backend {
+                        Backend::Svg(svg) => {
+                            let _ = svg.draw_circle(place((x, y)), whole(r) as u32, &style, true);
+                        }
+                        Backend::Tikz(tikz) => tikz.circle(place((x, y)), r, colour),
+                    }
                     continue;
                 }
                 Marker::Square => vec![(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],

@@ -1,9 +1,10 @@
 //! Series over two axes: lines, steps, bands, points, whiskers, rules.
 
 use super::axis::{Axis, Scale};
-use super::canvas::{Anchor, Area, Canvas, LINE, Point, TEXT, TITLE_WIDE, WIDTH, render, width, wrap};
+use super::canvas::{Anchor, Area, Canvas, LINE, Point, Sheet, TEXT, render, width, wrap};
 use super::legend::{Legend, SAMPLE};
 use super::style::{AXIS, FAINT, GRID, SOLID, colour, dash, marker};
+use super::tikz::UNIT;
 
 const MARGIN: f64 = 10.0;
 
@@ -72,11 +73,20 @@ impl Figure {
 
     /// Draws it as SVG text.
     pub fn svg(&self) -> String {
+        self.draw(Sheet::SCREEN)
+    }
+
+    /// Draws it as a picture for TikZ, `points` wide, without its title.
+    pub fn tikz(&self, points: f64) -> String {
+        self.draw(Sheet::print(points / UNIT))
+    }
+
+    fn draw(&self, sheet: Sheet) -> String {
         let (xs, ys) = self.extent();
         let x = Scale::new(&self.x, xs.into_iter(), false);
         let y = Scale::new(&self.y, ys.into_iter(), false);
-        let room = WIDTH - 2.0 * MARGIN;
-        let title = wrap(&self.title, room, TITLE_WIDE, 3);
+        let room = sheet.width - 2.0 * MARGIN;
+        let title = sheet.title(&self.title, room);
         let named: Vec<&Series> = self.series.iter().filter(|s| !s.name.is_empty()).collect();
         let legend = Legend::new(named.iter().map(|s| s.name.as_str()), room);
         let y_label = wrap(&self.y.label, room, TEXT, 2);
@@ -87,14 +97,14 @@ impl Figure {
         let label_top = legend_top + legend.height();
         let top = label_top + y_label.len() as f64 * LINE + 6.0;
         let area = Area {
-            left: (MARGIN + labels + 6.0).min(WIDTH / 2.0),
+            left: (MARGIN + labels + 6.0).min(sheet.width / 2.0),
             top,
-            right: WIDTH - MARGIN - 6.0,
+            right: sheet.width - MARGIN - 6.0,
             bottom: top + self.height,
         };
         let below = area.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;
-        render(&self.title, height, |canvas| {
+        render(sheet, &self.title, height, |canvas| {
             for (i, line) in title.iter().enumerate() {
                 canvas.title(line, (MARGIN, MARGIN + (i as f64 + 0.5) * (LINE + 2.0)));
             }
@@ -107,10 +117,10 @@ impl Figure {
                 canvas.text(line, (MARGIN, label_top + (i as f64 + 0.5) * LINE), Anchor::Start, room);
             }
             for (i, line) in x_label.iter().enumerate() {
-                let centre = centred(line, (area.left + area.right) / 2.0);
+                let centre = centred(line, (area.left + area.right) / 2.0, sheet.width);
                 canvas.text(line, (centre, below + (i as f64 + 0.5) * LINE), Anchor::Middle, room);
             }
-            vertical_grid(canvas, &x, area);
+            vertical_grid(canvas, &x, area, sheet.width);
             for share in y.minor() {
                 canvas.line(&[area.at((0.0, share)), area.at((1.0, share))], FAINT, 1.0, SOLID);
             }
@@ -137,20 +147,20 @@ impl Figure {
 }
 
 /// Where a centred text has to be centred to stay on the paper.
-fn centred(text: &str, at: f64) -> f64 {
+fn centred(text: &str, at: f64, paper: f64) -> f64 {
     let half = width(text, TEXT) / 2.0;
-    at.clamp(half.min(WIDTH / 2.0), (WIDTH - half).max(WIDTH / 2.0))
+    at.clamp(half.min(paper / 2.0), (paper - half).max(paper / 2.0))
 }
 
 /// Grid lines and labels of a horizontal axis.
-pub(super) fn vertical_grid(canvas: &mut Canvas, x: &Scale, area: Area) {
+pub(super) fn vertical_grid(canvas: &mut Canvas, x: &Scale, area: Area, paper: f64) {
     for share in x.minor() {
         canvas.line(&[area.at((share, 0.0)), area.at((share, 1.0))], FAINT, 1.0, SOLID);
     }
-    for tick in x.across(area.right - area.left, area.left, WIDTH) {
+    for tick in x.across(area.right - area.left, area.left, paper) {
         let (at, bottom) = area.at((tick.at, 0.0));
         canvas.line(&[(at, area.top), (at, bottom)], GRID, 1.0, SOLID);
-        canvas.text(&tick.label, (centred(&tick.label, at), bottom + 12.0), Anchor::Middle, f64::INFINITY);
+        canvas.text(&tick.label, (centred(&tick.label, at, paper), bottom + 12.0), Anchor::Middle, f64::INFINITY);
     }
 }
 

@@ -1,8 +1,8 @@
-//! Figures from plain series, as SVG text.
+//! Figures from plain series, as SVG for screens and as TikZ pictures for print.
 //!
 //! Boundary: knows numbers, names and paper; must not know campaigns, runs or metrics. Layout is done here and not by
 //! plotters' charts, because these figures are made unseen from whatever a campaign measured: no label may overlap or leave
-//! the paper, a missing value is a gap, an empty series is a figure that says so. plotters draws (its SVG backend).
+//! the paper, a missing value is a gap, an empty series is a figure that says so. plotters draws the SVG (its backend); for print, LaTeX sets the text in the document's font, one size throughout.
 //!
 //! A figure is [`WIDTH`] units wide with text of [`TEXT`] units, so that it is legible at a phone's width as well as in a
 //! printed column. Series differ by colour (Okabe and Ito's palette, safe for colour-blind readers) and by dash, marker or
@@ -14,6 +14,7 @@ mod canvas;
 mod figure;
 mod legend;
 mod style;
+mod tikz;
 
 #[cfg(test)]
 mod tests;
@@ -22,3 +23,4 @@ pub use axis::Axis;
 pub use bars::{Bar, BarChart, BarRow};
 pub use canvas::{TEXT, WIDTH};
 pub use figure::{Figure, Mark, Series};
+pub use tikz::{FONT, escape as tex_escape};

@@ -363,3 +363,20 @@ proptest! {
         check(&BarChart { title: names[3].clone(), x, series: names.clone(), rows: rows.collect() }.svg());
     }
 }
+
+/// For print: balanced, without titles, every label escaped for TeX, at the width that was asked for.
+#[test]
+fn the_same_figures_are_pictures_for_tikz() {
+    let figure = line(&[(0.0, 0.0), (1.0, 2.0)]).with("50% & more_or_less", 1, Mark::Points(vec![(0.5, 1.0)]));
+    let tikz = figure.tikz(220.0);
+    assert!(tikz.starts_with("\\begin{tikzpicture}") && tikz.trim_end().ends_with("\\end{tikzpicture}%"));
+    assert!(!tikz.contains("Title") && tikz.contains("50\\% \\& more\\_or\\_less"), "{tikz}");
+    let right = tikz.lines().find_map(|l| l.strip_prefix("\\useasboundingbox (0,0) rectangle (")).unwrap();
+    let units: f64 = right.split(',').next().unwrap().parse().unwrap();
+    assert!((units / 4.0 * FONT / TEXT - 220.0).abs() < 0.2, "{units}");
+    let inside = |p: &str| p.split(',').all(|n| n.parse::<i32>().is_ok_and(|n| (-8..=2000).contains(&n)));
+    for piece in tikz.lines().filter(|l| l.starts_with("\\draw")).flat_map(|l| l.split('(').skip(1)) {
+        assert!(inside(piece.split(')').next().unwrap()), "{piece}");
+    }
+    assert_eq!(tikz.matches('{').count(), tikz.matches('}').count());
+}

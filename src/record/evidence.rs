@@ -41,6 +41,9 @@ pub struct JobEnd {
     /// Its node, where it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// The partition in which it was seen last, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// When it was submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submitted: Option<i64>,

@@ -14,6 +14,9 @@ pub struct LanguageModel {
     pub questions: usize,
     /// Of them, those that brought nothing of use.
     pub failed: usize,
+    /// Questions for texts about the campaign: reviews, prose.
+    #[serde(skip_serializing_if = "none_asked")]
+    pub texts: usize,
     /// Tokens sent.
     pub input_tokens: u64,
     /// Tokens answered.
@@ -26,18 +29,24 @@ pub struct LanguageModel {
     pub proposals: usize,
 }
 
+fn none_asked(texts: &usize) -> bool {
+    *texts == 0
+}
+
 impl LanguageModel {
     /// Of a campaign; none where nothing was asked and nobody can be.
     pub fn of(state: &State) -> Option<Self> {
         let counsel = &state.counsel;
-        if !counsel.used() && counsel.model.is_none() {
+        if !counsel.used() && counsel.model.is_none() && state.writing.is_empty() {
             return None;
         }
-        let (usage, dollars) = counsel.paid();
+        let ((planning, one), (writing, two)) = (counsel.paid(), state.writing.paid());
+        let (usage, dollars) = (planning.plus(writing), Dollars { micro: one.micro.saturating_add(two.micro) });
         Some(LanguageModel {
             model: counsel.model.clone(),
             questions: counsel.answered.len(),
             failed: counsel.answered.iter().filter(|a| a.failure.is_some()).count(),
+            texts: state.writing.answered.len(),
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             dollars: dollars.value(),
@@ -50,8 +59,9 @@ impl LanguageModel {
     pub fn words(&self) -> String {
         let failed = if self.failed > 0 { format!(" ({} brought nothing)", self.failed) } else { String::new() };
         let asking = if self.asking { "; an answer is waited for" } else { "" };
+        let texts = if self.texts > 0 { format!(" and {} for texts", self.texts) } else { String::new() };
         format!(
-            "{} questions{failed}, {} tokens sent, {} answered, {}; {} proposals are its own{asking}",
+            "{} questions{failed}{texts}, {} tokens sent, {} answered, {}; {} proposals are its own{asking}",
             self.questions,
             self.input_tokens,
             self.output_tokens,

@@ -1,124 +1,46 @@
 //! The figures of a report, each from the campaign's state and its runs' metrics, with a caption that says what is drawn.
 
-use super::curves;
-use crate::analysis::{EffectKind, best_so_far, mean};
-use crate::campaign::{Purpose, Run, State, gain, value_text};
-use crate::config::{Direction, Domain};
+use crate::analysis::EffectKind;
+use crate::campaign::{Purpose, State, gain};
 use crate::failure::Class;
-use crate::ids::RunId;
+use crate::figures::{self, BASELINE, CANDIDATE, time_unit};
 use crate::planner::Group;
 use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
-use serde_json::Value;
 use std::path::Path;
 
 /// SVG and caption.
 pub type Drawn = (String, String);
 
-const BASELINE: usize = 0;
-const CANDIDATE: usize = 1;
-const BEST: usize = 2;
-
 /// Objective of every finished run, and the best single run so far, against the device time settled when it ended.
 pub fn best_so_far_figure(state: &State) -> Drawn {
-    let mut finished: Vec<&Run> = state.runs.iter().filter(|r| r.finished.is_some()).collect();
-    finished
-        .sort_by(|a, b| a.finished.partial_cmp(&b.finished).unwrap_or(std::cmp::Ordering::Equal).then(a.id.cmp(&b.id)));
-    let mut spent = 0.0;
-    let mut points: [Vec<(f64, f64)>; 2] = Default::default();
-    let (mut at, mut values) = (Vec::new(), Vec::new());
-    for run in finished {
-        spent += run.used().time.seconds();
-        let value = state.value(run);
-        at.push(spent);
-        values.push(value);
-        let kind = usize::from(run.purpose != Purpose::Baseline);
-        points[kind].extend(value.map(|v| (spent, v)));
-    }
-    let best: Vec<(f64, f64)> =
-        at.iter().zip(best_so_far(&values, state.direction())).filter_map(|(x, v)| Some((*x, v?))).collect();
-    let (unit, scale) = time_unit(spent);
-    let scaled = |points: &[(f64, f64)]| points.iter().map(|p| (p.0 / scale, p.1)).collect::<Vec<_>>();
-    let n = values.iter().flatten().count();
-    let (range, outside) = readable_range(state, values.iter().flatten().copied().collect());
-    let mut y = Axis::linear(metric_label(state));
-    y.range = range;
-    let mut figure = Figure::new("Best so far", Axis::linear(format!("device time spent ({unit})")), y);
-    if let Some(baseline) = &state.baseline {
-        figure = figure.with("baseline mean", BASELINE, Mark::Rule(baseline.interval.mean));
-    }
-    let figure = figure
-        .with("baseline runs", BASELINE, Mark::Points(scaled(&points[0])))
-        .with("candidate runs", CANDIDATE, Mark::Points(scaled(&points[1])))
-        .with("best single run", BEST, Mark::Steps(scaled(&best)));
+    let drawn = figures::best_so_far(state);
     let caption = format!(
-        "Validation {} of each of the {n} finished runs, and the best single run so far, against the device time settled \
+        "Validation {} of each of the {} finished runs, and the best single run so far, against the device time settled \
          when the run ended. A single run is not evidence: the best of many is too good by luck, which is why candidates \
          are confirmed over seeds.{}",
         state.metric(),
-        match outside {
+        drawn.n,
+        match drawn.outside {
             0 => String::new(),
             1 => " One much worse run lies outside the figure.".to_string(),
             n => format!(" {n} much worse runs lie outside the figure."),
         }
     );
-    (figure.svg(), caption)
-}
-
-/// A range that shows the good runs apart: beyond the worse side only as far as the worst baseline run lies from the
-/// best run, one and a half times. None where everything fits; and how many runs lie outside.
-fn readable_range(state: &State, values: Vec<f64>) -> (Option<(f64, f64)>, usize) {
-    let Some(baseline) = &state.baseline else { return (None, 0) };
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let reference = baseline.values.values().copied();
-    let range = match state.direction() {
-        Direction::Maximize => {
-            let worst = reference.fold(high, f64::min);
-            (low.max(high - 1.5 * (high - worst)), high + 0.1 * (high - worst))
-        }
-        Direction::Minimize => {
-            let worst = reference.fold(low, f64::max);
-            (low - 0.1 * (worst - low), high.min(low + 1.5 * (worst - low)))
-        }
-    };
-    let outside = values.iter().filter(|v| **v < range.0 || **v > range.1).count();
-    if range.1 > range.0 { (Some(range), outside) } else { (None, 0) }
+    (drawn.chart.svg(), caption)
 }
 
 /// Validation curves of the baseline and of the best candidate (or the best screened one), with bands over seeds.
 pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
-    let confidence = state.campaign.objective.confidence;
-    let baseline: Vec<RunId> =
-        state.runs.iter().filter(|r| r.purpose == Purpose::Baseline && r.result.is_some()).map(|r| r.id).collect();
-    let confirmed = state.best();
-    let shown = confirmed.or_else(|| state.contenders().first().copied());
-    let mut figure = Figure::new("Learning curves", Axis::linear("steps"), Axis::linear(metric_label(state)));
-    let mut words = Vec::new();
-    let mut add = |figure: Figure, name: &str, style: usize, runs: &[RunId]| {
-        let lines: Vec<_> = runs
-            .iter()
-            .map(|id| curves::validation(folder, *id, state.metric()))
-            .filter(|curve| !curve.is_empty())
-            .collect();
-        words.push(format!("{name}: n = {}", lines.len()));
-        let (line, band) = curves::band(&lines, confidence);
-        figure.with("", style, Mark::Band(band)).with(name, style, Mark::Line(line))
-    };
-    figure = add(figure, "baseline", BASELINE, &baseline);
-    if let Some(candidate) = shown {
-        // The run by which it was chosen flatters it, so it is shown only while there is no other.
-        let fresh: Vec<RunId> = candidate.fresh().map(|(_, run)| run).collect();
-        let runs = if fresh.is_empty() { candidate.screening.into_iter().collect() } else { fresh };
-        let name = if confirmed.is_some() { "best confirmed candidate" } else { "best screened candidate" };
-        figure = add(figure, name, CANDIDATE, &runs);
-    }
+    let drawn = figures::learning_curves(folder, state);
+    let words: Vec<String> = drawn.arms.iter().map(|(name, n)| format!("{name}: n = {n}")).collect();
     let caption = format!(
         "Validation {} during training, mean over seeds ({}); bands are {:.0}% Student intervals of the mean where there \
          are two seeds or more.",
         state.metric(),
         words.join("; "),
-        100.0 * confidence
+        100.0 * state.campaign.objective.confidence
     );
-    (figure.svg(), caption)
+    (drawn.chart.svg(), caption)
 }
 
 /// Training loss of the baseline's first run and of the best candidate's, averaged in bins.
@@ -127,9 +49,9 @@ pub fn training_figure(folder: &Path, state: &State) -> Option<Drawn> {
     let candidate =
         state.best().or_else(|| state.contenders().first().copied()).and_then(|c| c.runs.values().next().copied());
     let mut figure = Figure::new("Training loss", Axis::linear("steps"), Axis::log("training loss"));
-    figure = figure.with("baseline", BASELINE, Mark::Line(curves::training(folder, baseline, 100)));
+    figure = figure.with("baseline", BASELINE, Mark::Line(figures::training(folder, baseline, 100)));
     if let Some(run) = candidate {
-        figure = figure.with("best candidate", CANDIDATE, Mark::Line(curves::training(folder, run, 100)));
+        figure = figure.with("best candidate", CANDIDATE, Mark::Line(figures::training(folder, run, 100)));
     }
     Some((figure.svg(), "Training loss of one seed each, averaged in bins of equal length.".to_string()))
 }
@@ -140,54 +62,22 @@ pub fn effect_figures(state: &State) -> Vec<Drawn> {
         .into_iter()
         .take(6)
         .map(|effect| {
-            let pairs = state.candidates.iter().filter_map(|c| Some((c.assignment.get(&effect.parameter)?, c.value?)));
-            match &effect.kind {
-                EffectKind::Correlation { rho, p_value } => {
-                    let points: Vec<(f64, f64)> = pairs.filter_map(|(v, y)| Some((v.as_f64()?, y))).collect();
-                    let log = is_log(state, &effect.parameter);
-                    let x = if log { Axis::log(&effect.parameter) } else { Axis::linear(&effect.parameter) };
-                    let figure = Figure::new("", x, Axis::linear(metric_label(state))).with("", CANDIDATE, Mark::Points(points));
-                    let caption = format!(
-                        "{}: n = {}, Spearman's rho {rho:.2} ({}, not corrected for the number of parameters).",
-                        effect.parameter,
-                        effect.n,
-                        if *p_value < 0.01 { "p < 0.01".to_string() } else { format!("p = {p_value:.2}") }
-                    );
-                    (figure.svg(), caption)
-                }
-                EffectKind::Groups { groups } => {
-                    let pairs: Vec<(&Value, f64)> = pairs.collect();
-                    let rows = groups.iter().map(|group| range_row(&group.choice, &pairs)).collect();
-                    let x = Axis::linear(metric_label(state));
-                    let chart = BarChart { title: String::new(), x: within(x, &pairs), series: Vec::new(), rows };
-                    let caption = format!(
-                        "{}: from the worst to the best screened candidate of each choice; at the right their mean and number.",
-                        effect.parameter
-                    );
-                    (chart.svg(), caption)
-                }
-            }
+            let svg = figures::effect(state, &effect, &effect.parameter).svg();
+            let caption = match &effect.kind {
+                EffectKind::Correlation { rho, p_value } => format!(
+                    "{}: n = {}, Spearman's rho {rho:.2} ({}, not corrected for the number of parameters).",
+                    effect.parameter,
+                    effect.n,
+                    if *p_value < 0.01 { "p < 0.01".to_string() } else { format!("p = {p_value:.2}") }
+                ),
+                EffectKind::Groups { .. } => format!(
+                    "{}: from the worst to the best screened candidate of each choice; at the right their mean and number.",
+                    effect.parameter
+                ),
+            };
+            (svg, caption)
         })
         .collect()
-}
-
-/// The span of the values of one choice.
-fn range_row(choice: &Value, pairs: &[(&Value, f64)]) -> BarRow {
-    let values: Vec<f64> = pairs.iter().filter(|(v, _)| *v == choice).map(|(_, y)| *y).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    BarRow {
-        label: value_text(choice),
-        bars: vec![Bar { from: low, to: high, series: CANDIDATE }],
-        interval: None,
-        note: format!("{:.3} (n={})", mean(&values), values.len()),
-    }
-}
-
-/// The axis over the range of all values, with a little room.
-fn within(axis: Axis, pairs: &[(&Value, f64)]) -> Axis {
-    let (low, high) = pairs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
-    let room = 0.03 * (high - low);
-    if room > 0.0 { axis.over(low - room, high + room) } else { axis }
 }
 
 /// Predicted against realised gains of the candidates that were weighed; none before anything came of one.
@@ -265,60 +155,6 @@ pub fn timeline_figure(state: &State) -> Drawn {
 
 /// Where the budget went.
 pub fn ledger_figure(state: &State) -> Drawn {
-    let of = |wanted: fn(&Purpose) -> bool| {
-        state.runs.iter().filter(|r| wanted(&r.purpose)).map(|r| r.used().time.seconds()).sum::<f64>()
-    };
-    let parts = [
-        of(|p| matches!(p, Purpose::Baseline)),
-        of(|p| matches!(p, Purpose::Candidate { .. })),
-        of(|p| matches!(p, Purpose::Confirm { .. })),
-        state.ledger.reserved().time.seconds(),
-        state.ledger.free().time.seconds(),
-    ];
-    let (unit, scale) = time_unit(state.ledger.budget().seconds());
-    let mut from = 0.0;
-    let bars = parts
-        .iter()
-        .enumerate()
-        .map(|(series, seconds)| {
-            let bar = Bar { from, to: from + seconds / scale, series };
-            from = bar.to;
-            bar
-        })
-        .collect();
-    let chart = BarChart {
-        title: "The budget".into(),
-        x: Axis::linear(format!("device time ({unit})")),
-        series: ["baseline", "candidates", "confirmations", "reserved", "free"].map(String::from).to_vec(),
-        rows: vec![BarRow { label: "ledger".into(), bars, interval: None, note: String::new() }],
-    };
-    (chart.svg(), "Device time settled by purpose, reserved for live attempts, and left.".to_string())
-}
-
-fn metric_label(state: &State) -> String {
-    match state.metric() {
-        "loss" => "validation loss".to_string(),
-        "bits_per_byte" => "bits per byte".to_string(),
-        "r2" => "R squared".to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// The unit for a span of seconds, and its length in seconds.
-pub(super) fn time_unit(seconds: f64) -> (&'static str, f64) {
-    if seconds < 180.0 {
-        ("seconds", 1.0)
-    } else if seconds < 10_800.0 {
-        ("minutes", 60.0)
-    } else {
-        ("hours", 3600.0)
-    }
-}
-
-fn is_log(state: &State, parameter: &str) -> bool {
-    state
-        .campaign
-        .space
-        .get(parameter)
-        .is_some_and(|p| matches!(p.domain, Domain::LogFloat { .. } | Domain::Int { log: true, .. }))
+    let caption = "Device time settled by purpose, reserved for live attempts, and left.".to_string();
+    (figures::ledger(state).svg(), caption)
 }

@@ -4,12 +4,10 @@
 //! Everything written here can be deleted and made again with `nanoresearch report`.
 
 mod counsel;
-mod curves;
 mod figures;
 mod html;
 mod page;
 mod summary;
-mod timelines;
 mod utilization;
 
 use crate::campaign::{State, results_tsv};

@@ -4,7 +4,10 @@
 
 use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
-use crate::campaign::{Conclusion, Halt, Overhead, Run, RunResult, Standing, State, Usage, assignment, goal_met};
+use crate::campaign::{
+    Conclusion, Forecast, Halt, Overhead, PlaceSum, Run, RunResult, Standing, State, Usage, assignment, goal_met,
+    places,
+};
 use crate::config::Direction;
 use crate::ids::RunId;
 use crate::planner::Assignment;
@@ -35,6 +38,11 @@ pub struct Summary {
     pub usage: Usage,
     /// Waiting for a place, and what failures wasted.
     pub overhead: Overhead,
+    /// What ended attempts held and cost by the place where they ran; absent where attempts have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<PlaceSum>,
+    /// What is expected of the rest; none where there is no rest, or nothing is known.
+    pub expected: Option<Forecast>,
     /// Jobs under way, where attempts are jobs and whoever makes this reads their notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobSummary>,
@@ -179,6 +187,8 @@ impl Summary {
             budget: Account::of(state),
             usage: Usage::of(state),
             overhead: Overhead::of(state),
+            places: places(state),
+            expected: Forecast::of(state),
             jobs: Vec::new(),
             quarantined: state.quarantined.iter().cloned().collect(),
             language_model: LanguageModel::of(state),

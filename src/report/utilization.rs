@@ -1,11 +1,11 @@
 //! The report's section on devices: what was allocated, what was busy of it, energy, and how that went over time.
 
-use super::figures::{Drawn, time_unit};
+use super::figures::Drawn;
 use super::html::Page;
 use super::percent;
-use super::timelines::{Spread, Timeline, stacked};
 use crate::analysis::Point;
 use crate::campaign::{Attempt, Purpose, Run, State, Usage, attempt_path, energy};
+use crate::figures::{self, PARTS, Spread, Timeline, time_unit};
 use crate::plot::{Axis, Figure, Mark};
 use crate::record::{UtilizationSummary, read_utilization};
 use std::collections::BTreeMap;
@@ -13,8 +13,6 @@ use std::path::Path;
 
 /// Attempts whose looks are drawn at most; of more, as many evenly chosen ones.
 const DRAWN: usize = 40;
-/// Parts of the campaign's time in the figure of devices.
-const PARTS: usize = 60;
 /// The style of what belongs to all kinds of runs.
 const GREY: usize = 6;
 /// The kinds of runs, as tables and legends name them.
@@ -137,42 +135,12 @@ fn remarks(state: &State) -> Vec<String> {
 
 /// Devices allocated and devices busy over the campaign's time.
 fn devices_figure(state: &State) -> Drawn {
-    let (mut held, mut busy) = (Vec::new(), Vec::new());
-    // Of a card that several attempts share, each holds its part.
-    let part = 1.0 / state.campaign.execution.attempts_per_device.max(1) as f64;
-    for attempt in state.runs.iter().flat_map(|run| &run.attempts) {
-        let (from, to) = match &attempt.ended {
-            None => (attempt.launched_at.unwrap_or(attempt.reserved_at), state.updated),
-            Some(end) => (end.at - end.evidence.seconds, end.at),
-        };
-        let span = (from - state.created, to - state.created);
-        held.push((span.0, span.1, part));
-        let looks = attempt.ended.as_ref().and_then(|end| end.evidence.utilization.as_ref());
-        let share = looks.and_then(|looks| Some(looks.busy_seconds()? / (to - from).max(f64::MIN_POSITIVE)));
-        busy.extend(share.map(|share| (span.0, span.1, part * share.min(1.0))));
-    }
-    let length = state.updated - state.created;
-    let (unit, scale) = time_unit(length);
-    let scaled = |spans: &[(f64, f64, f64)]| -> Vec<Point> {
-        stacked(spans, length, PARTS).into_iter().map(|p| (p.0 / scale, p.1)).collect()
-    };
-    let (held, busy) = (scaled(&held), scaled(&busy));
-    let most = held.iter().map(|p| p.1).fold(0.0, f64::max);
-    let between = held.iter().zip(&busy).map(|(h, b)| (h.0, b.1, h.1)).collect();
-    let figure = Figure::new(
-        "Devices allocated and busy",
-        Axis::linear(format!("time since the campaign began ({unit})")),
-        Axis::linear("devices").over(0.0, 1.08 * most.max(1.0)),
-    )
-    .with("allocated and idle", 0, Mark::Band(between))
-    .with("allocated", 0, Mark::Line(held))
-    .with("busy", 1, Mark::Line(busy));
     let caption = format!(
         "Devices allocated to attempts and how many of them were busy, as means over {PARTS} equal parts of the campaign's time; \
          each attempt counts with its mean over its whole time and its part of the device, one without a record as idle. The area between the lines is \
          device time that was paid for and not used."
     );
-    (figure.svg(), caption)
+    (figures::devices(state).svg(), caption)
 }
 
 /// Busy share, memory and power over the attempts' own time, where they left looks.

@@ -132,17 +132,25 @@ pub fn choose(site: &Site, need: &Need, expected: f64, look: Option<&Look>, now:
         // Says what is wrong with all of them.
         return Request::on(site, need).map(|request| {
             let (partition, gpu_type) = (request.partition.clone(), request.gpu_type.clone());
-            (request, Placed { partition, gpu_type, looked_at: None, offers: Vec::new() })
+            let own = site.partition(&partition);
+            let dollars_per_device_hour = own.and_then(|p| hour(site, need, p, gpu_type.as_deref()));
+            (request, Placed { partition, gpu_type, dollars_per_device_hour, looked_at: None, offers: Vec::new() })
         });
     };
     let request = Request::on(&narrowed(site, partition, best.gpu_type.as_deref()), need)?;
     let placed = Placed {
         partition: best.partition.clone(),
         gpu_type: best.gpu_type.clone(),
+        dollars_per_device_hour: hour(site, need, partition, best.gpu_type.as_deref()),
         looked_at: look.map(|l| l.at),
         offers,
     };
     Ok((request, placed))
+}
+
+/// Dollars of a device-hour there; none where the site says nothing of prices.
+fn hour(site: &Site, need: &Need, partition: &SitePartition, kind: Option<&str>) -> Option<f64> {
+    site.is_priced().then(|| site.hour(partition, need.gpu, kind))
 }
 
 fn offer(
@@ -181,7 +189,7 @@ fn offer(
     let preemptions = if partition.preemptible { partition.preemptions_per_hour * run_seconds / 3600.0 } else { 0.0 };
     let redone = preemptions * REDONE.min(run_seconds / 2.0);
     let lost_seconds = redone + preemptions * wait_seconds;
-    let price = site.price(partition, kind.as_deref().filter(|_| need.gpu).or(need.gpu.then_some("default")));
+    let price = site.hour(partition, need.gpu, kind.as_deref());
     let dollars = price * f64::from(needed) * (run_seconds + redone) / 3600.0;
     let done = wait_seconds + run_seconds + lost_seconds;
     Offer {
@@ -326,6 +334,32 @@ h100 = 2.0
             let least = placed.offers.iter().map(|o| o.score).fold(f64::INFINITY, f64::min);
             assert!(placed.offers[0].score <= 1.01 * least + 1e-3, "{what}");
         }
+    }
+
+    /// What is reserved is the dearest place, what is charged the one that was chosen.
+    #[test]
+    fn places_have_prices() {
+        let priced = SITE.replace("preemptible = true", "preemptible = true\nprice = 0.5");
+        let site = parse_site(&priced, "x", &[]).unwrap();
+        assert!(site.is_priced());
+        assert_eq!(
+            (site.dearest_hour(true), site.dearest_hour(false)),
+            (3.0, 0.5),
+            "nothing is said of CPUs elsewhere"
+        );
+        let placed = |free| choose(&site, &need(0.9, 0), 600.0, Some(&look(free, [9, 9, 9])), 1000.0).unwrap().1;
+        let there = |p: &Placed| (p.partition.clone(), p.gpu_type.clone().unwrap(), p.dollars_per_device_hour);
+        assert_eq!(there(&placed([0, 0, 4, 0])), ("spare".into(), "h100".into(), Some(0.5)));
+        assert_eq!(there(&placed([4, 0, 0, 0])), ("gpu".into(), "a100".into(), Some(1.5)));
+        assert_eq!(there(&placed([0, 0, 0, 4])), ("quick".into(), "h100".into(), Some(3.0)));
+        let free = parse_site("name = \"x\"\n[[partitions]]\nname = \"p\"\ngpu_types = [\"a\"]\n", "x", &[]);
+        let free = free.unwrap();
+        let (_, placed) = choose(&free, &need(0.9, 0), 600.0, None, 0.0).unwrap();
+        assert!(!free.is_priced() && placed.dollars_per_device_hour.is_none());
+        let untyped = "name = \"x\"\ntyped_gpus = false\n[[partitions]]\nname = \"p\"\ngpu_types = [\"a\", \"b\"]\n\
+                       [prices]\na = 1.0\nb = 4.0\ndefault = 2.0\ncpu = 0.1\n";
+        let untyped = parse_site(untyped, "x", &[]).unwrap();
+        assert_eq!((untyped.dearest_hour(true), untyped.dearest_hour(false)), (4.0, 0.1));
     }
 
     /// A free spare GPU is cheaper, and taken, unless preemptions are frequent.

@@ -46,7 +46,7 @@ pub use placed::{Offer, Placed};
 pub use propose::propose;
 pub use reason::{Reason, Waiting};
 pub use request::{Need, Request};
-pub use script::{ControllerJob, Job, job_name, question, render, render_controller};
+pub use script::{ControllerJob, Job, ProbeJob, job_name, question, render, render_controller, render_probe};
 pub use state::{Phase, State};
 pub use time::{Limit, parse_duration, parse_time};
 pub use tres::Tres;

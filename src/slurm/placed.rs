@@ -10,6 +10,9 @@ pub struct Placed {
     /// GPU type, where the request names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu_type: Option<String>,
+    /// What a device-hour costs there, in dollars, where the site says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dollars_per_device_hour: Option<f64>,
     /// When the cluster was looked at for it (Unix seconds); none where it did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<f64>,

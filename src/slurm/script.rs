@@ -56,8 +56,22 @@ pub fn render(job: &Job) -> Result<String> {
     options.push("--open-mode=append".to_string());
     let mut script = format!("#!/bin/bash\n# Attempt {} of a nanoresearch campaign on site {}.\n", job.id, site.name);
     options.iter().for_each(|option| script += &format!("#SBATCH {option}\n"));
-    let folder = quote(path(job.folder)?);
-    script += &format!("\nunset {}\n", SECRETS.join(" "));
+    script += &prepared(site, job.folder, job.environment)?;
+    let worker = format!("{} worker --attempt {}", quote(path(job.program)?), quote(path(job.folder)?));
+    script += &match &site.container {
+        None => format!("exec {worker}\n"),
+        Some(container) => {
+            let contained = contained(container, request.gpus > 0, job.campaign, job.folder)?;
+            format!("exec {contained} \\\n  {worker}\n")
+        }
+    };
+    Ok(script)
+}
+
+/// The lines that make a node ready for the program: its folder, modules, the site's own lines, scratch.
+fn prepared(site: &Site, folder: &Path, environment: &[(String, String)]) -> Result<String> {
+    let folder = quote(path(folder)?);
+    let mut script = format!("\nunset {}\n", SECRETS.join(" "));
     script += &format!("cd {folder} || exit 2\n");
     if !site.modules.is_empty() {
         script += "# A batch shell has no `module` on many clusters; the login profile brings it.\n";
@@ -70,34 +84,72 @@ pub fn render(job: &Job) -> Result<String> {
         }
     }
     site.environment.iter().for_each(|line| script += &format!("{line}\n"));
-    for (name, value) in job.environment {
+    for (name, value) in environment {
         script += &format!("export {name}={}\n", quote(value));
     }
     if let Some(scratch) = &site.scratch {
         // Checked to be of plain characters; in double quotes its variables are filled in.
         script += &format!("export TMPDIR=\"{scratch}\"\nmkdir -p \"$TMPDIR\" || exit 2\n");
     }
-    let worker = format!("{} worker --attempt {folder}", quote(path(job.program)?));
+    Ok(script)
+}
+
+/// A short job of this program that executes no attempt: a measurement, which leaves its result in its folder.
+#[derive(Debug)]
+pub struct ProbeJob<'a> {
+    /// The cluster.
+    pub site: &'a Site,
+    /// What is asked for.
+    pub request: &'a Request,
+    /// Its name, its alone.
+    pub name: &'a str,
+    /// The pinned program, in the folder. All paths are absolute.
+    pub program: &'a Path,
+    /// The folder, the only place that is written to.
+    pub folder: &'a Path,
+    /// Its log, in the folder.
+    pub log: &'a Path,
+    /// What the program is asked to do.
+    pub arguments: &'a [&'a str],
+}
+
+/// Its script: prepared as an attempt's is, so that what is measured is what attempts will find.
+pub fn render_probe(job: &ProbeJob) -> Result<String> {
+    let ProbeJob { site, request, .. } = job;
+    let mut options = vec![format!("--job-name={}", job.name)];
+    options.extend(request.options(site));
+    options.push("--no-requeue".to_string());
+    options.push(format!("--output={}", quote(&log_path(job.log)?)));
+    let mut script = format!("#!/bin/bash\n# A measurement for planning on site {}.\n", site.name);
+    options.iter().for_each(|option| script += &format!("#SBATCH {option}\n"));
+    script += &prepared(site, job.folder, &[])?;
+    let arguments: Vec<String> = job.arguments.iter().map(|a| quote(a)).collect();
+    let program = format!("{} {}", quote(path(job.program)?), arguments.join(" "));
     script += &match &site.container {
-        None => format!("exec {worker}\n"),
-        Some(container) => format!("exec {} \\\n  {worker}\n", contained(container, job)?),
+        None => format!("exec {program}\n"),
+        Some(container) => {
+            let contained = contained(container, request.gpus > 0, job.folder, job.folder)?;
+            format!("exec {contained} \\\n  {program}\n")
+        }
     };
     Ok(script)
 }
 
 /// The container: no home, nothing of the node but what is named, and only the attempt's folder writable. Later binds lie
 /// over earlier ones.
-fn contained(container: &Container, job: &Job) -> Result<String> {
+fn contained(container: &Container, gpu: bool, campaign: &Path, folder: &Path) -> Result<String> {
     let mut words =
         vec![quote(&container.program), "exec".to_string(), "--contain".to_string(), "--no-home".to_string()];
-    if job.request.gpus > 0 {
+    if gpu {
         words.push("--nv".to_string());
     }
     for shown in &container.read_only {
         words.push(format!("--bind {}", quote(&format!("{shown}:{shown}:ro"))));
     }
-    let (campaign, folder) = (path(job.campaign)?, path(job.folder)?);
-    words.push(format!("--bind {}", quote(&format!("{campaign}:{campaign}:ro"))));
+    let (shown, folder) = (path(campaign)?, path(folder)?);
+    if shown != folder {
+        words.push(format!("--bind {}", quote(&format!("{shown}:{shown}:ro"))));
+    }
     words.push(format!("--bind {}", quote(&format!("{folder}:{folder}:rw"))));
     words.push(quote(&container.image));
     Ok(words.join(" "))

@@ -75,6 +75,30 @@ pub fn host_facts() -> Vec<(&'static str, String)> {
     facts
 }
 
+/// Values of variables that are secrets by their names, to look for them where they must not be.
+pub fn secrets() -> Vec<String> {
+    const NAMES: [&str; 6] = ["API_KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PRIVATE_KEY"];
+    let secret = |name: &str| NAMES.iter().any(|end| name.to_uppercase().ends_with(end));
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| (secret(&name) && !value.is_empty()).then_some(value))
+        .collect()
+}
+
+/// What names this machine and its user, each with what it is, to say where it is named.
+pub fn own_names() -> Vec<(String, &'static str)> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_string());
+    let found = [
+        (var("HOME"), "the home folder"),
+        (Some(current_dir().display().to_string()), "the current folder"),
+        (host, "the host's name"),
+        (var("USER").or_else(|| var("LOGNAME")), "the user's name"),
+    ];
+    // Short ones, and the name of every machine's administrator, are words like any other.
+    let telling = |name: &String| name.len() >= 5 && !["/root", "localhost"].contains(&name.as_str());
+    found.into_iter().filter_map(|(name, what)| Some((name.filter(telling)?, what))).collect()
+}
+
 /// Sets a variable of this process, if the process has only one thread; `false` where it has more and nothing was done.
 /// For libraries that take their settings from nowhere else.
 pub fn set_while_single_threaded(name: &str, value: &str) -> bool {

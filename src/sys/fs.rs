@@ -305,6 +305,19 @@ impl Lock {
     }
 }
 
+/// What a file holds beyond its first `from` bytes; nothing where there is no more, or no file that can be read.
+pub fn read_from(path: &Path, from: u64) -> Vec<u8> {
+    use std::io::{Seek, SeekFrom};
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().unwrap_or_default()
+}
+
 /// The last `limit` bytes of a text file, cut at a line, invalid UTF-8 replaced; empty where there is no file.
 pub fn tail(path: &Path, limit: u64) -> String {
     use std::io::{Seek, SeekFrom};

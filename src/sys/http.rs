@@ -1,4 +1,4 @@
-//! HTTP, behind traits with fakes: downloads ([`Fetch`]) and questions to a service ([`Post`]).
+//! HTTP, behind traits with fakes: downloads ([`Fetch`]) and questions to a service ([`Post`], [`Get`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -131,35 +131,68 @@ pub trait Post {
 
 impl Post for Network {
     fn post(&self, request: &PostRequest) -> Result<PostReply, SendError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let unreachable = |e: reqwest::Error| SendError::Unreachable(causes(&e.without_url()));
-        let client = reqwest::blocking::Client::builder()
-            .connect_timeout(Duration::from_secs(15))
-            .timeout(Duration::from_secs_f64(request.timeout_seconds.clamp(0.01, 86_400.0)))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("nanoresearch/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(unreachable)?;
-        let mut sending = client.post(&request.url).body(request.body.clone());
-        for (name, value) in &request.headers {
-            sending = sending.header(name, value);
-        }
-        let response = sending.send().map_err(|e| match e {
-            e if e.is_connect() || e.is_builder() => unreachable(e),
-            e if e.is_timeout() => SendError::TimedOut,
-            e => SendError::Broken(causes(&e.without_url())),
-        })?;
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_string);
-        let mut body = Vec::new();
-        response.take(request.limit as u64 + 1).read_to_end(&mut body).map_err(|e| match e.kind() {
-            io::ErrorKind::TimedOut => SendError::TimedOut,
-            _ => SendError::Broken(causes(&e)),
-        })?;
-        let truncated = body.len() > request.limit;
-        body.truncate(request.limit);
-        Ok(PostReply { status, retry_after, body, truncated })
+        exchange(request.timeout_seconds, request.limit, |client| {
+            let mut sending = client.post(&request.url).body(request.body.clone());
+            for (name, value) in &request.headers {
+                sending = sending.header(name, value);
+            }
+            sending
+        })
     }
+}
+
+/// A question that changes nothing at the service.
+#[derive(Clone, PartialEq)]
+pub struct GetRequest {
+    /// Where, with what is asked; may hold a key, so a request has no `Debug`.
+    pub url: String,
+    /// Seconds for the whole exchange.
+    pub timeout_seconds: f64,
+    /// Bytes of the answer that are read at most.
+    pub limit: usize,
+}
+
+/// Asks a service; unlike [`Fetch`], an answer of any status is one.
+pub trait Get {
+    /// One exchange; follows no redirects, since a key must not travel on.
+    fn get(&self, request: &GetRequest) -> Result<PostReply, SendError>;
+}
+
+impl Get for Network {
+    fn get(&self, request: &GetRequest) -> Result<PostReply, SendError> {
+        exchange(request.timeout_seconds, request.limit, |client| client.get(&request.url))
+    }
+}
+
+fn exchange(
+    seconds: f64,
+    limit: usize,
+    build: impl FnOnce(&reqwest::blocking::Client) -> reqwest::blocking::RequestBuilder,
+) -> Result<PostReply, SendError> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let unreachable = |e: reqwest::Error| SendError::Unreachable(causes(&e.without_url()));
+    let client = reqwest::blocking::Client::builder()
+        .connect_timeout(Duration::from_secs(15))
+        .timeout(Duration::from_secs_f64(seconds.clamp(0.01, 86_400.0)))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("nanoresearch/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(unreachable)?;
+    let response = build(&client).send().map_err(|e| match e {
+        e if e.is_connect() || e.is_builder() => unreachable(e),
+        e if e.is_timeout() => SendError::TimedOut,
+        e => SendError::Broken(causes(&e.without_url())),
+    })?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_string);
+    let mut body = Vec::new();
+    response.take(limit as u64 + 1).read_to_end(&mut body).map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut => SendError::TimedOut,
+        _ => SendError::Broken(causes(&e)),
+    })?;
+    let truncated = body.len() > limit;
+    body.truncate(limit);
+    Ok(PostReply { status, retry_after, body, truncated })
 }
 
 /// A service that answers by a function of the request, and remembers the requests.

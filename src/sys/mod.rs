@@ -11,5 +11,6 @@ pub mod http;
 pub mod process;
 #[cfg(test)]
 pub(crate) mod request;
+pub mod retry;
 pub mod shell;
 pub mod signal;

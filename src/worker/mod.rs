@@ -10,6 +10,7 @@
 
 mod execute;
 mod here;
+mod hold;
 mod log;
 mod perform;
 mod report;

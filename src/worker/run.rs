@@ -1,5 +1,6 @@
 //! The worker process: `nanoresearch worker --attempt DIR`.
 
+use super::hold::Held;
 use super::log::Log;
 use super::perform::{Setting, exit_code, perform};
 use super::report::Report;
@@ -52,7 +53,10 @@ pub fn run(folder: &Path) -> u8 {
     }
     let result = match (&spec, pinned_program()) {
         (_, Err(problem)) => refused(folder, clock, &problem),
-        (Ok(spec), Ok(())) => perform(&Setting { spec, folder, stop: &stop, clock: &clock }, None, &mut log),
+        (Ok(spec), Ok(())) => {
+            let setting = Setting { spec, folder, stop: &stop, clock: &clock };
+            perform(&setting, None, &mut Held::new(&mut log, &stop))
+        }
         (Err(problem), Ok(())) => refused(folder, clock, problem),
     };
     match result {

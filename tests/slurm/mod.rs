@@ -4,4 +4,8 @@
 //! own counts as none. Without it each test says that it was skipped, and why.
 
 mod bed;
+mod controllers;
 mod faults;
+mod people;
+mod profiles;
+mod rungs;

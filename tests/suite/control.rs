@@ -99,6 +99,7 @@ fn look(field: &Field) -> Value {
             "conclusion",
             "controller_alive",
             "direction",
+            "expected",
             "goal",
             "metric",
             "name",

@@ -8,12 +8,13 @@ use syn::visit::{self, Visit};
 const LEVELS: &[(u32, &[&str])] = &[
     (0, &["ids", "problem", "rng", "sys", "units"]),
     (1, &["config"]),
-    (2, &["data", "graph", "journal", "llm", "plot", "record", "slurm"]),
+    (2, &["data", "graph", "journal", "literature", "llm", "plot", "record", "slurm"]),
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),
     (4, &["engine", "exec", "planner"]),
     (5, &["campaign", "train"]),
-    (6, &["agent", "bench", "contest", "report", "worker"]),
-    (7, &["cli"]),
+    (6, &["agent", "bench", "bundle", "contest", "figures", "review", "worker"]),
+    (7, &["paper", "report", "verify"]),
+    (8, &["cli"]),
 ];
 
 /// Only these may know tensors (candle), and none of them may know the planning side.

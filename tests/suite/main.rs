@@ -10,11 +10,13 @@ mod control;
 mod controllers;
 mod demo;
 mod device;
+mod export;
 mod gpu;
 mod init;
 mod kill_campaign;
 mod kill_train;
 mod levels;
+mod literature;
 mod planners;
 #[path = "../../src/sys/request.rs"]
 mod request;
@@ -22,3 +24,4 @@ mod request;
 mod slurm;
 mod torch_fixture;
 mod utilization;
+mod verify_paper;

@@ -4,7 +4,7 @@
 use super::failures::one_candidate;
 use super::lab::{Lab, LabPricer, campaign, completes, learning_rate};
 use crate::campaign::{
-    Conclusion, Event, NextStep, Observer, Overhead, Reason, RunResult, State, World, create, drive,
+    Conclusion, Event, Forecast, NextStep, Observer, Overhead, Reason, RunResult, State, World, create, drive, places,
 };
 use crate::exec::SlurmBed;
 use crate::exec::fake::Play;
@@ -13,7 +13,7 @@ use crate::planner;
 use crate::record::{JobEnd, SchedulerEnd};
 use crate::sys::clock::Clock;
 use crate::sys::signal::StopFlag;
-use crate::units::{Bytes, DeviceTime};
+use crate::units::{Bytes, DeviceTime, Dollars};
 use std::path::Path;
 
 const SITE: &str = "execution = { site = \"site.toml\", retries = 4 }\n";
@@ -265,4 +265,76 @@ fn a_thousand_jobs_take_little_of_a_core() {
     let (cpu, looks) = thousand(300.0);
     println!("1,000 live jobs: {:.2}% of a core, {looks:.2} looks a second", 100.0 * cpu);
     assert!(cpu < 0.02, "{:.2}% of a core", 100.0 * cpu);
+}
+
+/// Reserved at the dearest place, charged at the one where it ran; further runs are expected to cost what the others did; and
+/// the wait in the queue is part of what runs cost beside each other, and of when they are done.
+#[test]
+fn places_have_their_prices_and_their_queues() {
+    let campaign = campaign(
+        "execution = { site = \"site.toml\", dollars_per_hour_waited = 1.0, parallel = 2 }\n\
+         budget = { dollars_per_device_hour = 4.0, dollars = 5.0 }\n\
+         planner = { kind = \"random\", candidates = 8, weighing = { pool = 4 } }\nseeds = { finalists = 1 }",
+    );
+    let lab = Lab::new(&campaign, |spec, _| {
+        let (partition, hour) = if spec.id.run.0 % 2 == 0 { ("spare", 1.0) } else { ("gpu", 4.0) };
+        let mut play = completes(spec).as_job("n1", "COMPLETED", None);
+        play.hour = Some(hour);
+        // Ten minutes in the queue.
+        play.job = play.job.map(|job| JobEnd {
+            partition: Some(partition.into()),
+            submitted: Some(1000),
+            started: Some(1600),
+            ..job
+        });
+        play
+    });
+    let sampler = planner::sampler(&campaign.planner);
+    let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        lab.live(&campaign, None, &mut [&mut DiesAfter(60)]).unwrap();
+    }));
+    assert!(died.is_err());
+    let middle = lab.state();
+    let forecast = Forecast::of(&middle).unwrap();
+    assert_eq!(forecast.wait_seconds, 600.0);
+    assert!(forecast.seconds > 300.0 * (forecast.runs + forecast.live) as f64, "{forecast:?}");
+    lab.live(&campaign, None, &mut []).unwrap();
+    let state = lab.check();
+    let (mut sum, mut hours) = (0u64, [0.0f64; 2]);
+    for attempt in state.runs.iter().flat_map(|r| &r.attempts) {
+        let end = attempt.ended.as_ref().unwrap();
+        let spare = attempt.id.run.0 % 2 == 0;
+        let rate = if spare { 1.0 } else { 4.0 };
+        assert_eq!(end.used.dollars, Dollars::of(end.used.time.hours() * rate), "attempt {}", attempt.id);
+        assert_eq!(attempt.reserved.dollars, Dollars::of(attempt.reserved.time.hours() * 4.0));
+        assert_eq!(end.evidence.dollars_per_device_hour, Some(rate));
+        sum += end.used.dollars.micro;
+        hours[usize::from(spare)] += end.used.time.hours();
+    }
+    assert_eq!(state.ledger.settled().dollars.micro, sum);
+    let mean = (4.0 * hours[0] + hours[1]) / (hours[0] + hours[1]);
+    assert!((crate::campaign::room::expected_hour(&state) - mean).abs() < 1e-9);
+    let there = places(&state);
+    let names: Vec<&str> = there.iter().map(|p| p.partition.as_str()).collect();
+    assert_eq!(names, ["gpu", "spare"]);
+    assert_eq!(there.iter().map(|p| p.attempts).sum::<usize>(), state.runs.len());
+    assert!(there[1].words().starts_with("spare: ") && there[1].words().ends_with("waited 600 s each"));
+    // A run of two seconds beside a wait of 600 s at a quarter of the price or more: at least 150 device-seconds.
+    let costs = |c: &crate::campaign::Candidate| c.weighed.as_ref().map(|w| w.pool[0].cost);
+    let costs: Vec<f64> = state.candidates.iter().filter_map(costs).collect();
+    assert!(!costs.is_empty() && costs.iter().all(|cost| (150.0..610.0).contains(cost)), "{costs:?}");
+    // All of it follows again from the journal.
+    crate::campaign::replay(&lab.folder, sampler.as_ref(), &mut super::counsel::nobody()).unwrap();
+}
+
+/// A controller that dies after so many events.
+struct DiesAfter(usize);
+
+impl Observer for DiesAfter {
+    fn on_event(&mut self, _: &State, _: &Event) {
+        self.0 -= 1;
+        if self.0 == 0 {
+            std::panic::panic_any("killed");
+        }
+    }
 }

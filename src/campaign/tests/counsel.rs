@@ -161,6 +161,11 @@ fn learning_rate_of(candidate: &crate::campaign::Candidate) -> f64 {
     candidate.assignment["optimizer.learning_rate"].as_f64().unwrap()
 }
 
+/// Somebody who answers nothing.
+pub fn nobody() -> impl Counsellor {
+    Scripted::new(|_: &State, _: &Question| None)
+}
+
 /// Classical campaigns replay too, a crash and a retry included; a changed journal does not.
 #[test]
 fn decisions_without_a_model_come_out_the_same_byte_for_byte() {
@@ -177,7 +182,7 @@ fn decisions_without_a_model_come_out_the_same_byte_for_byte() {
     lab.die_after = None;
     lab.conclude(&campaign);
     let sampler = planner::sampler(&campaign.planner);
-    let mut nobody = Scripted::new(|_: &State, _: &Question| None);
+    let mut nobody = nobody();
     let replayed = replay(&lab.folder, sampler.as_ref(), &mut nobody).unwrap();
     assert!(replayed.decisions > 50 && replayed.observations > 40 && replayed.questions == 0, "{replayed:?}");
     assert_eq!(replayed, replay(&lab.folder, sampler.as_ref(), &mut nobody).unwrap());

@@ -2,15 +2,16 @@
 
 use super::failures::one_candidate;
 use super::lab::{Lab, Listed, campaign, completes, hungry_proposals, learning_rate};
-use crate::campaign::{Advice, Event, NextStep, Price, Pricer, RunResult, decide, placement};
+use crate::campaign::{Advice, Event, NextStep, Price, Pricer, Reason, RunResult, decide, placement};
 use crate::config::Experiment;
 use crate::exec::fake::Play;
-use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
 use crate::planner;
 use crate::problem::Result;
 use crate::record::{End, Fault, MemoryKind};
 use crate::units::{Bytes, DeviceTime};
+use std::cell::Cell;
+use std::rc::Rc;
 
 const GPU: &str = "baseline = { resources = { device = \"cuda\" } }\n";
 const GIB: u64 = 1 << 30;
@@ -95,26 +96,44 @@ fn launches(lab: &Lab, run: u32) -> Vec<crate::exec::Launch> {
 }
 
 #[test]
-fn on_one_machine_what_is_missing_is_given_up_at_once() {
-    for fault in [Fault::NoSupport, Fault::NoDriver, Fault::NoDevice, Fault::LibraryMissing, Fault::WrongChip] {
-        let (state, specs, _lab) = one_candidate(GPU, move |_, _| fails(fault, None));
-        assert_eq!(specs.len(), 1, "{fault}");
-        assert!(reason(&state.runs[3].result).contains("it does not work"));
-        assert_eq!(state.runs[3].attempts[0].ended.as_ref().unwrap().class, Class::DeviceFailed { fault });
-    }
+fn what_this_program_cannot_do_is_given_up_at_once() {
+    let (state, specs, _lab) = one_candidate(GPU, move |_, _| fails(Fault::NoSupport, None));
+    assert_eq!(specs.len(), 1);
+    assert!(reason(&state.runs[3].result).contains("it does not work"));
 }
 
+/// A library or a driver that is not there is lacking for all runs: on one machine nothing more is started, on a cluster when a
+/// second node lacks it too. The conclusion says what to install, and a resumed campaign goes on where it was.
 #[test]
-fn on_a_cluster_what_is_missing_is_looked_for_once_elsewhere() {
-    let site = format!("{GPU}execution = {{ site = \"site.toml\", retries = 5 }}\n");
-    for fault in [Fault::NoDriver, Fault::LibraryMissing, Fault::DriverTooOld] {
-        let node = |n: u32| format!("n{n}");
-        let (state, specs, lab) = one_candidate(&site, move |spec, _| fails(fault, Some(&node(spec.id.number))));
-        assert_eq!(specs.len(), 2, "{fault}");
-        let excluded: Vec<Vec<String>> = launches(&lab, 4).into_iter().map(|l| l.place.exclude).collect();
-        assert_eq!(excluded, [vec![], vec![node(1)]]);
-        assert!(reason(&state.runs[3].result).contains("on node n2"));
-        assert!(state.quarantined.is_empty(), "what one node lacks, others are likely to lack as well");
+fn what_is_not_installed_stops_the_campaign_and_says_what() {
+    let cluster = format!("{GPU}execution = {{ site = \"site.toml\", retries = 5 }}\n");
+    let missing = [Fault::NoDriver, Fault::NoDevice, Fault::LibraryMissing, Fault::WrongChip, Fault::DriverTooOld];
+    for (fault, on_cluster) in missing.into_iter().flat_map(|fault| [(fault, false), (fault, true)]) {
+        let campaign = campaign(if on_cluster { &cluster } else { GPU });
+        let installed = Rc::new(Cell::new(false));
+        let there = Rc::clone(&installed);
+        let lab = Lab::new(&campaign, move |spec, _| match there.get() || spec.id.run.0 < 3 {
+            true => completes(spec),
+            false => fails(fault, on_cluster.then_some(&*format!("n{}", spec.id.number))),
+        });
+        let conclusion = lab.conclude(&campaign);
+        assert_eq!(conclusion.reason, Reason::Missing, "{fault}: {}", conclusion.sentence);
+        assert!(conclusion.sentence.contains("it does not work"), "{}", conclusion.sentence);
+        let tried = if on_cluster { 2 } else { 1 };
+        assert_eq!(lab.state().runs[2].attempts.len(), tried, "{fault}");
+        assert_eq!(lab.state().runs.len(), 3, "nothing else was begun");
+        if on_cluster {
+            let excluded: Vec<Vec<String>> = launches(&lab, 3).into_iter().map(|l| l.place.exclude).collect();
+            assert_eq!(excluded, [vec![], vec!["n1".to_string()]]);
+            assert!(conclusion.sentence.contains("on node n2"), "{}", conclusion.sentence);
+        }
+        assert!(lab.state().quarantined.is_empty(), "what one node lacks, others are likely to lack as well");
+        // Somebody installs it, and resumes.
+        installed.set(true);
+        assert_eq!(lab.conclude(&campaign).reason, Reason::CandidatesDone);
+        let state = lab.check();
+        assert!(matches!(state.runs[2].result, Some(RunResult::Finished { .. })));
+        assert_eq!(state.runs[2].attempts.len(), tried + 1);
     }
 }
 

@@ -1,12 +1,19 @@
 //! Successive halving: runs wait at rungs, the best go on from their checkpoint, and only what was trained is paid.
 
-use super::lab::{Lab, campaign, remembering, trains};
+use super::lab::{Lab, accuracy, campaign, remembering, trains};
 use crate::campaign::folder::replay;
-use crate::campaign::{Event, Finish, Reason, Standing, State, decide};
-use crate::config::Campaign;
+use crate::campaign::{Event, Finish, Observer, Reason, Standing, State, attempt_path, decide};
+use crate::config::{Campaign, Experiment};
+use crate::exec::fake::Play;
 use crate::failure::Class;
+use crate::ids::AttemptId;
 use crate::journal;
 use crate::planner;
+use crate::record::{METRICS_FILE, Metrics, Timing};
+use crate::sys::clock::{Clock, FakeClock};
+use crate::sys::fs;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 fn halving(more: &str) -> Campaign {
     campaign(&format!("planner = {{ kind = \"random\", candidates = 18, halving = {{}} }}\n{more}"))
@@ -122,4 +129,156 @@ fn crashes_between_rungs_are_recovered() {
         assert_eq!((run.attempts[2].stop_at, run.attempts[2].resume_from.is_some()), (Some(60), true));
         assert!(run.reached.len() >= 2);
     }
+}
+
+/// Workers that train on through their rungs: virtual time writes their evaluations and checkpoints, as theirs would.
+struct Trainers {
+    folder: std::path::PathBuf,
+    clock: &'static FakeClock,
+    written: BTreeMap<AttemptId, u64>,
+    began: BTreeMap<AttemptId, f64>,
+}
+
+impl Trainers {
+    fn of(lab: &Lab) -> Self {
+        Trainers { folder: lab.folder.clone(), clock: lab.clock, written: BTreeMap::new(), began: BTreeMap::new() }
+    }
+}
+
+impl Observer for Trainers {
+    fn on_event(&mut self, _: &State, event: &Event) {
+        if let Event::AttemptLaunched { id } = event {
+            self.began.insert(*id, self.clock.monotonic());
+        }
+    }
+    fn on_tick(&mut self, state: &State) {
+        for attempt in state.live() {
+            let run = state.run(attempt.id.run).unwrap();
+            let folder = self.folder.join(attempt_path(attempt.id));
+            let from = attempt.resume_from.as_deref().and_then(step_of).unwrap_or(0);
+            let seconds = self.clock.monotonic() - self.began[&attempt.id];
+            // 10 ms a step, an evaluation every 20 steps, each with a checkpoint.
+            let done = from + (seconds * 100.0) as u64;
+            let written = self.written.entry(attempt.id).or_insert(from);
+            while *written + 20 <= done.min(199) {
+                *written += 20;
+                let value = trained_to(&run.experiment, *written);
+                let line = Metrics::Eval {
+                    step: *written,
+                    metrics: [("accuracy".to_string(), value)].into(),
+                    timing: Timing::default(),
+                };
+                let mut file = fs::Appender::open(&folder.join(METRICS_FILE)).unwrap();
+                file.append((serde_json::to_string(&line).unwrap() + "\n").as_bytes()).unwrap();
+                let checkpoint = folder.join(format!("checkpoints/step-{written:08}"));
+                std::fs::create_dir_all(&checkpoint).unwrap();
+                std::fs::write(checkpoint.join("checkpoint.json"), "{}").unwrap();
+            }
+        }
+    }
+}
+
+/// Nobody waits at a rung: who is behind is asked to leave, with its checkpoint, gets what was reserved for the rest back, and
+/// can still be promoted; the best get to their end in one attempt.
+#[test]
+fn those_behind_are_stopped_while_they_train() {
+    let campaign = campaign(
+        "planner = { kind = \"random\", candidates = 18, halving = { running = true } }\n\
+         execution = { parallel = 3, kill_margin_seconds = 1.0 }",
+    );
+    let lab = Lab::new(&campaign, |spec, _| {
+        let from = spec.resume_from.as_deref().and_then(step_of).unwrap_or(0);
+        assert_eq!(spec.stop_at, None, "no attempt ends at a rung by itself");
+        Play::completes((200 - from) as f64 * 0.01, &[("accuracy", trained_to(&spec.experiment, 200))])
+    });
+    let mut trainers = Trainers::of(&lab);
+    let Finish::Concluded(conclusion) = lab.live(&campaign, None, &mut [&mut trainers]).unwrap() else { panic!() };
+    let state = lab.check();
+    assert_eq!(conclusion.reason, Reason::CandidatesDone, "{}", conclusion.sentence);
+    let looks: Vec<_> = state.runs.iter().filter(|r| !r.rungs.is_empty()).collect();
+    assert_eq!(looks.len(), 18);
+    let stopped = || looks.iter().flat_map(|r| &r.attempts).filter(|a| a.stopping);
+    let whole = looks.iter().filter(|r| r.result.is_some() && r.attempts.len() == 1).count();
+    assert!(stopped().count() >= 8 && whole >= 1, "{} stopped, {whole} in one attempt", stopped().count());
+    for attempt in stopped() {
+        let end = attempt.ended.as_ref().unwrap();
+        // One that was at its end before the word reached it is complete.
+        if end.class == Class::Completed {
+            continue;
+        }
+        assert_eq!(end.class, Class::Checkpointed);
+        assert!(end.checkpoint.is_some());
+        if attempt.id.number > 1 {
+            continue;
+        }
+        let run = state.run(attempt.id.run).unwrap();
+        let rung = run.reached.first().unwrap().step as f64 * 0.01;
+        let used = end.used.time.seconds();
+        assert!(used >= rung && used < 1.9, "{used} s used, its rung is at {rung} s");
+        assert!(attempt.reserved.time.seconds() >= 3.0, "reserved for the whole run");
+    }
+    let refunded = state.ledger.refunded().time.seconds();
+    assert!(refunded > stopped().count() as f64, "{refunded} s");
+    let waiting: Vec<_> = looks.iter().filter(|r| r.result.is_none()).collect();
+    assert!(waiting.iter().all(|r| r.paused && r.status() == "paused"));
+    // Whoever was promoted goes on from where it was stopped, to its end.
+    let promoted = looks.iter().filter(|r| r.attempts.len() > 1);
+    assert!(promoted.clone().all(|r| r.attempts[1].resume_from.is_some() && r.attempts[1].stop_at.is_none()));
+    let why = state.why(stopped().next().unwrap().id.run);
+    assert!(why.iter().any(|d| d.text.contains("is stopped: number ")), "{why:?}");
+    assert!(why.iter().any(|d| d.text.contains("it was asked to leave at its rung")), "{why:?}");
+    // Every decision follows again from what was seen.
+    let sampler = planner::sampler(&campaign.planner);
+    let mut nobody = super::counsel::nobody();
+    crate::campaign::replay(&lab.folder, sampler.as_ref(), &mut nobody).unwrap();
+}
+
+/// The controller dies after it has decided that a run is to be stopped, and before it could say so: the next one says it.
+#[test]
+fn the_word_to_stop_outlives_its_controller() {
+    let campaign = campaign(
+        "planner = { kind = \"random\", candidates = 6, halving = { running = true } }\n\
+         execution = { parallel = 3, kill_margin_seconds = 1.0 }",
+    );
+    let lab = Lab::new(&campaign, |spec, _| {
+        let from = spec.resume_from.as_deref().and_then(step_of).unwrap_or(0);
+        Play::completes((200 - from) as f64 * 0.01, &[("accuracy", trained_to(&spec.experiment, 200))])
+    });
+    struct Dies;
+    impl Observer for Dies {
+        fn on_event(&mut self, _: &State, event: &Event) {
+            if matches!(event, Event::RungJudged { stop: true, .. }) {
+                std::panic::panic_any("killed");
+            }
+        }
+    }
+    let mut trainers = Trainers::of(&lab);
+    let mut deaths = 0;
+    while deaths < 3 {
+        let life = std::panic::AssertUnwindSafe(|| {
+            lab.live(&campaign, None, &mut [&mut trainers as &mut dyn Observer, &mut Dies]).unwrap()
+        });
+        match std::panic::catch_unwind(life) {
+            Ok(_) => break,
+            Err(_) => deaths += 1,
+        }
+        let state = lab.state();
+        assert!(state.live().any(|a| a.stopping), "it is in the journal");
+    }
+    assert!(deaths >= 1);
+    lab.live(&campaign, None, &mut [&mut trainers]).unwrap();
+    let state = lab.check();
+    let stopped: Vec<_> = state.runs.iter().flat_map(|r| &r.attempts).filter(|a| a.stopping).collect();
+    assert!(stopped.len() >= deaths);
+    let ends: Vec<Class> = stopped.iter().map(|a| a.ended.as_ref().unwrap().class).collect();
+    assert!(ends.contains(&Class::Checkpointed), "{ends:?}");
+}
+
+fn step_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
+/// As in `trains`: accuracy comes with training.
+fn trained_to(experiment: &Experiment, step: u64) -> f64 {
+    accuracy(experiment) - 0.1 * (1.0 - step as f64 / 200.0)
 }

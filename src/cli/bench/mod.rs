@@ -4,6 +4,7 @@ mod cost;
 mod gpu;
 mod peer;
 mod planners;
+mod site;
 mod subject;
 mod train;
 
@@ -27,6 +28,11 @@ enum BenchCommand {
     Gpu(gpu::GpuArgs),
     /// Let planners compete at the same device-hours and seeds: on functions, recorded runs, or a real campaign
     Planners(planners::PlannersArgs),
+    /// Measure a site's machines by short jobs, so that a controller without them plans with real numbers
+    Site(site::SiteArgs),
+    /// What such a job does
+    #[command(hide = true)]
+    Probe(site::ProbeArgs),
     /// Write initial weights, batches and losses for a peer in another language
     Export(peer::ExportArgs),
     /// Take steps as a peer asks for them on stdin (benches/peers/compare.py does)
@@ -40,6 +46,8 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         BenchCommand::Train(args) => train::run(args),
         BenchCommand::Gpu(args) => gpu::run(args),
         BenchCommand::Planners(args) => planners::run(args),
+        BenchCommand::Site(args) => site::run(args),
+        BenchCommand::Probe(args) => site::probe(args),
         BenchCommand::Export(args) => peer::export(args),
         BenchCommand::Drive(args) => peer::drive(args),
     }

@@ -10,7 +10,7 @@ use crate::slurm::parse_duration;
 use crate::sys::clock::{Clock, FakeClock, rfc3339};
 use crate::sys::process::{Answer, ProcessId};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -45,6 +45,7 @@ pub(super) struct FakeJob {
     limit: f64,
     behaviour: Behaviour,
     reason: &'static str,
+    cannot_begin: bool,
     /// When a worker claimed the attempt.
     pub began: Option<f64>,
     /// A worker found the attempt claimed.
@@ -74,6 +75,8 @@ pub(super) struct FakeSlurm {
     pub late_files: f64,
     /// Why new jobs never start.
     pub never: Option<&'static str>,
+    /// Attempts whose job its node cannot begin: the folder of its log is not there.
+    pub cannot_begin: BTreeSet<PathBuf>,
     /// Whether there are nodes for jobs that exclude some.
     pub nodes_left: bool,
     next_id: u64,
@@ -93,6 +96,7 @@ impl FakeSlurm {
             unsettled: 0.0,
             late_files: 0.0,
             never: None,
+            cannot_begin: BTreeSet::new(),
             nodes_left: true,
             next_id: 100,
             frozen: Vec::new(),
@@ -127,6 +131,7 @@ impl FakeSlurm {
             id: self.next_id,
             name: option("job-name"),
             behaviour: self.behaviours.get(&folder).copied().unwrap_or(Behaviour::Hangs),
+            cannot_begin: self.cannot_begin.contains(&folder),
             folder,
             submitted: at,
             limit: (limit / 60.0).ceil() * 60.0,
@@ -257,6 +262,22 @@ impl FakeJob {
         self.began.is_some() && self.ended.is_none()
     }
 
+    /// Seconds for which it held its node; none while it does.
+    pub fn held(&self) -> Option<f64> {
+        let (end, ..) = self.ended?;
+        Some(self.began.map_or(0.0, |began| end - began))
+    }
+
+    /// When it ended; none while it does not.
+    pub fn ended_at(&self) -> Option<f64> {
+        self.ended.map(|(at, ..)| at)
+    }
+
+    /// When its limit would end it; none before it runs.
+    pub fn limit_at(&self) -> Option<f64> {
+        self.began.map(|began| began + self.limit)
+    }
+
     fn starts(&self) -> f64 {
         self.submitted + 1.0
     }
@@ -284,6 +305,10 @@ impl FakeJob {
             return;
         }
         if self.began.is_none() {
+            if self.cannot_begin {
+                self.ended = Some((at, "FAILED", "0:53", "0:53"));
+                return;
+            }
             if !Claim::Worker(ProcessId { pid: 1, start: 1 }).take(&self.folder).unwrap() {
                 self.refused = true;
                 self.ended = Some((at, "FAILED", "1:0", "1:0"));
@@ -377,13 +402,16 @@ pub(super) struct FakeCommands(pub Rc<RefCell<FakeSlurm>>);
 
 struct Later {
     at: f64,
-    clock: &'static FakeClock,
+    world: Rc<RefCell<FakeSlurm>>,
     answer: Option<Answer>,
 }
 
 impl Pending for Later {
     fn answer(&mut self) -> Option<Answer> {
-        if self.clock.monotonic() >= self.at { self.answer.take() } else { None }
+        let mut world = self.world.borrow_mut();
+        // Jobs go on, and files arrive, while somebody waits for an answer.
+        world.advance();
+        if world.clock.monotonic() >= self.at { self.answer.take() } else { None }
     }
 }
 
@@ -391,6 +419,6 @@ impl Commands for FakeCommands {
     fn start(&mut self, program: &str, arguments: &[String]) -> Box<dyn Pending> {
         let mut world = self.0.borrow_mut();
         let (at, answer) = world.run(program, arguments);
-        Box::new(Later { at, clock: world.clock, answer: Some(answer) })
+        Box::new(Later { at, world: Rc::clone(&self.0), answer: Some(answer) })
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | there or not | ended, with a code | ended as it says; the outcome, where there is one, counts more (`failure`) |
 //! | missing, worker began | ended | the file may be on its way through a network filesystem: wait [`Case::settle`] |
-//! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long |
+//! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long, and for an answer after that |
 //! | there or not | waiting, running or unknown | late: keep watching; after [`RUNAWAY`] nobody will say any more |
 //! | there | nothing, or no answer | ended by the outcome alone, after `settle` |
 //! | missing | no record, the answer was whole | after [`LOST`] there is and was no such job |
@@ -128,6 +128,10 @@ pub(super) fn judge(case: &Case) -> Verdict {
             if coming && case.settling < case.settle {
                 return Verdict::Watch;
             }
+            // What accounting said before it fell silent again is not what it would say now.
+            if settling && !case.accounted && !patient(OUTAGE) {
+                return Verdict::Watch;
+            }
             let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
             let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
             words.seconds = Some(seconds as f64);
@@ -138,11 +142,13 @@ pub(super) fn judge(case: &Case) -> Verdict {
         (None, Some(_)) if rules::on(Rule::LiveRecordsLive) => Verdict::Watch,
         (None, Some(_)) => by_queue(),
         (None, None) if case.outcome && patient(case.settle) => by_queue(),
-        (None, None) if !case.known => match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
-            true => by_queue(),
-            false if !rules::on(Rule::LostAreLookedFor) => by_queue(),
-            false => Verdict::Watch,
-        },
+        (None, None) if !case.known && !case.claimed => {
+            match case.sent >= if case.accounted { LOST } else { LOST + OUTAGE } {
+                true => by_queue(),
+                false if !rules::on(Rule::LostAreLookedFor) => by_queue(),
+                false => Verdict::Watch,
+            }
+        }
         (None, None) if patient(if case.accounted { LOST } else { OUTAGE }) => by_queue(),
         (None, None) => Verdict::Watch,
     }

@@ -232,13 +232,16 @@ impl<'c> SlurmExecutor<'c> {
     fn end(&mut self, id: AttemptId, words: Words) -> Result<()> {
         let Some(watched) = self.watched.get_mut(&id) else { return Ok(()) };
         let folder = &watched.launch.folder;
-        if rules::on(Rule::GivenUpByClaim) && !has_outcome(folder) && Claim::read(folder)?.is_none() {
+        if rules::on(Rule::GivenUpByClaim) && !has_outcome(folder) && !watched.claimed {
             let seen = watched.note.job.is_some();
-            if !Claim::Abandoned.take(folder)? && words == Words::default() {
+            let taken = Claim::read(folder)?.is_none() && Claim::Abandoned.take(folder)?;
+            // Nobody has seen its job, and a worker has just begun in it.
+            let began = !taken && matches!(Claim::read(folder)?, Some(Claim::Worker(_)));
+            if began && words == Words::default() && matches!(watched.stage, Stage::Sent) {
                 (watched.claimed, watched.over_since) = (true, None);
                 return Ok(());
             }
-            if watched.note.sent.is_some() && !seen && rules::on(Rule::UnseenAreCancelled) {
+            if taken && watched.note.sent.is_some() && !seen && rules::on(Rule::UnseenAreCancelled) {
                 self.farewells.push_back(watched.note.name.clone());
                 self.given_up.insert(watched.note.name.clone(), self.clock.monotonic() + GIVEN_UP);
             }
@@ -256,8 +259,9 @@ impl<'c> SlurmExecutor<'c> {
         };
         let job = words.job.or_else(|| watched.note.job.map(|id| JobEnd { id: Some(id), ..JobEnd::default() }));
         let incidents = watched.note.incidents.clone();
+        let partition = watched.note.partition.clone();
         evidence.job = match job {
-            Some(job) => Some(JobEnd { incidents, ..job }),
+            Some(job) => Some(JobEnd { incidents, partition, ..job }),
             None if incidents.is_empty() => None,
             None => Some(JobEnd { incidents, ..JobEnd::default() }),
         };
@@ -324,6 +328,10 @@ impl Executor for SlurmExecutor<'_> {
         let known = self.placed.get(&id).cloned();
         let watched = self.watched.get(&id).filter(|_| self.outlook.on && known.is_none());
         known.or_else(|| watched.and_then(|w| place::read(&w.launch.folder).ok().flatten()))
+    }
+
+    fn hour(&self, id: AttemptId) -> Option<f64> {
+        self.hour_of(id)
     }
 
     fn settled(&self) -> bool {

@@ -24,6 +24,9 @@ pub(super) struct Note {
     /// The job's id, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<u64>,
+    /// The partition in which the queue showed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// Whether this program asked SLURM to end it.
     #[serde(default)]
     pub ended_by_us: bool,
@@ -54,6 +57,7 @@ impl Note {
             name,
             sent: None,
             job: None,
+            partition: None,
             ended_by_us: false,
             refused: None,
             launch_failed: None,

@@ -11,7 +11,7 @@ use super::{SlurmExecutor, Stage};
 use crate::config::Site;
 use crate::ids::AttemptId;
 use crate::problem::{Problem, Result};
-use crate::record::FORMAT;
+use crate::record::{AttemptSpec, FORMAT};
 use crate::slurm::{Look, Placed, Request, choose, narrowed, parse_time, question, sbatch, sinfo, squeue, ways};
 use crate::sys::fs;
 use serde::{Deserialize, Serialize};
@@ -169,6 +169,21 @@ impl SlurmExecutor<'_> {
     pub(super) fn site_of(&self, id: AttemptId) -> Site {
         let own = self.placed.get(&id).and_then(|p| Some((self.site.partition(&p.partition)?, p.gpu_type.as_deref())));
         own.map_or_else(|| self.site.clone(), |(partition, kind)| narrowed(&self.site, partition, kind))
+    }
+
+    /// Dollars a device-hour in the partition where the queue showed its job last, else where it was sent; none where the
+    /// site says nothing of prices, or nothing of a partition to which somebody has moved it.
+    pub(super) fn hour_of(&self, id: AttemptId) -> Option<f64> {
+        let watched = self.watched.get(&id).filter(|_| self.site.is_priced())?;
+        let placed = self.placed.get(&id).cloned().or_else(|| read(&watched.launch.folder).ok().flatten());
+        let sent = placed.as_ref().map(|p| p.partition.clone());
+        let name = watched.note.partition.clone().or_else(|| sent.clone())?;
+        let partition = self.site.partition(&name)?;
+        let gpu = AttemptSpec::read(&watched.launch.folder).ok()?.experiment.resources.device.is_gpu();
+        let kind = placed.filter(|_| sent.as_ref() == Some(&name)).and_then(|p| p.gpu_type);
+        // Moved, it has one of the types there.
+        let kind = kind.or_else(|| partition.gpu_types.first().cloned());
+        Some(self.site.hour(partition, gpu, kind.as_deref()))
     }
 
     /// Chooses where the attempt's job goes, writes that down and the script for it. `false`: the cluster is still being

@@ -24,6 +24,22 @@ pub(super) enum Rule {
     EndsAreRepeated,
 }
 
+#[cfg(test)]
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Rule; 9] = [
+        Rule::IntentComesFirst,
+        Rule::LostAreLookedFor,
+        Rule::PartialSaysNothing,
+        Rule::GivenUpByClaim,
+        Rule::UnseenAreCancelled,
+        Rule::OutcomesArrive,
+        Rule::RecordsSettle,
+        Rule::LiveRecordsLive,
+        Rule::EndsAreRepeated,
+    ];
+}
+
 #[cfg(not(test))]
 pub(super) const fn on(_: Rule) -> bool {
     true

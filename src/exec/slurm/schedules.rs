@@ -1,27 +1,30 @@
 //! Random schedules of faults in every command, of controllers that die and of people who stop attempts: each attempt ends, as
-//! what it was; none has two jobs, none runs twice, none that was given up ever ran, and no job is left. And what becomes of
-//! that without any one of the rules ([`super::rules`]).
+//! what it was, and is charged what it held; none has two jobs, none runs twice, none that was given up ever ran, none that
+//! was stopped holds its node until its limit, and no job is left. And what becomes of that without any one of the rules
+//! ([`super::rules`]).
 #![allow(clippy::disallowed_methods)]
 
-use super::fake::Fault;
+use super::fake::{FakeJob, Fault};
 use super::rules::{OFF, Rule};
 use super::tests::SlurmBed;
 use super::*;
 use crate::exec::conformance::{Bed, Behaviour};
 use crate::failure::{Class, classify};
+use crate::record::Witness;
 use crate::rng::{Sequence, Stream};
 
 const SCHEDULES: u64 = 500;
-/// The rules of which the fake can show that they are needed.
-const NEEDED: [Rule; 4] =
-    [Rule::IntentComesFirst, Rule::LostAreLookedFor, Rule::PartialSaysNothing, Rule::GivenUpByClaim];
 /// Rounds after which a schedule that has not ended never does: days of the clusters' time.
 const ROUNDS: usize = 60_000;
+
+/// Seconds within which a job that is to end has ended, however many of the words to end it are lost.
+const STOPPED: f64 = 2000.0;
 
 /// What a schedule came to.
 #[derive(Debug, Default)]
 struct Tally {
     completed: usize,
+    never_began: usize,
     given_up: usize,
     stopped: usize,
     deaths: usize,
@@ -37,6 +40,10 @@ struct Weather {
     sound_accounting: bool,
     /// Attempts may hold their nodes for long, or wait for long.
     long: bool,
+    /// SLURM's controller takes some submissions up only after everybody has given them up.
+    thick: bool,
+    /// Most words to end a job are lost.
+    deaf: bool,
 }
 
 /// Runs one schedule; says what went wrong in it.
@@ -52,8 +59,14 @@ fn schedule(seed: u64) -> Result<Tally, String> {
     let bed = SlurmBed::default();
     let mut random = Sequence::new(seed, Stream::Data, 0, 0);
     let mut draw = |n: usize| ((random.uniform() * n as f64) as usize).min(n - 1);
-    let weather =
-        Weather { deaths: draw(4) > 0, cut_queue: draw(8) == 0, sound_accounting: draw(3) == 0, long: draw(4) == 0 };
+    let weather = Weather {
+        deaths: draw(4) > 0,
+        cut_queue: draw(8) == 0,
+        sound_accounting: draw(3) == 0,
+        long: draw(4) == 0,
+        thick: draw(6) == 0,
+        deaf: draw(4) == 0,
+    };
     for program in ["sbatch", "squeue", "sacct", "scancel"] {
         let mut faults: Vec<Fault> = (0..24)
             .map(|_| match draw(12) {
@@ -69,6 +82,8 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         match program {
             "sacct" if weather.sound_accounting => faults.clear(),
             "squeue" if weather.cut_queue => faults = vec![Fault::Cut; 300],
+            "sbatch" if weather.thick => faults = vec![Fault::Frozen(judge::LOST + 60.0 + draw(300) as f64); 3],
+            "scancel" if weather.deaf => faults = vec![Fault::Fails; 1 + draw(20)],
             _ => {}
         }
         bed.faults(program, &faults);
@@ -82,15 +97,24 @@ fn schedule(seed: u64) -> Result<Tally, String> {
     }
     let kinds: Vec<Behaviour> = (0..5)
         .map(|_| match KINDS[draw(KINDS.len())] {
-            // Long enough to outlive every patience, where no controller dies with what it knows of given up names.
-            Behaviour::StartsAfter(_) if weather.long && !weather.deaths => Behaviour::StartsAfter(3000.0),
+            // Long enough to outlive every patience, where no controller dies with what it knows of given up names, and
+            // the queue can be looked through for them.
+            Behaviour::StartsAfter(_) if (weather.long || weather.thick) && !weather.deaths && !weather.cut_queue => {
+                Behaviour::StartsAfter(3000.0)
+            }
             kind => kind,
         })
         .collect();
-    let limit = if weather.long { 3000.0 } else { 60.0 };
+    let limit = if weather.long { 6000.0 } else { 60.0 };
     let launches: Vec<Launch> = kinds.iter().map(|k| Launch { kill_after_seconds: limit, ..bed.attempt(*k) }).collect();
+    // What crashes may as well never have begun.
+    let never_begins: Vec<bool> = kinds.iter().map(|k| *k == Behaviour::Crashes && draw(2) == 0).collect();
+    for (launch, _) in launches.iter().zip(&never_begins).filter(|(_, never)| **never) {
+        bed.world.borrow_mut().cannot_begin.insert(launch.folder.clone());
+    }
     let mut ended: Vec<Option<Evidence>> = vec![None; launches.len()];
-    let mut stopped = vec![false; launches.len()];
+    // When somebody stopped it.
+    let mut stopped: Vec<Option<f64>> = vec![None; launches.len()];
     let mut tally = Tally::default();
     let mut launched = 0;
     let mut executor = bed.slurm();
@@ -111,9 +135,14 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         }
         // A person stops one of them for good, now and then.
         let at = draw(5);
-        if at < launched && ended[at].is_none() && !stopped[at] && draw(60) == 0 && kinds[at] == Behaviour::Deaf {
+        if at < launched
+            && ended[at].is_none()
+            && stopped[at].is_none()
+            && draw(60) == 0
+            && kinds[at] == Behaviour::Deaf
+        {
             executor.stop(launches[at].id, false).unwrap();
-            stopped[at] = true;
+            stopped[at] = Some(bed.clock.monotonic());
         }
         if weather.deaths && draw(100) == 0 {
             tally.deaths += 1;
@@ -122,7 +151,7 @@ fn schedule(seed: u64) -> Result<Tally, String> {
                 if ended[at].is_none() {
                     executor.adopt(launch).unwrap();
                     // The next controller is told again.
-                    if stopped[at] {
+                    if stopped[at].is_some() {
                         executor.stop(launch.id, false).unwrap();
                     }
                 }
@@ -134,7 +163,7 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         }
     }
     // The controller goes on with others' attempts for a while.
-    for _ in 0..200 {
+    for _ in 0..400 {
         executor.advance().unwrap();
         bed.clock.advance(5.0);
     }
@@ -142,13 +171,37 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         return Err(format!("schedule {seed} left a job"));
     }
     for (at, ((launch, kind), evidence)) in launches.iter().zip(&kinds).zip(ended).enumerate() {
-        let class = classify(&evidence.unwrap());
+        let evidence = evidence.unwrap();
+        let class = classify(&evidence);
         let (jobs, ran) = (bed.jobs_of(launch), bed.ran(launch));
         let words = format!("schedule {seed}, {kind:?}: {class:?}, {jobs} jobs, ran {ran}");
         if jobs > 1 || ran > 1 {
             return Err(words);
         }
-        tally.stopped += usize::from(stopped[at]);
+        // What accounting told is what is charged, and how it ended.
+        let world = bed.world.borrow();
+        let job = world.jobs.iter().find(|job| job.folder == launch.folder);
+        let told = evidence.job.as_ref().is_some_and(|job| job.by == Witness::Accounting);
+        let held = job.and_then(FakeJob::held).filter(|_| told && weather.sound_accounting);
+        if let Some(held) = held.filter(|held| (evidence.seconds - held).abs() > 2.0) {
+            return Err(format!("{words}: {} s are charged of {held}", evidence.seconds));
+        }
+        // A word to end it that comes long before its limit ends it before that.
+        if let (Some(stop), Some(job)) = (stopped[at], job)
+            && let (Some(limit), Some(end)) = (job.limit_at(), job.ended_at())
+            && limit - stop > STOPPED
+            && end >= limit
+        {
+            return Err(format!("{words}: stopped {:.0} s ahead of its limit, which ended it", limit - stop));
+        }
+        tally.stopped += usize::from(stopped[at].is_some());
+        if never_begins[at] {
+            tally.never_began += 1;
+            if ran > 0 || (told && class != Class::LaunchFailed) {
+                return Err(format!("{words}: its node could not begin it"));
+            }
+            continue;
+        }
         if class == Class::NeverStarted {
             tally.given_up += 1;
             if ran > 0 {
@@ -165,7 +218,7 @@ fn schedule(seed: u64) -> Result<Tally, String> {
             }
             Behaviour::Crashes => class == crashed(Some(3), None) || unseen,
             Behaviour::IsKilled => class == crashed(None, Some(9)) || unseen,
-            _ if stopped[at] => class == crashed(None, Some(9)) || class == Class::TimedOut || unseen,
+            _ if stopped[at].is_some() => class == crashed(None, Some(9)) || class == Class::TimedOut || unseen,
             _ => class == Class::TimedOut || unseen,
         };
         if !fits || ran != 1 {
@@ -178,22 +231,32 @@ fn schedule(seed: u64) -> Result<Tally, String> {
 #[test]
 fn random_faults_lose_and_double_nothing() {
     let mut all = Tally::default();
+    let mut wrong = Vec::new();
     for seed in 0..SCHEDULES {
-        let tally = schedule(seed).unwrap_or_else(|why| panic!("{why}"));
+        let tally = match schedule(seed) {
+            Ok(tally) => tally,
+            Err(why) => {
+                wrong.push(why);
+                continue;
+            }
+        };
         all.completed += tally.completed;
         all.given_up += tally.given_up;
         all.stopped += tally.stopped;
+        all.never_began += tally.never_began;
         all.deaths += tally.deaths;
     }
     println!("{SCHEDULES} schedules: {all:?}");
+    assert_eq!(wrong, Vec::<String>::new());
     // All of it happens, or the test has lost its subject.
-    assert!(all.given_up > 10 && all.completed > 100 && all.stopped > 50 && all.deaths > 500, "{all:?}");
+    let plenty = all.given_up > 10 && all.completed > 100 && all.stopped > 50 && all.never_began > 50;
+    assert!(plenty && all.deaths > 500, "{all:?}");
 }
 
 /// Each rule is needed: without it some schedule goes wrong.
 #[test]
 fn without_any_one_rule_a_schedule_fails() {
-    for rule in NEEDED {
+    for rule in Rule::ALL {
         // One that goes well with it, so that it is this rule's absence that shows.
         let failed = (0..SCHEDULES).find_map(|seed| {
             OFF.with(|off| off.set(Some(rule)));

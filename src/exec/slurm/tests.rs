@@ -391,3 +391,31 @@ fn a_job_that_would_have_no_node_is_asked_for_on_any() {
     assert!(!std::fs::read_to_string(launch.folder.join("job.sbatch")).unwrap().contains("--exclude"));
     assert_eq!((bed.jobs_of(&launch), bed.count("sbatch")), (1, 2));
 }
+
+/// An attempt costs what the partition costs in which the queue showed it, wherever somebody has moved it.
+#[test]
+fn an_attempt_is_charged_at_the_place_where_it_ran() {
+    let hour = |partitions: &str| {
+        let bed = SlurmBed::default();
+        let site = SITE.replace("[[partitions]]\nname = \"gpu\"\n", partitions);
+        let site = parse_site(&site, "fake", &[]).unwrap();
+        let commands = Box::new(FakeCommands(Rc::clone(&bed.world)));
+        let folder = bed.folder.path().to_path_buf();
+        let mut executor = SlurmExecutor::with_commands(site, 10, bed.clock, folder.join("program"), folder, commands);
+        let launch = bed.attempt(Behaviour::Completes);
+        executor.launch(&launch).unwrap();
+        let before = executor.hour(launch.id);
+        let evidence = end_of(&bed, &mut executor, &launch);
+        // Jobs of the fake are all in partition gpu.
+        assert_eq!(evidence.job.unwrap().partition.as_deref(), Some("gpu"));
+        (before, executor.hour(launch.id))
+    };
+    let priced = "[[partitions]]\nname = \"gpu\"\nprice = 2.0\n[[partitions]]\nname = \"spare\"\nprice = 0.5\n";
+    assert_eq!(hour(priced), (None, Some(2.0)), "before it is seen nobody knows");
+    assert_eq!(hour("[[partitions]]\nname = \"gpu\"\n"), (None, None), "nothing is said of prices");
+    assert_eq!(
+        hour("[[partitions]]\nname = \"spare\"\nprice = 0.5\n"),
+        (None, None),
+        "moved to where nobody knows prices"
+    );
+}

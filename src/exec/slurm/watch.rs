@@ -37,8 +37,9 @@ impl Watched {
                     self.note
                         .happened(format!("found in the queue by its name {seconds:.0} s after it was handed over"));
                 }
-                if self.note.job != Some(row.id) || self.note.state != state {
-                    (self.note.job, self.note.state) = (Some(row.id), state);
+                let partition = Some(row.partition.clone()).filter(|name| !name.is_empty());
+                if self.note.job != Some(row.id) || self.note.state != state || self.note.partition != partition {
+                    (self.note.job, self.note.state, self.note.partition) = (Some(row.id), state, partition);
                     self.note.write(&self.launch.folder)?;
                 }
                 self.row = Some(row.clone());

@@ -1,0 +1,485 @@
+//! Holds a paper's forms against what was measured, and against each other.
+
+use super::measured::Measured;
+use super::quantities::{Quantities, Quantity, words_of};
+use super::rendered::{self, Passage, Token};
+use super::shown::{Shown, in_words, is_count, normal, numbers};
+use super::text;
+use crate::literature::{Record, read_bib};
+use crate::problem::{Problem, Result};
+use crate::sys::fs;
+use crate::sys::process::Asked;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Something that is not so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Which file, and where in it.
+    pub place: String,
+    /// The sentence; empty where there is none.
+    pub sentence: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What was checked.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Checked {
+    /// Numbers of the text that a recomputation explains.
+    pub explained: usize,
+    /// Numbers of `facts.json` that came out the same.
+    pub facts: usize,
+    /// Forms that were read.
+    pub forms: Vec<String>,
+    /// Forms that are there and could not be read, with the reason.
+    pub unread: Vec<String>,
+    /// Everything that is not so.
+    pub faults: Vec<Fault>,
+}
+
+/// Seconds that `pdftotext` may take.
+const PDF_SECONDS: f64 = 60.0;
+
+/// Checks the paper in `folder/paper` of the campaign in `folder`.
+///
+/// # Errors
+/// `Usage` where there is no paper; files that cannot be read.
+pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
+    let paper = folder.join("paper");
+    let read = |name: &str| -> Result<Option<String>> {
+        let path = paper.join(name);
+        if path.exists() { fs::read_text(&path).map(Some) } else { Ok(None) }
+    };
+    let (page, file) = (read("paper.html")?, read("paper.tex")?);
+    let Some(page) = page else {
+        return Err(Problem::usage("this campaign has no paper yet (no paper.html)")
+            .at(paper.display().to_string())
+            .remedy("write it with `nanoresearch paper`"));
+    };
+    let quantities = Quantities::of(measured);
+    let works = read_bib(&read("paper.bib")?.unwrap_or_default()).records;
+    let mut judge = Judge { quantities: &quantities, works: &works, measured, checked: Checked::default() };
+    judge.checked.faults.extend(measured.faults.iter().cloned());
+    let passages = rendered::html(&page);
+    judge.form("paper.html", &passages);
+    judge.labels("paper.html", &page, &passages);
+    if let Some(file) = file {
+        let other = rendered::tex(&file);
+        judge.form("paper.tex", &other);
+        judge.same_facts(&passages, &other);
+    }
+    if let Some(file) = read("paper.md")? {
+        judge.checked.forms.push("paper.md".to_string());
+        if let Some((own, other)) = text::difference(&text::page(&passages), &text::markdown(&file)) {
+            judge.fault("paper.md", other, format!("paper.html says here: {own}"));
+        }
+    }
+    if paper.join("paper.pdf").exists() {
+        judge.pdf(&paper.join("paper.pdf"), &passages);
+    }
+    match read("facts.json")? {
+        Some(file) => judge.facts_file(folder, &file, &passages),
+        None => judge.fault(
+            "facts.json",
+            String::new(),
+            "the facts that the paper's numbers come from are not there".into(),
+        ),
+    }
+    Ok(judge.checked)
+}
+
+struct Judge<'a> {
+    quantities: &'a Quantities,
+    works: &'a [Record],
+    measured: &'a Measured,
+    checked: Checked,
+}
+
+impl Judge<'_> {
+    fn fault(&mut self, place: impl Into<String>, sentence: String, what: String) {
+        self.checked.faults.push(Fault { place: place.into(), sentence, what });
+    }
+
+    /// Every number of a form.
+    fn form(&mut self, name: &str, passages: &[Passage]) {
+        self.checked.forms.push(name.to_string());
+        for passage in passages {
+            let place = format!("{name}, {}", passage.place);
+            if let Some(key) = &passage.reference {
+                self.reference(&place, key, passage);
+                continue;
+            }
+            for (i, token) in passage.tokens.iter().enumerate() {
+                let said = match token {
+                    Token::Fact { id, text } => self.fact(id, text),
+                    Token::Text(text) if passage.byline => self.byline(text),
+                    Token::Text(text) => self.plain(text),
+                    Token::Cite(text) => self.cite(text),
+                    // Names are the campaign's own; where a reference leads is looked at apart.
+                    Token::Code(text) => self.named(text),
+                    Token::Refer { .. } => Ok(0),
+                };
+                match said {
+                    Ok(n) => self.checked.explained += n,
+                    Err(what) => self.fault(&*place, passage.sentence(i), what),
+                }
+            }
+        }
+    }
+
+    /// A marked number: each number in it is a rounding of what was computed again.
+    fn fact(&self, id: &str, text: &str) -> std::result::Result<usize, String> {
+        let shown = numbers(text);
+        let Some(quantity) = self.quantities.get(id) else {
+            // Words with digits in them: names, ranges of settings, a verdict's reason.
+            return self.named(text).map_err(|what| format!("`{id}`: {what}"));
+        };
+        if shown.is_empty() {
+            return match in_words(text) {
+                Some(word) if word == quantity.value || quantity.n.is_some_and(|n| n as f64 == word) => Ok(1),
+                None if text == "not measured" => Ok(0),
+                _ => Err(format!("`{id}` says \"{text}\", and is {} by the runs", quantity.value)),
+            };
+        }
+        let mut bounds = quantity.interval.into_iter().flat_map(|(low, high, _)| [low, high]);
+        for number in &shown {
+            let fits = match number.bound {
+                true => bounds.next().is_some_and(|bound| number.is(bound)),
+                false => explains(quantity, number),
+            };
+            if !fits {
+                return Err(format!("`{id}` says {number}, and is {} by the runs", told(quantity)));
+            }
+        }
+        Ok(shown.len())
+    }
+
+    /// Unmarked words: a digit in them is part of a name, or has no business there.
+    fn plain(&self, text: &str) -> std::result::Result<usize, String> {
+        let mut before = String::new();
+        for word in words_of(text) {
+            let digits = word.bytes().any(|b| b.is_ascii_digit());
+            let known = digits && self.is_there(&before, &word);
+            before = word.to_lowercase();
+            if known {
+                continue;
+            }
+            let named = self.quantities.names.contains(&word) && word.chars().any(char::is_alphabetic);
+            if digits && !named {
+                return Err(format!("\"{word}\" stands in the text without being a number of the campaign"));
+            }
+            if !digits && is_count(&word) {
+                return Err(format!("\"{word}\" is a number in words that no run is named for"));
+            }
+        }
+        Ok(0)
+    }
+
+    /// Whether a number names a thing of the campaign: `candidate 10`, `run 7`, `hypothesis 2`.
+    fn is_there(&self, kind: &str, number: &str) -> bool {
+        let (state, Ok(n)) = (&self.measured.state, number.parse::<usize>()) else { return false };
+        match kind.trim_end_matches('s') {
+            "candidate" => n < state.candidates.len(),
+            "run" => (1..=state.runs.len()).contains(&n),
+            "hypothesi" | "hypothese" => (1..=state.counsel.hypotheses.len()).contains(&n),
+            _ => false,
+        }
+    }
+
+    /// A name: each of its numbers is in the campaign's config, its manifests or its own words.
+    fn named(&self, text: &str) -> std::result::Result<usize, String> {
+        let known = &self.quantities.names;
+        let values: Vec<f64> = known.iter().filter_map(|n| n.parse().ok()).collect();
+        let mut explained = 0;
+        let mut before = String::new();
+        for word in words_of(text) {
+            let there = self.is_there(&before, &word);
+            before = word.to_lowercase();
+            if there || !word.bytes().any(|b| b.is_ascii_digit()) {
+                continue;
+            }
+            let value = numbers(&word).first().is_some_and(|n| values.iter().any(|v| n.is(*v)));
+            let part = known.iter().any(|k| k.contains(word.as_str()) && word.len() > 2);
+            if !known.contains(&word) && !value && !part {
+                return Err(format!("no run, setting or name of the campaign explains \"{word}\""));
+            }
+            explained += 1;
+        }
+        Ok(explained)
+    }
+
+    /// The line below the title: program, version, and a day on which something happened.
+    fn byline(&self, text: &str) -> std::result::Result<usize, String> {
+        let mut rest = text.to_string();
+        for day in self.measured.times.iter().filter_map(|t| day(t)) {
+            rest = rest.replace(&day, "");
+        }
+        self.named(&rest).map_err(|_| format!("\"{}\" is neither a version nor a day of the campaign", text.trim()))
+    }
+
+    fn cite(&self, text: &str) -> std::result::Result<usize, String> {
+        for number in numbers(text) {
+            if !self.works.iter().any(|w| w.year.is_some_and(|y| f64::from(y) == number.value)) {
+                return Err(format!("no work of paper.bib is of {number}"));
+            }
+        }
+        Ok(0)
+    }
+
+    fn reference(&mut self, place: &str, key: &str, passage: &Passage) {
+        let Some(work) = self.works.iter().find(|w| w.key == key) else {
+            return self.fault(place, passage.text(), format!("paper.bib has no `{key}`"));
+        };
+        let optional = [&work.venue, &work.doi, &work.url].into_iter().flatten().map(String::as_str);
+        let year = work.year.map(|y| y.to_string()).unwrap_or_default();
+        let own = optional.chain([work.title.as_str(), year.as_str()]).collect::<Vec<_>>().join(" ");
+        let own = normal(&own).to_lowercase();
+        let strange = words_of(&passage.text())
+            .into_iter()
+            .find(|w| w.bytes().any(|b| b.is_ascii_digit()) && !w.contains('/') && !own.contains(&w.to_lowercase()));
+        if let Some(word) = strange {
+            self.fault(place, passage.text(), format!("\"{word}\" is not in the record `{key}` of paper.bib"));
+        }
+    }
+
+    /// Numbers of sections, figures and tables: each counts up, and references lead to what they say.
+    fn labels(&mut self, name: &str, page: &str, passages: &[Passage]) {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let own = passages.iter().filter_map(|p| match p.tokens.first() {
+            Some(Token::Refer { label, text }) if label.is_empty() => {
+                Some((p, text.trim().trim_end_matches('.').to_string()))
+            }
+            _ => None,
+        });
+        let mut wrong = Vec::new();
+        for (passage, text) in own {
+            let (kind, number) = text.rsplit_once([' ', '\u{a0}']).unwrap_or(("Section", &text));
+            let count = counts.entry(kind.to_string()).or_default();
+            *count += 1;
+            if number != count.to_string() {
+                wrong.push((passage.text(), format!("\"{text}\" is number {count} of its kind")));
+            }
+        }
+        // Labels in the order of the page, by kind.
+        let mut labels: BTreeMap<String, String> = BTreeMap::new();
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for (kind, prefix) in [("Section", "sec:"), ("Figure", "fig:"), ("Table", "tab:")] {
+            for (at, _) in page.match_indices(&format!("id=\"{prefix}")) {
+                let rest = &page[at + 4..];
+                let label = rest[..rest.find('"').unwrap_or(0)].to_string();
+                let n = seen.entry(kind).or_default();
+                *n += 1;
+                labels.insert(label, format!("{kind} {n}"));
+            }
+        }
+        for (passage, i, label, text) in passages.iter().flat_map(|p| {
+            p.tokens.iter().enumerate().filter_map(move |(i, t)| match t {
+                Token::Refer { label, text } if !label.is_empty() => Some((p, i, label, text)),
+                _ => None,
+            })
+        }) {
+            if !label.starts_with("ref-") && labels.get(label).is_none_or(|own| *own != normal(text)) {
+                wrong.push((
+                    passage.sentence(i),
+                    format!(
+                        "\"{text}\" leads to `{label}`, which is {}",
+                        labels.get(label).map_or("nothing", String::as_str)
+                    ),
+                ));
+            }
+        }
+        for (sentence, what) in wrong {
+            self.fault(name, sentence, what);
+        }
+    }
+
+    /// Two forms of one paper mark the same numbers with the same words.
+    fn same_facts(&mut self, page: &[Passage], file: &[Passage]) {
+        let (ours, theirs) = (facts_of(page), facts_of(file));
+        let count = |list: &[(String, String, String)]| {
+            let mut counts: BTreeMap<(String, String), isize> = BTreeMap::new();
+            list.iter().for_each(|(id, text, _)| *counts.entry((id.clone(), text.clone())).or_default() += 1);
+            counts
+        };
+        let (a, b) = (count(&ours), count(&theirs));
+        for (name, list, own, other) in [("paper.html", &ours, &a, &b), ("paper.tex", &theirs, &b, &a)] {
+            let lone: BTreeSet<&(String, String)> =
+                own.iter().filter(|(key, n)| other.get(*key).copied().unwrap_or(0) < **n).map(|(key, _)| key).collect();
+            for (id, text) in lone {
+                let sentence =
+                    list.iter().find(|(i, t, _)| i == id && t == text).map(|f| f.2.clone()).unwrap_or_default();
+                self.fault(name, sentence, format!("`{id}` is \"{text}\" here and not in the other form"));
+            }
+        }
+    }
+
+    /// The words around every marked number stand in the PDF.
+    fn pdf(&mut self, path: &Path, passages: &[Passage]) {
+        let arguments = ["-layout", "-enc", "UTF-8", &path.display().to_string(), "-"].map(str::to_string);
+        let arguments: Vec<String> = arguments.into_iter().filter(|a| a != "-layout").collect();
+        let keep = |name: &str| ["PATH", "HOME", "LANG"].contains(&name);
+        let answer = Asked::start("pdftotext", &arguments, keep, &[], PDF_SECONDS).wait();
+        if answer.code != Some(0) {
+            let why = answer.stderr.lines().next().unwrap_or("it did not end").to_string();
+            return self.checked.unread.push(format!("paper.pdf: pdftotext is needed to read it ({why})"));
+        }
+        self.checked.forms.push("paper.pdf".to_string());
+        let all = text::squeezed(&answer.stdout);
+        for passage in passages.iter().filter(|p| p.reference.is_none()) {
+            for (i, token) in passage.tokens.iter().enumerate() {
+                let Token::Fact { id, text: shown } = token else { continue };
+                let before: String = passage.tokens[..i].iter().map(Token::shown).collect();
+                let after: String = passage.tokens[i + 1..].iter().map(Token::shown).collect();
+                let tail: Vec<&str> = before.split_whitespace().rev().take(3).collect();
+                let tail: String = tail.into_iter().rev().collect::<Vec<_>>().join(" ");
+                let head: String = after.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+                let own = text::squeezed(shown);
+                // A page may end on either side of it.
+                let found = [format!("{}{own}", text::squeezed(&tail)), format!("{own}{}", text::squeezed(&head))];
+                if !found.iter().any(|f| all.contains(f.as_str())) {
+                    let what = format!("paper.pdf does not say \"{}\" (`{id}`) here", shown);
+                    self.fault("paper.pdf", passage.sentence(i), what);
+                }
+            }
+        }
+    }
+
+    /// The files and runs that a fact is said to come from are there.
+    fn origin(&mut self, folder: &Path, id: &str, fact: &Value) {
+        let sources = fact.get("sources").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let plain = |name: &&str| !name.contains('*');
+        let lost = sources.filter(plain).find(|name| !folder.join(name).is_file()).map(str::to_string);
+        if let Some(name) = lost {
+            self.fault("facts.json", id.to_string(), format!("`{id}` comes from {name}, which is not there"));
+        }
+        let lists = ["/basis/runs", "/basis/against"].into_iter().filter_map(|at| fact.pointer(at)?.as_array());
+        let runs = lists.flatten().chain(fact.pointer("/basis/run")).filter_map(Value::as_u64);
+        let known = self.measured.state.runs.len() as u64;
+        if let Some(run) = runs.into_iter().find(|run| !(1..=known).contains(run)) {
+            self.fault("facts.json", id.to_string(), format!("`{id}` comes from run {run}, and there is none"));
+        }
+    }
+
+    /// `facts.json` as one more text: each of its numbers is what was computed again, to the last bits of a double.
+    fn facts_file(&mut self, folder: &Path, file: &str, passages: &[Passage]) {
+        let printed: BTreeSet<String> = facts_of(passages).into_iter().map(|f| f.0).collect();
+        let Ok(value) = serde_json::from_str::<Value>(file) else {
+            return self.fault("facts.json", String::new(), "it is not JSON".to_string());
+        };
+        let list = value.get("facts").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut there = BTreeSet::new();
+        for fact in &list {
+            let id = fact.get("id").and_then(Value::as_str).unwrap_or_default();
+            there.insert(id.to_string());
+            self.origin(folder, id, fact);
+            let said = fact.pointer("/value/text").or_else(|| fact.pointer("/value/quote")).and_then(Value::as_str);
+            if let Some(Err(what)) = said.map(|text| self.named(text)) {
+                self.fault("facts.json", id.to_string(), format!("`{id}`: {what}"));
+            }
+            let Some(number) = fact.pointer("/value/number").and_then(Value::as_f64) else { continue };
+            let Some(quantity) = self.quantities.get(id).cloned() else {
+                if printed.contains(id) {
+                    self.fault("facts.json", id.to_string(), format!("`{id}` = {number} cannot be computed again"));
+                }
+                continue;
+            };
+            let mut pairs = vec![("value", number, Some(quantity.value))];
+            for (name, at, own) in [
+                ("lower bound", "/interval/low", quantity.interval.map(|i| i.0)),
+                ("upper bound", "/interval/high", quantity.interval.map(|i| i.1)),
+                ("coverage", "/interval/confidence", quantity.interval.map(|i| i.2)),
+                ("n", "/n", quantity.n.map(|n| n as f64)),
+            ] {
+                if let Some(found) = fact.pointer(at).and_then(Value::as_f64) {
+                    // What is not told again is not compared; a bound always is.
+                    if own.is_some() || at.contains("interval") {
+                        pairs.push((name, found, own));
+                    }
+                }
+            }
+            for (name, found, own) in pairs {
+                match own {
+                    Some(own) if same(found, own) => self.checked.facts += 1,
+                    own => {
+                        let own = own.map_or("nothing".to_string(), |v| v.to_string());
+                        self.fault(
+                            "facts.json",
+                            id.to_string(),
+                            format!("the {name} of `{id}` is {found} there, and {own} by the runs"),
+                        );
+                    }
+                }
+            }
+        }
+        for id in printed.difference(&there) {
+            self.fault("facts.json", id.clone(), format!("`{id}` is printed and not there"));
+        }
+    }
+}
+
+/// Whether a quantity is what a number shows: its value, how many values it rests on, or the coverage of its interval.
+fn explains(quantity: &Quantity, number: &Shown) -> bool {
+    number.is(quantity.value)
+        || (number.whole && quantity.n.is_some_and(|n| n as f64 == number.value))
+        || quantity
+            .interval
+            .is_some_and(|(_, _, confidence)| number.text.is_empty() || (!number.whole && number.is(confidence)))
+}
+
+fn told(quantity: &Quantity) -> String {
+    match quantity.interval {
+        Some((low, high, _)) => format!("{} [{low}, {high}]", quantity.value),
+        None => quantity.value.to_string(),
+    }
+}
+
+/// Equal but for the order in which sums were made.
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= 1e-14 * a.abs().max(b.abs()) || (a.abs() < 1e-15 && b.abs() < 1e-15)
+}
+
+/// Id, normal text and sentence of every marked number.
+fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
+    // Quotation marks and dashes are set differently in each form.
+    let marks = ['\u{201c}', '\u{201d}', '"', '\'', '\u{2018}', '\u{2019}', '`'];
+    let squeeze = |text: &str| {
+        let text = normal(text).replace(marks, "").replace(['\u{2013}', '\u{2014}'], "-");
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        text.replace("---", "-").replace("--", "-")
+    };
+    passages
+        .iter()
+        .flat_map(|p| {
+            p.tokens.iter().enumerate().filter_map(move |(i, t)| match t {
+                Token::Fact { id, text } => Some((id.clone(), squeeze(text), p.sentence(i))),
+                _ => None,
+            })
+        })
+        .collect()
+}
+
+/// `25 November 2026` of an RFC 3339 time.
+fn day(time: &str) -> Option<String> {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    let (year, rest) = time.split_once('-')?;
+    let (month, rest) = rest.split_once('-')?;
+    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let day: u32 = rest.get(..2)?.parse().ok()?;
+    Some(format!("{day} {month} {year}"))
+}
