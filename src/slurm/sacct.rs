@@ -65,10 +65,12 @@ impl Account {
             || self.job.derived_exit.is_some_and(ExitStatus::is_out_of_memory)
     }
 
-    /// Whether the record can still change for the better: just after an outage of the database a failed job has `0:0`.
+    /// Whether the record can still change for the better: just after an outage of the database a failed job has `0:0`, and
+    /// one whose end has not come through yet still counts its seconds.
     pub fn is_settling(&self) -> bool {
         let silent = |e: ExitStatus| e.code == 0 && e.signal == 0;
-        self.job.state.phase() == Phase::Ended && self.job.state == State::Failed && self.exit().is_none_or(silent)
+        let codeless = self.job.state == State::Failed && self.exit().is_none_or(silent);
+        self.job.state.phase() == Phase::Ended && (codeless || self.job.end.is_none())
     }
 }
 

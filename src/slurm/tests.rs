@@ -96,12 +96,18 @@ fn every_record_of_the_reference_cluster_is_understood() {
 
 #[test]
 fn a_failure_without_a_code_is_not_settled_yet() {
-    let row = |exit: &str, state: &str| format!("5|{state}|{exit}|0:0|N/A|N/A|N/A|3|cpu=1|n1|x\n");
+    let row = |exit: &str, state: &str| {
+        format!("5|{state}|{exit}|0:0|N/A|2026-11-26T14:49:22|2026-11-26T14:49:25|3|cpu=1|n1|x\n")
+    };
     let settling = |text: &str| sacct::accounts(&sacct::parse(text).rows)[0].is_settling();
     assert!(settling(&row("0:0", "FAILED")));
     assert!(
         !settling(&row("3:0", "FAILED")) && !settling(&row("0:0", "COMPLETED")) && !settling(&row("0:0", "TIMEOUT"))
     );
+    // Its end has not come through, so its seconds are not its last.
+    let endless = row("0:0", "COMPLETED").replace("2026-11-26T14:49:25", "Unknown");
+    assert!(settling(&endless));
+    assert!(!settling(&endless.replace("COMPLETED", "RUNNING")));
 }
 
 #[test]
