@@ -5,7 +5,7 @@
 use super::events::Event;
 use super::placement;
 use super::state::State;
-use crate::config::{self, Campaign};
+use crate::config::{self, Campaign, tidy};
 use crate::journal::{self, Envelope, Journal};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Clock;
@@ -43,6 +43,7 @@ fn at_home(mut campaign: Campaign, way: PathBuf) -> (Campaign, PathBuf) {
         return (campaign, way);
     }
     campaign.baseline.data = campaign.baseline.data.seen_from(&way);
+    campaign.knowledge = campaign.knowledge.map(|path| tidy(&way.join(path)).display().to_string());
     (campaign, ".".into())
 }
 
