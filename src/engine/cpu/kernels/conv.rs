@@ -282,7 +282,7 @@ mod tests {
             let sums = |n: usize| vec![[0.0f64; 2]; n];
             let (mut y, mut dx, mut dw) = (sums(dy.len()), sums(x.len()), sums(w.len()));
             products(s, |to, from, tap| {
-                let mut add = |sum: &mut [f64; 2], a: f32, b: f32| {
+                let add = |sum: &mut [f64; 2], a: f32, b: f32| {
                     let term = f64::from(a) * f64::from(b);
                     (sum[0], sum[1]) = (sum[0] + term, sum[1] + term.abs());
                 };
