@@ -281,7 +281,7 @@ fn scaling(s: &Story) -> String {
     let verdict = if clear {
         "The interval of the exponent excludes no dependence at all, so over this range larger models leave less error, or more, as its sign says."
     } else {
-        "The interval of the exponent includes no dependence at all, so over this range the size of the model decides less than the other settings do."
+        "The interval of the exponent includes no dependence at all, so whether size matters over this range is left open."
     };
     format!(
         "The model's size was among what varied, from {{scaling.smallest|value}} to {{scaling.largest}}. Through the best run of each of the \
