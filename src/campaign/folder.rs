@@ -42,7 +42,7 @@ fn at_home(mut campaign: Campaign, way: PathBuf) -> (Campaign, PathBuf) {
     if campaign.batch.is_some() || campaign.space.keys().any(|key| key.starts_with("data.")) {
         return (campaign, way);
     }
-    campaign.baseline.data = campaign.baseline.data.seen_from(&way);
+    campaign.baseline = campaign.baseline.seen_from(&way);
     campaign.knowledge = campaign.knowledge.map(|path| tidy(&way.join(path)).display().to_string());
     (campaign, ".".into())
 }

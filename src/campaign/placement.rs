@@ -10,7 +10,7 @@
 
 use super::approval::Subject;
 use super::state::{Attempt, AttemptEnd, Run, State};
-use crate::config::{self, Experiment};
+use crate::config;
 use crate::exec::Place;
 use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
@@ -146,8 +146,7 @@ pub fn write_run(folder: &Path, base: &Path, run: &Run) -> Result<()> {
         return Ok(());
     }
     fs::create_dir(&path)?;
-    let mut experiment = run.experiment.clone();
-    experiment.data = experiment.data.seen_from(&Path::new(UP_FROM_RUN).join(base));
+    let experiment = run.experiment.seen_from(&Path::new(UP_FROM_RUN).join(base));
     fs::write_atomic(&config, config::to_toml(&experiment).as_bytes())
 }
 
@@ -163,8 +162,7 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     let mut experiment = run.experiment.clone();
     experiment.resources.micro_batch = attempt.limits.micro_batch;
     let base = Path::new(UP).join(&state.base);
-    let data = experiment.data.clone().seen_from(&base);
-    let config = config::to_toml(&Experiment { data, ..experiment.clone() });
+    let config = config::to_toml(&experiment.seen_from(&base));
     let spec = AttemptSpec {
         stop_at: attempt.stop_at,
         format: FORMAT,

@@ -4,7 +4,7 @@ use super::folder::CampaignFolder;
 use super::output::{self, Format};
 use super::status::interval;
 use crate::campaign::assignment;
-use crate::config::{self, Experiment};
+use crate::config;
 use crate::problem::Result;
 use crate::report::Summary;
 use clap::Args;
@@ -45,8 +45,7 @@ pub fn run(args: &BestArgs) -> Result<u8> {
             }
             // As seen from here: where this is written to a file, it is mostly one of this folder.
             let base = args.campaign.folder.join(&state.base);
-            let data = experiment.data.clone().seen_from(&base);
-            output::print(&(text + &config::to_toml(&Experiment { data, ..experiment })));
+            output::print(&(text + &config::to_toml(&experiment.seen_from(&base))));
             Ok(0)
         }
         _ => {

@@ -69,6 +69,12 @@ impl MachinePricer {
         Ok(dataset)
     }
 
+    /// Takes over the dataset that another pricer has read, which is called `data` here.
+    pub fn with_data_of(self, other: MachinePricer, data: &DataSpec) -> Self {
+        let read = other.datasets.into_inner().into_iter().map(|(_, dataset)| (data.clone(), dataset));
+        MachinePricer { datasets: RefCell::new(read.take(1).collect()), ..self }
+    }
+
     fn profile(&self, experiment: &Experiment) -> Result<Rc<ThroughputProfile>> {
         let key = (Placement::of(experiment), Family::of(&experiment.model));
         if let Some((_, profile)) = self.profiles.borrow().iter().find(|(known, _)| *known == key) {
@@ -121,8 +127,8 @@ impl MachinePricer {
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
         let placement = Placement::of(experiment);
-        let prediction = predict(&programs, &engine::tasks(placement, &programs)?, &profile);
-        let engine = engine::footprint(placement, &programs)?;
+        let (engine, tasks) = engine::demand(placement, &programs)?;
+        let prediction = predict(&programs, &tasks, &profile);
         let host = HostMemory {
             process: profile.machine.process_memory,
             data: dataset.size(),

@@ -103,7 +103,10 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     }
     match elsewhere(&folder, &[], args.place)? {
         Some(code) => Ok(code),
-        None => drive(&folder, &kept, &base, &MachinePricer::of(&base, &kept), args.quiet),
+        None => {
+            let pricer = MachinePricer::of(&base, &kept).with_data_of(pricer, &kept.baseline.data);
+            drive(&folder, &kept, &base, &pricer, args.quiet)
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl DataSpec {
 
     /// The same dataset for a config in another folder, from which `way` leads to the folder that its relative paths refer
     /// to now.
-    pub fn seen_from(mut self, way: &Path) -> Self {
+    pub(super) fn seen_from(mut self, way: &Path) -> Self {
         // `join` leaves absolute paths as they are.
         self.paths_mut().into_iter().for_each(|path| *path = tidy(&way.join(&*path)).display().to_string());
         self

@@ -3,6 +3,7 @@
 use super::{DataSpec, EvaluationSpec, ModelSpec, OptimizerSpec, ResourcesSpec, ScheduleSpec, TrainingSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// An experiment, in TOML or JSON. Relative paths in it refer to its own folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,4 +27,12 @@ pub struct Experiment {
     /// What it may use; never part of the run's identity.
     #[serde(default)]
     pub resources: ResourcesSpec,
+}
+
+impl Experiment {
+    /// The same experiment for a file in another folder, from which `way` leads to the folder that its relative paths refer
+    /// to now.
+    pub fn seen_from(&self, way: &Path) -> Self {
+        Experiment { data: self.data.clone().seen_from(way), ..self.clone() }
+    }
 }

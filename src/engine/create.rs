@@ -89,6 +89,17 @@ pub fn tasks(placement: Placement, programs: &StepPrograms) -> Result<StepTasks,
     }
 }
 
+/// [`footprint`] and [`tasks`] together, planned once: what pricing an experiment asks for, many times in a search.
+pub fn demand(placement: Placement, programs: &StepPrograms) -> Result<(Bytes, StepTasks), EngineError> {
+    match (placement.kind, placement.device, placement.precision) {
+        (EngineKind::Compiled, DeviceSpec::Cpu, Precision::F32) => {
+            let plan = plan::Plan::new(programs)?;
+            Ok((CpuEngine::memory_of(&plan, thread_count(placement.threads)), plan::tasks(&plan, programs)))
+        }
+        _ => Ok((footprint(placement, programs)?, tasks(placement, programs)?)),
+    }
+}
+
 /// The config's own rules refuse this first.
 fn nowhere(placement: Placement) -> EngineError {
     EngineError::Shape(format!("the compiled engine computes in f32 on a CPU, not {placement:?}"))

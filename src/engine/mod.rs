@@ -15,7 +15,7 @@ mod tensor;
 mod threads;
 
 pub use cpu::{CpuEngine, SquareProduct, product_tile};
-pub use create::{Placement, create, footprint, tasks};
+pub use create::{Placement, create, demand, footprint, tasks};
 pub use tensor::card_rates;
 pub use threads::{limit_threads, thread_count, thread_environment, threads_each};
 

@@ -9,7 +9,7 @@ use super::tex::{self, Pdf};
 use crate::campaign::State;
 use crate::literature::{Record, read_bib, to_bib};
 use crate::problem::{Problem, Result};
-use crate::sys::clock::rfc3339;
+use crate::sys::clock::{day_in_words, rfc3339};
 use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,24 +112,7 @@ pub fn typeset(written: &mut Written, epoch: f64) -> Result<()> {
 
 /// `26 November 2026`, in UTC.
 fn date(unix: f64) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let stamp = rfc3339(unix);
-    let number = |range: std::ops::Range<usize>| stamp.get(range).and_then(|t| t.parse::<usize>().ok()).unwrap_or(1);
-    let month = MONTHS[(number(5..7) - 1).min(11)];
-    format!("{} {month} {}", number(8..10), number(0..4))
+    day_in_words(&rfc3339(unix)).unwrap_or_default()
 }
 
 #[cfg(test)]

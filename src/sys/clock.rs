@@ -82,3 +82,9 @@ pub fn rfc3339(unix: f64) -> String {
     let stamp = jiff::Timestamp::from_millisecond((unix * 1e3) as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     stamp.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
+
+/// The day of an RFC 3339 time in words, as written in UTC: `26 November 2026`. None where it is no time.
+pub fn day_in_words(time: &str) -> Option<String> {
+    let stamp: jiff::Timestamp = time.parse().ok()?;
+    Some(stamp.strftime("%-d %B %Y").to_string())
+}

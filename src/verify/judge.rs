@@ -7,6 +7,7 @@ use super::shown::{Shown, in_words, is_count, normal, numbers};
 use super::text;
 use crate::literature::{Record, read_bib};
 use crate::problem::{Problem, Result};
+use crate::sys::clock::day_in_words;
 use crate::sys::fs;
 use crate::sys::process::Asked;
 use serde::Serialize;
@@ -214,7 +215,7 @@ impl Judge<'_> {
     /// The line below the title: program, version, and a day on which something happened.
     fn byline(&self, text: &str) -> std::result::Result<usize, String> {
         let mut rest = text.to_string();
-        for day in self.measured.times.iter().filter_map(|t| day(t)) {
+        for day in self.measured.times.iter().filter_map(|t| day_in_words(t)) {
             rest = rest.replace(&day, "");
         }
         self.named(&rest).map_err(|_| format!("\"{}\" is neither a version nor a day of the campaign", text.trim()))
@@ -459,27 +460,4 @@ fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
             })
         })
         .collect()
-}
-
-/// `25 November 2026` of an RFC 3339 time.
-fn day(time: &str) -> Option<String> {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let (year, rest) = time.split_once('-')?;
-    let (month, rest) = rest.split_once('-')?;
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    let day: u32 = rest.get(..2)?.parse().ok()?;
-    Some(format!("{day} {month} {year}"))
 }

@@ -83,8 +83,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     // First: it is what makes the folder this program's own.
     spec.write(folder)?;
     // As seen from the folder, so that it can be trained again as it is.
-    let data = experiment.data.clone().seen_from(&fs::relative(folder, base)?);
-    let config = to_toml(&Experiment { data, ..(*experiment).clone() });
+    let config = to_toml(&experiment.seen_from(&fs::relative(folder, base)?));
     fs::write_atomic(&folder.join("config.toml"), config.as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)

@@ -111,6 +111,13 @@ impl Bed {
     }
 }
 
+/// A campaign on this site, beside whose folder the site's file lies.
+pub fn field(campaign: &str, site: &str) -> Field {
+    let field = Field::new(campaign);
+    std::fs::write(field.folder().with_file_name("site.toml"), site).unwrap();
+    field
+}
+
 /// Asks until there is an answer, for so many seconds.
 pub fn patiently<T>(seconds: u64, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let waiting = Instant::now();

@@ -1,6 +1,6 @@
 //! Controllers that do not stay: as jobs of their own, one step at a time, and one that ends everything, on a real SLURM.
 
-use super::bed::{Bed, patiently};
+use super::bed::{self, Bed, patiently};
 use crate::campaigns::{Field, audit};
 use nanoresearch::campaign::{Event, Reason, State};
 
@@ -39,9 +39,7 @@ resources = { threads = 1, wall_seconds = 300.0 }
 "#;
 
 fn field(hold: &str) -> Field {
-    let field = Field::new(CAMPAIGN);
-    std::fs::write(field.folder().with_file_name("site.toml"), SITE.replace("HOLD", hold)).unwrap();
-    field
+    bed::field(CAMPAIGN, &SITE.replace("HOLD", hold))
 }
 
 fn reason(state: &State) -> Option<Reason> {

@@ -1,7 +1,7 @@
 //! A campaign over both nodes to which everything happens that can be made to happen on a real SLURM, and which ends as if
 //! nothing had: every run finished, the same bits, every second accounted for, no job left.
 
-use super::bed::{Bed, notes, patiently};
+use super::bed::{self, Bed, notes, patiently};
 use crate::campaigns::{Controller, Field, audit, weights};
 use nanoresearch::campaign::{Event, Run, RunResult, attempt_path, run_path};
 use nanoresearch::failure::Class;
@@ -63,9 +63,8 @@ fn a_campaign_survives_its_cluster() {
     bed.clear();
     bed.up("n1");
     bed.up("n2");
-    let field = Field::new(CAMPAIGN);
+    let field = bed::field(CAMPAIGN, SITE);
     let beside = |name: &str| field.folder().with_file_name(name);
-    std::fs::write(beside("site.toml"), SITE).unwrap();
     // Memory: the first job to begin finds the hog.
     std::fs::write(beside("hog"), "").unwrap();
 

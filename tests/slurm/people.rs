@@ -1,8 +1,8 @@
 //! What people do to jobs behind a controller's back, on a real SLURM: an administrator requeues one, somebody cancels one,
 //! one is held and let go.
 
-use super::bed::{Bed, notes, patiently};
-use crate::campaigns::{Field, audit};
+use super::bed::{self, Bed, notes, patiently};
+use crate::campaigns::audit;
 use nanoresearch::campaign::{AttemptEnd, RunResult, attempt_path};
 use nanoresearch::failure::Class;
 use nanoresearch::ids::AttemptId;
@@ -58,8 +58,7 @@ impl Drop for Drained<'_> {
 fn what_people_do_to_jobs_is_respected() {
     let Some(bed) = Bed::find("what_people_do_to_jobs_is_respected") else { return };
     bed.clear();
-    let field = Field::new(CAMPAIGN);
-    std::fs::write(field.folder().with_file_name("site.toml"), SITE).unwrap();
+    let field = bed::field(CAMPAIGN, SITE);
     let mut controller = field.run();
     let three = patiently(120, "three workers", || {
         let state = field.state()?;

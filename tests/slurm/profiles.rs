@@ -1,7 +1,6 @@
 //! What jobs measure for a controller that plans from elsewhere, on a real SLURM.
 
-use super::bed::Bed;
-use crate::campaigns::Field;
+use super::bed::{self, Bed};
 
 const SITE: &str = r#"
 name = "testbed"
@@ -35,10 +34,8 @@ resources.threads = 1
 fn a_job_measures_the_site_for_a_controller_elsewhere() {
     let Some(bed) = Bed::find("a_job_measures_the_site_for_a_controller_elsewhere") else { return };
     bed.clear();
-    let field = Field::new(CAMPAIGN);
-    let beside = |name: &str| field.folder().with_file_name(name);
-    std::fs::write(beside("site.toml"), SITE).unwrap();
-    let cache = beside("cache");
+    let field = bed::field(CAMPAIGN, SITE);
+    let cache = field.folder().with_file_name("cache");
     let cache = cache.to_str().unwrap();
     let say = |arguments: &[&str]| {
         let said = field.say_in(arguments, &[("XDG_CACHE_HOME", cache)]);

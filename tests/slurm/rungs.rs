@@ -1,7 +1,6 @@
 //! Jobs that are stopped at a rung of successive halving on the controller's word, on a real SLURM.
 
-use super::bed::{Bed, patiently};
-use crate::campaigns::Field;
+use super::bed::{self, Bed, patiently};
 use nanoresearch::campaign::{Attempt, Event, State, attempt_path};
 use nanoresearch::failure::Class;
 use nanoresearch::record::{CHECKPOINTS_FOLDER, list_checkpoints};
@@ -62,8 +61,7 @@ resources = { threads = 1, wall_seconds = 600.0 }
 fn jobs_are_stopped_at_a_rung_on_the_controllers_word() {
     let Some(bed) = Bed::find("jobs_are_stopped_at_a_rung_on_the_controllers_word") else { return };
     bed.clear();
-    let field = Field::new(CAMPAIGN);
-    std::fs::write(field.folder().with_file_name("site.toml"), SITE).unwrap();
+    let field = bed::field(CAMPAIGN, SITE);
     let mut controller = field.run();
     // Whoever was judged to train on is let go (and who has no rung); the others are held, and only the word to stop can end
     // their jobs. A controller that dies in between changes nothing.

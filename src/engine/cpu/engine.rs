@@ -99,9 +99,13 @@ impl CpuEngine {
 
     /// Memory that these programs would need on so many threads, without allocating any of it.
     pub fn predict(programs: &StepPrograms, threads: usize) -> Result<Bytes, EngineError> {
-        let plan = Plan::new(programs)?;
+        Ok(Self::memory_of(&Plan::new(programs)?, threads))
+    }
+
+    /// The same of programs that are planned already.
+    pub(in crate::engine) fn memory_of(plan: &Plan, threads: usize) -> Bytes {
         let (micro, eval) = (Lowered::new(plan.micro.clone()), Lowered::new(plan.eval.clone()));
-        Ok(Sizes::new(&plan, &micro, &eval).bytes(threads.max(1)))
+        Sizes::new(plan, &micro, &eval).bytes(threads.max(1))
     }
 
     /// A state tensor by index, gradients included; for tests.

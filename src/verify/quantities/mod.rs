@@ -72,12 +72,3 @@ impl Quantity {
 fn slug(path: &str) -> String {
     path.replace('_', "-")
 }
-
-/// A percentile by linear interpolation of sorted values, as NumPy's default has it.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let place = share * last as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(last);
-    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
-}

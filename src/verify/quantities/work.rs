@@ -1,7 +1,8 @@
 //! What the work took: counted and summed over the journal's events and the attempts' records in it.
 
 use super::super::measured::Measured;
-use super::{Quantities, percentile};
+use super::Quantities;
+use crate::analysis::percentile;
 use crate::campaign::hypotheses::{Verdict, judge};
 use crate::campaign::{Event, Overhead, Purpose, Run, RunResult};
 use crate::failure::Class;
