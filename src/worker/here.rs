@@ -11,6 +11,7 @@ use crate::record::{
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
+use crate::sys::shell;
 use crate::sys::signal::StopFlag;
 use crate::train::{Event, Observer};
 use crate::units::Bytes;
@@ -74,7 +75,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         if earlier.key != spec.key && begun(folder) {
             return Err(another_run(&earlier, &spec, folder));
         }
-        match Outcome::read(folder)? {
+        match Outcome::read(folder).map_err(|p| without_outcome(p, folder))? {
             Some(outcome) if stands(&outcome, folder, observer) => return Ok(outcome),
             Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
             None => {}
@@ -87,6 +88,19 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     fs::write_atomic(&folder.join("config.toml"), config.as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// What to do about an outcome that cannot be read: it says how the run ended, and nothing that training needs.
+fn without_outcome(problem: Problem, folder: &Path) -> Problem {
+    let newer = problem.what.contains("newer");
+    if problem.class != Class::Usage || newer {
+        return problem;
+    }
+    let file = shell::path(&folder.join(OUTCOME_FILE));
+    problem.remedy(format!(
+        "it only says how the run ended: set it aside (`mv {file} {file}.damaged`) and give this command again; the run goes \
+         on from its newest checkpoint, or from its start where it has none"
+    ))
 }
 
 /// Whether a run is in the folder. One that did not get its device has left its word on that and nothing else, so another
