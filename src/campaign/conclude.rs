@@ -260,7 +260,7 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     match (tried, judged) {
         (0, _) => {
             let why = rejections::words(&rejections::rejections(state));
-            let why = if why.is_empty() { why } else { format!(": {why}") };
+            let why = if why.is_empty() { why } else { format!(" ({why})") };
             format!("no candidate was tried{why}; the baseline's {metric} is {b:.4}")
         }
         (_, 0) if state.contenders().is_empty() => {

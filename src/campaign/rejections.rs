@@ -56,20 +56,20 @@ pub fn rejections(state: &State) -> Vec<Rejections> {
     found
 }
 
-/// `100 proposals were rejected: 97 because ..., 3 because ...`; empty where none was.
+/// `100 proposals were rejected, all like the first: ...`, or the most frequent reasons with their numbers; empty where none was.
 pub fn words(rejections: &[Rejections]) -> String {
     let total: usize = rejections.iter().map(|r| r.count).sum();
-    let one = |r: &Rejections| match r.count {
-        1 => format!("1 because {}", r.reason),
-        n => format!("{n} because, for one, {}", r.reason),
-    };
-    let parts: Vec<String> = rejections.iter().take(TOLD).map(one).collect();
-    let rest: usize = rejections.iter().skip(TOLD).map(|r| r.count).sum();
-    let rest = if rest > 0 { format!(", {rest} for other reasons") } else { String::new() };
-    match total {
-        0 => String::new(),
-        1 => format!("1 proposal was rejected because {}", rejections[0].reason),
-        _ => format!("{total} proposals were rejected: {}{rest}", parts.join(", ")),
+    match rejections {
+        [] => String::new(),
+        [only] if total == 1 => format!("1 proposal was rejected: {}", only.reason),
+        [only] => format!("{total} proposals were rejected, all like the first: {}", only.reason),
+        several => {
+            let parts: Vec<String> =
+                several.iter().take(TOLD).map(|r| format!("{} like \"{}\"", r.count, r.reason)).collect();
+            let rest: usize = several.iter().skip(TOLD).map(|r| r.count).sum();
+            let rest = if rest > 0 { format!(", {rest} for other reasons") } else { String::new() };
+            format!("{total} proposals were rejected: {}{rest}", parts.join(", "))
+        }
     }
 }
 
@@ -89,10 +89,14 @@ mod tests {
     fn many_are_told_in_one_sentence() {
         let of = |count, reason: &str| Rejections { count, reason: reason.to_string() };
         assert_eq!(words(&[]), "");
-        assert_eq!(words(&[of(1, "it is too large")]), "1 proposal was rejected because it is too large");
+        assert_eq!(words(&[of(1, "it is too large")]), "1 proposal was rejected: it is too large");
+        assert_eq!(
+            words(&[of(9, "it is too large")]),
+            "9 proposals were rejected, all like the first: it is too large"
+        );
         assert_eq!(
             words(&[of(97, "batch size 4096 is too large"), of(2, "b"), of(1, "c")]),
-            "100 proposals were rejected: 97 because, for one, batch size 4096 is too large, 2 because, for one, b, 1 for other reasons"
+            "100 proposals were rejected: 97 like \"batch size 4096 is too large\", 2 like \"b\", 1 for other reasons"
         );
     }
 }

@@ -183,7 +183,7 @@ impl Mind<'_> {
         }
         if state.candidates.iter().rev().take_while(rejected).count() >= REJECTIONS {
             let why = rejections::words(&rejections::rejections(state));
-            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run; {why}"));
+            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run ({why})"));
         }
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.

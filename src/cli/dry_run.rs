@@ -50,7 +50,7 @@ pub fn run(loaded: &Loaded<Campaign>) -> Result<u8> {
         price.device_memory.map_or_else(String::new, |memory| format!(" and {memory} of GPU memory")),
     ));
     cost(campaign, &scope);
-    proposals(campaign, &scope, &pricer)?;
+    proposals(campaign, &scope, &pricer).map_err(|p| p.at(loaded.places.of(&["space"])))?;
     output::print("nothing was run\n");
     Ok(0)
 }
@@ -116,7 +116,7 @@ fn proposals(campaign: &Campaign, scope: &Scope, pricer: &MachinePricer) -> Resu
     }
     if seen.is_empty() {
         let what = format!("no candidate can be proposed{}", left_out.get().words());
-        return Err(Problem::usage(what).at("space").remedy(
+        return Err(Problem::usage(what).remedy(
             "change the ranges in [space], [[constraints]], or the limits that leave points out: resources.memory_mib, \
              resources.wall_seconds, execution.device_memory_mib",
         ));
@@ -124,7 +124,6 @@ fn proposals(campaign: &Campaign, scope: &Scope, pricer: &MachinePricer) -> Resu
     match refused.pop() {
         Some(why) if refused.len() + 1 == seen.len() => {
             Err(Problem::usage(format!("none of the first {} proposals can be run: {why}", seen.len()))
-                .at("space")
                 .remedy("change the ranges in [space] so that what they hold can be run"))
         }
         _ => Ok(()),

@@ -1,5 +1,6 @@
 //! What a whole campaign is expected to take: its baseline, one candidate, and how many of them its budget buys.
 
+use super::output::significant;
 use crate::campaign::{Limits, Price, Scope};
 use crate::config::Campaign;
 use crate::cost::overhead_factor;
@@ -110,11 +111,11 @@ impl Outlook {
 
     /// Lines for people.
     pub fn words(&self) -> String {
-        let hours = |time: DeviceTime| format!("{:.3} device-h", time.hours());
+        let hours = |time: DeviceTime| format!("{} device-h", significant(time.hours(), 2));
         format!(
             "baseline   {} runs, about {} ({})\n\
              candidate  about {}; confirming one takes {} runs more\n\
-             budget     {} buys about {} candidates, limited by {}: with the baseline and {} finalists confirmed about {} ({})\n\
+             budget     {} buys about {} candidates, limited by {}: with the baseline and {} confirmed about {} ({})\n\
              worst case {} reserved for each attempt and refunded when it ends; {} in all, which is never exceeded\n",
             self.baseline_runs,
             self.baseline,
@@ -124,7 +125,7 @@ impl Outlook {
             self.budget,
             self.candidates,
             self.limited_by,
-            self.finalists,
+            if self.finalists == 1 { "1 finalist".to_string() } else { format!("{} finalists", self.finalists) },
             self.whole,
             hours(self.whole),
             self.reserved,

@@ -369,7 +369,9 @@ fn finished(folder: &Path, state: &State) {
         let own = best.own.as_ref().map_or(String::new(), status::interval);
         output::print(&format!("best      {} {own}: {}\n", summary.metric, assignment(&best.assignment)));
     }
-    if !summary.rejected.is_empty() {
+    // Where nothing was tried, the finding says so.
+    let tried = state.candidates.iter().any(|c| !c.runs.is_empty());
+    if tried && !summary.rejected.is_empty() {
         output::print(&format!("rejected  {}\n", rejections::words(&summary.rejected)));
     }
     let total = summary.runs.len();

@@ -168,8 +168,9 @@ impl Template {
         }
         if let Some(data) = baseline.iter_mut().find(|s| s.title == "[baseline.data]") {
             match &fill.data {
-                Some(lines) => data.lines.clone_from(lines),
-                None => data.comments = about,
+                // What the template says of its own data is not true of others.
+                Some(lines) => (data.lines, data.comments) = (lines.clone(), Vec::new()),
+                None => data.comments.splice(0..0, about).for_each(drop),
             }
         }
         let mut text = format!(
@@ -314,6 +315,7 @@ mod tests {
         assert_eq!(campaign.planner.kind, crate::config::PlannerKind::Hybrid);
         assert!(campaign.space["training.batch_size"].domain.contains(&24.into()), "{text}");
         assert_eq!(text.matches("training.batch_size").count(), 1, "{text}");
+        assert!(!text.contains("pendulum"), "{text}");
         // Seeds of the baseline are nothing fresh.
         assert!(!text.contains("fresh"), "{text}");
     }

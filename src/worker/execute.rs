@@ -1,7 +1,7 @@
 //! The work itself: data, programs, engine, manifest, training.
 
 use super::perform::Setting;
-use crate::cost::checkpoint_bytes;
+use crate::cost::{checkpoint_bytes, initial_bytes};
 use crate::data::Dataset;
 use crate::engine::{self, EngineError, HostState, Placement};
 use crate::graph::{self, StepPrograms};
@@ -94,15 +94,18 @@ fn room(spec: &AttemptSpec, programs: &StepPrograms) -> Result<(), EngineError> 
     // An engine on a GPU compares its own memory with what is free there.
     let engine = if placement.device.is_gpu() { Bytes(0) } else { engine::footprint(placement, programs)? };
     // While a checkpoint is written there are two copies of the state: the values, and the file.
-    let more = engine.0 + 2 * checkpoint_bytes(programs).0;
+    let state = checkpoint_bytes(programs).0;
+    let more = engine.0 + initial_bytes(programs).0 + 2 * state;
     let refuse = |wanted: u64, free: u64| Err(EngineError::OutOfMemory { wanted: Bytes(wanted), free: Bytes(free) });
     let peak = process::resident_memory().0 + more;
     if spec.memory.0 > 0 && peak > spec.memory.0 {
         return refuse(peak, spec.memory.0);
     }
     let stacks = (engine::thread_count(placement.threads) as u64 + OWN_THREADS) * STACK;
+    // What is asked for and never used counts there: the zeros that slots start from.
+    let space = engine.0 + 3 * state + stacks;
     match process::address_space_left() {
-        Some(left) if more + stacks > left => refuse(more + stacks, left),
+        Some(left) if space > left => refuse(space, left),
         _ => Ok(()),
     }
 }

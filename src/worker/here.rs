@@ -7,7 +7,8 @@ use crate::engine::limit_threads;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
 use crate::record::{
-    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model, weights_hash,
+    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model,
+    weights_hash,
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
@@ -103,10 +104,14 @@ fn without_outcome(problem: Problem, folder: &Path) -> Problem {
     ))
 }
 
-/// Whether a run is in the folder. One that did not get its device has left its word on that and nothing else, so another
-/// may take its place.
+/// Whether a run is in the folder. One that did not get its device, or was not given the memory, has left its word on that and
+/// nothing else, so another may take its place.
 fn begun(folder: &Path) -> bool {
-    let unavailable = |end: &End| matches!(end, End::DeviceFailed { fault, .. } if fault.is_unavailable());
+    let unavailable = |end: &End| match end {
+        End::DeviceFailed { fault, .. } => fault.is_unavailable(),
+        End::OutOfMemory { .. } => !folder.join(METRICS_FILE).exists(),
+        _ => false,
+    };
     let outcome = Outcome::read(folder).ok().flatten();
     folder.join(ATTEMPT_FILE).exists() && !outcome.is_some_and(|o| o.step == 0 && unavailable(&o.end))
 }

@@ -26,6 +26,7 @@ fn what_init_writes_is_a_campaign_that_runs() {
     assert!(!said.contains("since GPT-2, tried at a size"), "{said}");
     let text = std::fs::read_to_string(lab.at("mine/campaign.toml")).unwrap();
     assert!(text.contains("path = \"../t.csv\"") && text.contains("ignore = [\"note\"]"), "{text}");
+    assert!(!text.contains("pendulum"), "{text}");
     lab.done("run mine/campaign.toml --smoke");
 }
 

@@ -259,7 +259,9 @@ fn a_smoke_test_names_the_next_command() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &next.replacen("nanoresearch", program, 1)]).current_dir(lab.path());
     for (name, value) in lab.command("").get_envs() {
-        value.map(|value| shell.env(name, value));
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
     }
     let answer = lab.answer(&mut shell);
     assert!(answer.code == 0 && answer.stdout.contains("nothing was run"), "{answer:?}");

@@ -213,7 +213,8 @@ fn damaged_files_of_named_sets_are_listed_as_that() {
                 `nanoresearch data get tinyshakespeare` fetches it again\n";
     assert!(listed.stderr.contains(says), "{}", listed.stderr);
     let json: serde_json::Value = serde_json::from_str(&lab.done("data list --format json").stdout).unwrap();
-    assert_eq!((&json[0]["cached"], &json[0]["wrong"]), (&false.into(), &"damaged: 6 of 1115394 bytes".into()));
+    assert_eq!(json[0]["cached"], false);
+    assert_eq!(json[0]["wrong"], "damaged: 6 of 1115394 bytes");
     assert!(json[1]["wrong"].is_null() && json[1]["cached"] == false, "{json}");
     let doctor = lab.done("doctor");
     assert!(doctor.stdout.contains("tinyshakespeare.txt: damaged: 6 of 1115394 bytes"), "{}", doctor.stdout);
