@@ -36,6 +36,7 @@ mod resume;
 mod review;
 mod run;
 mod schema;
+mod site;
 mod smoke;
 mod space;
 mod status;
