@@ -11,6 +11,7 @@ use super::downscale::{self, Plan};
 use super::events::Event;
 use super::facts::{Price, Purpose, Reason, Seen, Weighed};
 use super::gain;
+use super::rejections;
 use super::room::{self, Need, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
 use crate::config::{Downscale, Experiment};
@@ -177,7 +178,8 @@ impl Mind<'_> {
             return end(Reason::CandidatesDone, format!("{tried} candidates were asked for and tried"));
         }
         if state.candidates.iter().rev().take_while(rejected).count() >= REJECTIONS {
-            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run"));
+            let why = rejections::words(&rejections::rejections(state));
+            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run ({why})"));
         }
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.

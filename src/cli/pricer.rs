@@ -5,7 +5,9 @@ use super::output::say;
 use crate::bench::{self, Elsewhere, Family};
 use crate::campaign::{Price, Pricer};
 use crate::config::{self, Campaign, DataSpec, Experiment, Site};
-use crate::cost::{HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, predict, run_cost};
+use crate::cost::{
+    HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, initial_bytes, predict, run_cost,
+};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
@@ -118,12 +120,23 @@ impl MachinePricer {
         })
     }
 
-    /// Builds, checks against the data and prices an experiment.
-    pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
+    /// The dataset and the programs of an experiment that can be trained on it; what cannot is refused.
+    fn build(&self, experiment: &Experiment) -> Result<(Rc<Dataset>, StepPrograms)> {
         let dataset = self.dataset(&experiment.data)?;
         let programs = graph::build(experiment, &dataset.shape())?;
+        DatasetSource::new(&dataset, &experiment.model).check(experiment.training.batch_size)?;
+        Ok((dataset, programs))
+    }
+
+    /// Refuses what [`assess`](Self::assess) would, and measures nothing.
+    pub fn validate(&self, experiment: &Experiment) -> Result<()> {
+        self.build(experiment).map(|_| ())
+    }
+
+    /// Builds, checks against the data and prices an experiment.
+    pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
+        let (dataset, programs) = self.build(experiment)?;
         let source = DatasetSource::new(&dataset, &experiment.model);
-        source.check(experiment.training.batch_size)?;
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
         let placement = Placement::of(experiment);
@@ -132,6 +145,7 @@ impl MachinePricer {
         let host = HostMemory {
             process: profile.machine.process_memory,
             data: dataset.size(),
+            initial: initial_bytes(&programs),
             checkpoint: checkpoint_bytes(&programs),
         };
         let cost = run_cost(experiment, &programs, &prediction, samples);

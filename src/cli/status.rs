@@ -3,13 +3,14 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, duration, significant};
 use crate::analysis::Interval;
-use crate::campaign::{Forecast, State, attempt_path, placement};
+use crate::campaign::{Forecast, State, attempt_path, placement, rejections};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
 use crate::report::{JobSummary, RunSummary, Summary, percent};
 use crate::slurm::Look;
 use crate::sys::clock::rfc3339;
+use crate::sys::shell;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,8 +52,11 @@ pub fn run(args: &StatusArgs) -> Result<()> {
             }
         }
     }
+    let folder = shell::path(&args.campaign.folder);
+    if summary.waits_for_approval.is_some() {
+        output::say(&format!("`nanoresearch approve --in {folder}` lets it go on"));
+    }
     if summary.conclusion.is_none() {
-        let folder = args.campaign.folder.display();
         let asked = match asked.as_slice() {
             [] => String::new(),
             asked => format!(" It was asked to {} meanwhile.", asked.join(" and to ")),
@@ -165,7 +169,7 @@ pub fn text(s: &Summary) -> String {
         out += &format!("model     {}\n", account.words());
     }
     if let Some(words) = &s.waits_for_approval {
-        out += &format!("waits     for `nanoresearch approve`: {words}\n");
+        out += &format!("waits     for a person's word: {words}\n");
     }
     if let Some(b) = &s.baseline {
         out += &format!(
@@ -180,6 +184,9 @@ pub fn text(s: &Summary) -> String {
         let own = best.own.as_ref().map_or(String::new(), interval);
         out +=
             &format!("best      {} {own}{difference}: {}\n", s.metric, crate::campaign::assignment(&best.assignment));
+    }
+    if !s.rejected.is_empty() {
+        out += &format!("rejected  {}\n", rejections::words(&s.rejected));
     }
     let counts: Vec<String> = s.runs_by_status.iter().map(|(status, n)| format!("{n} {status}")).collect();
     out += &format!("runs      {}\n\n", if counts.is_empty() { "none yet".to_string() } else { counts.join(", ") });

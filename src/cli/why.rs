@@ -23,7 +23,7 @@ pub struct WhyArgs {
 /// Prints the decisions in order.
 pub fn run(args: &WhyArgs) -> Result<()> {
     let state = args.campaign.load()?;
-    let run = select(&state, &args.run)?;
+    let run = select(&state, &args.campaign.folder, &args.run)?;
     let decisions = state.why(run.id);
     let summary = RunSummary::of(&state, run);
     if args.format == Format::Json {

@@ -230,6 +230,24 @@ fn spaces_are_judged_on_the_baseline() {
     );
 }
 
+/// A list of tables is written in double brackets, and its advice says so.
+#[test]
+fn constraints_are_shown_in_the_form_they_are_written_in() {
+    let form = "write [[constraints]], in double brackets, once for each, with its keys (left, relation, right) on the lines below";
+    let top = |line: &str| parse_campaign(&format!("{line}\n{CAMPAIGN}"), "rates.toml", &[]).unwrap_err().to_string();
+    for said in [
+        top("constraints = [\"model.width <= 64\"]"),
+        top("constraints = \"model.width <= 64\""),
+        space("[constraints]\nleft = \"training.batch_size\"\nrelation = \"at-most\"\nright = 64"),
+    ] {
+        assert!(said.contains(form) && !said.contains("[constraints.0]"), "{said}");
+    }
+    let said = space("[[constraints]]\nleft = \"training.batch_size\"\nrelation = \"at-most\"");
+    assert!(said.contains("entry 1 of [[constraints]] has no \"right\""), "{said}");
+    let said = space("[[constraints]]\nleft = 1\nrelation = \"at-most\"\nrihgt = \"training.batch_size\"");
+    assert!(said.contains("unknown key \"rihgt\" in entry 1 of [[constraints]]"), "{said}");
+}
+
 #[test]
 fn a_list_by_hand_stays_within_the_space() {
     let list = |text: &str| space(&format!("[planner]\nkind = \"manual\"\n{text}"));

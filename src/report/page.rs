@@ -5,7 +5,7 @@ use super::summary::Summary;
 use super::{Account, figures, percent, utilization};
 use crate::analysis;
 use crate::campaign::assignment;
-use crate::campaign::{Candidate, Standing, State, correction};
+use crate::campaign::{Candidate, Standing, State, correction, rejections};
 use crate::config;
 use crate::sys::clock::rfc3339;
 use crate::units::{Bytes, DeviceTime};
@@ -24,6 +24,7 @@ pub fn page(folder: &Path, state: &State) -> String {
     page.heading("What was found");
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);
+    rejected(&mut page, &summary);
     figure(&mut page, figures::curves_figure(folder, state));
     if let Some(drawn) = figures::training_figure(folder, state) {
         figure(&mut page, drawn);
@@ -153,6 +154,14 @@ fn candidates(page: &mut Page, state: &State) {
     }
 }
 
+/// Proposals that were never run, in one sentence.
+fn rejected(page: &mut Page, summary: &Summary) {
+    let words = rejections::words(&summary.rejected);
+    if !words.is_empty() {
+        page.paragraph(&format!("{words}."));
+    }
+}
+
 fn runs(page: &mut Page, state: &State, summary: &Summary) {
     let rows: Vec<Vec<String>> = summary
         .runs
@@ -182,9 +191,12 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
 
 fn reproduce(page: &mut Page, state: &State, summary: &Summary) {
     page.heading("Do it again");
+    page.paragraph("In the campaign's folder:");
     let again = "nanoresearch run campaign.toml --out again        # the whole campaign";
     page.code(&match &summary.best {
-        Some(_) => format!("{again}\nnanoresearch best > best.toml && nanoresearch train best.toml --out best"),
+        Some(_) => format!(
+            "{again}\nnanoresearch best > best.toml && nanoresearch train best.toml --out best   # its best candidate"
+        ),
         None => again.to_string(),
     });
     let best = summary.best.as_ref().and_then(|b| b.runs.values().next()).and_then(|id| state.run(*id));

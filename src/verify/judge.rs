@@ -10,6 +10,7 @@ use crate::problem::{Problem, Result};
 use crate::sys::clock::day_in_words;
 use crate::sys::fs;
 use crate::sys::process::Asked;
+use crate::sys::shell;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +59,7 @@ pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
     let Some(page) = page else {
         return Err(Problem::usage("this campaign has no paper yet (no paper.html)")
             .at(paper.display().to_string())
-            .remedy("write it with `nanoresearch paper`"));
+            .remedy(format!("write it with `nanoresearch paper {}`", shell::path(folder))));
     };
     let quantities = Quantities::of(measured);
     let works = read_bib(&read("paper.bib")?.unwrap_or_default()).records;
