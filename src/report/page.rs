@@ -28,15 +28,7 @@ pub fn page(folder: &Path, state: &State) -> String {
     if let Some(drawn) = figures::training_figure(folder, state) {
         figure(&mut page, drawn);
     }
-    let drawn = figures::effect_figures(state);
-    if !drawn.is_empty() {
-        page.heading("What the parameters did");
-        page.paragraph(
-            "One seed a candidate, strongest association first. These describe what was tried; a planner that concentrates on \
-             good regions makes parameters move together, so they are not causes.",
-        );
-        page.figures(&drawn);
-    }
+    super::effects::section(&mut page, state);
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
     }
@@ -57,6 +49,9 @@ pub fn page(folder: &Path, state: &State) -> String {
         page.table(&["time (UTC)", "run", "decision"], &rows);
     });
     reproduce(&mut page, state, &summary);
+    page.printed_only(
+        "Left out in print: the decisions with their reasons, and configs. They are in report.html, campaign.toml and events.jsonl.",
+    );
     page.finish()
 }
 
