@@ -164,11 +164,10 @@ figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
 .note{color:var(--soft);font-size:.85rem}
 .printed{display:none}
 .scroll{overflow-x:auto}
-h1,p,dd,td,figcaption{overflow-wrap:anywhere}
+h1,p,dd,figcaption,td:last-child:not(.n){overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 th{text-align:left;border-bottom:2px solid var(--ink);padding:.3rem .8rem .3rem 0;vertical-align:bottom}
 td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;vertical-align:top}
-td:not(:last-child){overflow-wrap:normal}
 .n{text-align:right}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 summary{cursor:pointer;font-weight:600;margin:.8rem 0}
@@ -185,21 +184,22 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere}
 }
 @media print{
 @page{size:A4;margin:15mm 14mm 16mm}
-body{font-size:9.5pt}
+html{font-size:9.5pt}
+body{font-size:1rem}
 main{max-width:none;padding:0}
-h1{font-size:16pt}
-h2{font-size:12.5pt;margin:1.3rem 0 .4rem;break-after:avoid}
+h1{font-size:1.6rem}
+h2{margin:1.6rem 0 .4rem;break-after:avoid}
 h2+p{break-after:avoid}
 p{orphans:3;widows:3}
 figure,tr,.finding,.cards,pre{break-inside:avoid}
 figure{margin:.6rem 0 1rem}
 figure svg{max-width:11.5cm!important}
 .grid{grid-template-columns:1fr 1fr;gap:0 .8cm}
-.cards{grid-template-columns:repeat(4,1fr)}
-table{font-size:8pt}
+.cards{grid-template-columns:repeat(3,1fr)}
+table{font-size:.85rem}
 td,th{padding:.12rem .5rem .12rem 0}
 details{display:none}
-.printed{display:block;color:var(--soft);font-size:8.5pt}
+.printed{display:block;color:var(--soft);font-size:.9rem}
 pre{white-space:pre-wrap}
 .scroll{overflow:visible}
 }

@@ -24,10 +24,9 @@ pub fn page(folder: &Path, state: &State) -> String {
     page.heading("What was found");
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);
-    figure(&mut page, figures::curves_figure(folder, state));
-    if let Some(drawn) = figures::training_figure(folder, state) {
-        figure(&mut page, drawn);
-    }
+    let mut curves = vec![figures::curves_figure(folder, state)];
+    curves.extend(figures::training_figure(folder, state));
+    page.figures(&curves);
     super::effects::section(&mut page, state);
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
@@ -170,7 +169,7 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
         .collect();
     let metric = format!(">{}", summary.metric);
     page.table(
-        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">busy", ">peak memory", "what"],
+        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device\u{2011}s", ">busy", ">peak memory", "what"],
         &rows,
     );
 }
