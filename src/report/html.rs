@@ -158,7 +158,7 @@ dt{color:var(--soft);font-size:.82rem}
 dd{margin:0;font-size:1.2rem;font-weight:600;font-variant-numeric:tabular-nums}
 dd.remark{font-size:.82rem;font-weight:400;color:var(--soft)}
 figure{margin:1rem 0 1.6rem}
-figure svg{width:100%;height:auto;display:block;max-width:42rem}
+figure svg{width:100%;height:auto;display:block;max-width:36rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:0 1.4rem}
 figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
 .note{color:var(--soft);font-size:.85rem}
