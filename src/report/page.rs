@@ -169,7 +169,18 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
         .collect();
     let metric = format!(">{}", summary.metric);
     page.table(
-        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device\u{2011}s", ">busy", ">peak memory", "what"],
+        &[
+            "run",
+            "purpose",
+            ">seed",
+            &metric,
+            "status",
+            ">attempts",
+            ">device\u{2011}s",
+            ">busy",
+            ">peak memory",
+            "what",
+        ],
         &rows,
     );
 }

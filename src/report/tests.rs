@@ -3,9 +3,10 @@
 
 use super::page;
 use crate::campaign::tests::lab::{Lab, campaign};
-use crate::campaign::{State, run_path};
+use crate::campaign::{State, load, run_path};
 use crate::record::{Metrics, Timing};
 use serde_json::json;
+use std::path::Path;
 
 fn concluded(changes: &str) -> (State, Lab) {
     let campaign = campaign(changes);
@@ -87,7 +88,15 @@ fn every_campaign_has_a_page() {
         }
     }
     let (failing, failing_folder) = crate::figures::tests::once();
+    let committed = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        let state = load(&folder).unwrap();
+        page(&folder, &state)
+    };
     let pages = [
+        ("sample", committed("sample-campaign")),
+        ("sample-gpu", committed("sample-gpu-campaign")),
+        ("recovery", committed("recovery-campaign")),
         ("many", page(&folder.folder, &many)),
         ("one", page(&folder.folder, &one)),
         ("wide", page(&folder.folder, &wide)),
