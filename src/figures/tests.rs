@@ -72,7 +72,7 @@ fn concluded(plan: Plan, changes: &str) -> (State, Lab) {
             Some(Value(value)) => finishes(value + 1e-4 * seed as f64),
             Some(Dies) if spec.id.number > 1 => finishes(0.915),
             Some(Dies) => Play::dies(0.5, 11),
-            Some(Diverges) => Play::ends(0.5, record::End::Diverged { reason: "loss is NaN".into() }),
+            Some(Diverges) => Play::ends(0.5, record::End::Diverged { reason: "the loss is not finite".into() }),
         }
     });
     lab.drive_with(&campaign, &plan).0.unwrap();
