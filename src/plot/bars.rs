@@ -141,8 +141,9 @@ impl BarChart {
                     } else {
                         canvas.bar(piece, colour(bar.series), hatch(bar.series));
                     }
-                    signs.extend(bar.begun.map(|sign| (left, sign)));
-                    signs.extend(bar.ended.map(|sign| (right, sign)));
+                    // Within the bar, so that an end and the beginning that follows at once do not cover each other.
+                    signs.extend(bar.begun.map(|sign| (left + 5.0, sign)));
+                    signs.extend(bar.ended.map(|sign| (right - 5.0, sign)));
                 }
                 // Over all bars of the row, so that the next one does not cover them.
                 for (at, sign) in signs {

@@ -9,6 +9,8 @@ use crate::figures;
 
 /// Parameters that are drawn at most; the table has all.
 const DRAWN: usize = 6;
+/// Characters of a parameter's path that an axis has room for.
+const LABEL: usize = 44;
 
 /// Writes the section; nothing before two values of a parameter have been tried.
 pub fn section(page: &mut Page, state: &State) {
@@ -36,7 +38,7 @@ pub fn section(page: &mut Page, state: &State) {
 
 /// One parameter's figure, with a caption that says what is drawn.
 fn figure(state: &State, effect: &Effect) -> Drawn {
-    let drawn = figures::effect(state, effect, &effect.parameter);
+    let drawn = figures::effect(state, effect, &short(&effect.parameter));
     let name = &effect.parameter;
     let what = match &effect.kind {
         EffectKind::Correlation { rho, p_value } => format!(
@@ -52,6 +54,13 @@ fn figure(state: &State, effect: &Effect) -> Drawn {
         ),
     };
     (drawn.chart.svg(), what + &at_the_edge(drawn.outside, drawn.failed))
+}
+
+/// The end of a long path, which tells parameters apart; the caption has the whole.
+fn short(path: &str) -> String {
+    let Some((at, _)) = path.char_indices().rev().nth(LABEL) else { return path.to_string() };
+    let rest = &path[at..];
+    format!("\u{2026}{}", rest.find('.').map_or(rest, |dot| &rest[dot..]))
 }
 
 fn p_words(p: f64) -> String {

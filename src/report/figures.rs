@@ -65,11 +65,12 @@ fn arms_in_words(arms: &[(Arm, usize)]) -> String {
     arms.iter().map(|(arm, n)| format!("{}: n = {n}", arm.name())).collect::<Vec<_>>().join("; ")
 }
 
-/// Validation curves of the baseline and of the candidate that stands for the search, with bands over seeds.
-pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
+/// Validation curves of the baseline and of the candidate that stands for the search, with bands over seeds; none where no
+/// run left any.
+pub fn curves_figure(folder: &Path, state: &State) -> Option<Drawn> {
     let drawn = figures::learning_curves(folder, state);
     if drawn.arms.iter().all(|(_, n)| *n == 0) {
-        return (drawn.chart.svg(), "No run has been evaluated yet.".to_string());
+        return None;
     }
     let over = state.conclusion.is_some();
     let none = if over { "No candidate was confirmed" } else { "No candidate is confirmed yet" };
@@ -98,7 +99,7 @@ pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
         arms_in_words(&drawn.arms),
         100.0 * state.campaign.objective.confidence
     );
-    (drawn.chart.svg(), caption)
+    Some((drawn.chart.svg(), caption))
 }
 
 /// Training loss of the same runs; none before there is any.

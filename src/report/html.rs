@@ -169,6 +169,8 @@ table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:t
 th{text-align:left;border-bottom:2px solid var(--ink);padding:.3rem .8rem .3rem 0;vertical-align:bottom}
 td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;vertical-align:top}
 .n{text-align:right}
+td.n{white-space:nowrap}
+td:last-child:not(.n){min-width:12rem}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 summary{cursor:pointer;font-weight:600;margin:.8rem 0}
 @media screen and (max-width:40rem){
@@ -177,7 +179,8 @@ table,tbody{display:block}
 tr{display:flex;flex-wrap:wrap;gap:.05rem .9rem;border-bottom:1px solid var(--line);padding:.5rem 0}
 td{border:0;padding:0;text-align:left}
 td:nth-child(n){max-width:100%;overflow-wrap:anywhere}
-td:last-child{flex-basis:100%}
+td.n{text-align:left}
+td:last-child:not(.n){flex-basis:100%;min-width:0}
 td:empty{display:none}
 td::before{content:attr(data-t) ' ';color:var(--soft);font-size:.85em}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}
@@ -199,7 +202,7 @@ figure svg{max-width:11.5cm!important}
 table{font-size:.85rem}
 td,th{padding:.12rem .5rem .12rem 0}
 details{display:none}
-.printed{display:block;color:var(--soft);font-size:.9rem}
+.printed{display:block;break-before:avoid;color:var(--soft);font-size:.9rem}
 pre{white-space:pre-wrap}
 .scroll{overflow:visible}
 }

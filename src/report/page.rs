@@ -24,9 +24,16 @@ pub fn page(folder: &Path, state: &State) -> String {
     page.heading("What was found");
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);
-    let mut curves = vec![figures::curves_figure(folder, state)];
-    curves.extend(figures::training_figure(folder, state));
-    page.figures(&curves);
+    let curves = [figures::curves_figure(folder, state), figures::training_figure(folder, state)];
+    let curves: Vec<figures::Drawn> = curves.into_iter().flatten().collect();
+    if curves.is_empty() {
+        page.paragraph(match state.runs.iter().any(|run| run.finished.is_some()) {
+            true => "There are no learning curves: the runs' metrics.jsonl are not in the folder.",
+            false => "There are no learning curves yet.",
+        });
+    } else {
+        page.figures(&curves);
+    }
     super::effects::section(&mut page, state);
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
