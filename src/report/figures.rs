@@ -23,8 +23,10 @@ fn objective(state: &State) -> String {
 pub fn at_the_edge(outside: usize, failed: usize) -> String {
     let mut text = String::new();
     if outside > 0 {
-        let (verb, value) = if outside == 1 { ("is", "value") } else { ("are", "values") };
-        text += &format!(" {outside} much worse {value} {verb} not shown to scale: arrowheads at the edge.");
+        text += &match outside {
+            1 => " 1 much worse value is an arrowhead at the edge, not to scale.".to_string(),
+            n => format!(" {n} much worse values are arrowheads at the edge, not to scale."),
+        };
     }
     if failed > 0 {
         let verb = if failed == 1 { "is a cross" } else { "are crosses" };

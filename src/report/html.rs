@@ -83,7 +83,8 @@ impl Page {
 
     /// A figure (SVG from `plot`, trusted) with a caption.
     pub fn figure(&mut self, svg: &str, caption: &str) {
-        self.raw(&format!("<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption)));
+        let caption = escape(caption).replace("n = ", "n\u{a0}=\u{a0}");
+        self.raw(&format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>"));
     }
 
     /// Several small figures, side by side where there is room.
@@ -169,7 +170,6 @@ table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:t
 th{text-align:left;border-bottom:2px solid var(--ink);padding:.3rem .8rem .3rem 0;vertical-align:bottom}
 td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;vertical-align:top}
 .n{text-align:right}
-td.n{white-space:nowrap}
 td:last-child:not(.n){min-width:12rem}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 summary{cursor:pointer;font-weight:600;margin:.8rem 0}

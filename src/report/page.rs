@@ -110,7 +110,12 @@ fn bootstrap(state: &State, candidate: &Candidate) -> String {
         return "-".to_string();
     }
     let interval = analysis::paired_bootstrap(&own, &base, state.campaign.objective.confidence, 0);
-    format!("[{:.4}, {:.4}]", interval.low, interval.high)
+    format!("[{:.4},\u{a0}{:.4}]", interval.low, interval.high)
+}
+
+/// A mean with its interval, which a narrow column does not break within the brackets.
+fn unbroken(interval: &analysis::Interval) -> String {
+    format!("{interval:.4}").replace(", ", ",\u{a0}")
 }
 
 /// Candidates that were compared with the baseline over seeds.
@@ -123,8 +128,8 @@ fn candidates(page: &mut Page, state: &State) {
             Standing::Judged { verdict, difference, own, .. } => Some(vec![
                 c.index.to_string(),
                 assignment(&c.assignment),
-                own.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
-                difference.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
+                own.as_ref().map_or_else(|| "-".into(), unbroken),
+                difference.as_ref().map_or_else(|| "-".into(), unbroken),
                 difference.as_ref().map_or(0, |i| i.n).to_string(),
                 format!("{verdict:?}").to_lowercase(),
                 bootstrap(state, c),

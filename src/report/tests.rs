@@ -22,7 +22,7 @@ fn a_campaign_that_has_only_begun_says_so() {
     for words in ["No run has ended yet.", "Nothing has been started yet.", "There are no learning curves yet."] {
         assert!(html.contains(words), "no {words:?}");
     }
-    for wrong in ["the 0 ", "baseline: n = 0", "n=0", "NaN", "What the parameters did"] {
+    for wrong in ["the 0 ", "baseline: n\u{a0}=\u{a0}0", "n=0", "NaN", "What the parameters did"] {
         assert!(!html.contains(wrong), "{wrong:?}");
     }
 }
@@ -40,12 +40,12 @@ fn captions_say_what_is_drawn_with_n_and_interval() {
     let n = state.runs.len();
     for words in [
         &format!("of {n} runs that finished, one point a run and without intervals"),
-        "the level line is the baseline&#39;s mean (n = 3)",
+        "the level line is the baseline&#39;s mean (n\u{a0}=\u{a0}3)",
         &format!(
             "Each bar is one attempt, from its launch to the moment its end was seen ({n} attempts in all), a row a run"
         ),
-        "a point is one candidate&#39;s first look (n = 5, without intervals)",
-        "mean over seeds (baseline: n = 3; candidate ",
+        "a point is one candidate&#39;s first look (n\u{a0}=\u{a0}5, without intervals)",
+        "mean over seeds (baseline: n\u{a0}=\u{a0}3; candidate ",
         "bands are 95% Student intervals of the mean",
     ] {
         assert!(html.contains(words), "no {words:?} in {html}");
