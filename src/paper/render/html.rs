@@ -1,6 +1,7 @@
 //! `paper.html`: one file, figures and style within it. Every number carries the id of its fact.
 
 use super::{citation, plain, reference};
+use crate::figures::Chart;
 use crate::paper::document::{Document, Figure, Table};
 use crate::paper::prose::{Inline, Piece};
 
@@ -62,11 +63,7 @@ fn figure(document: &Document, label: &str, figure: &Figure) -> String {
         .panels
         .iter()
         .map(|p| {
-            format!(
-                "<div style=\"flex:1 1 {:.0}%\">{}</div>\n",
-                (100.0 * p.width - 2.0).max(30.0),
-                p.chart.clone().titled("").svg()
-            )
+            format!("<div style=\"flex:1 1 {:.0}%\">{}</div>\n", (100.0 * p.width - 2.0).max(30.0), in_page(&p.chart))
         })
         .collect();
     format!(
@@ -74,6 +71,11 @@ fn figure(document: &Document, label: &str, figure: &Figure) -> String {
         name(document, label),
         line(document, &figure.caption)
     )
+}
+
+/// A chart as it stands in the page: its title is in the caption.
+pub fn in_page(chart: &Chart) -> String {
+    chart.clone().titled("").svg()
 }
 
 fn table(document: &Document, label: &str, table: &Table) -> String {
