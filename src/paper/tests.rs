@@ -148,6 +148,21 @@ fn no_sentence_stands_twice() {
     }
 }
 
+/// Error bars that most runs end beyond are not called right, and the paper ends with what was answered.
+#[test]
+fn prices_and_the_conclusion_say_what_the_facts_say() {
+    let mut narrow = state();
+    for run in &mut narrow.runs {
+        let held: f64 = run.attempts.iter().filter_map(|a| a.ended.as_ref()).map(|e| e.evidence.seconds).sum();
+        (run.price.seconds, run.price.high_seconds) = (held.max(1e-6), held / 2.0);
+    }
+    let (document, text) = paper(&narrow);
+    assert!(text.contains("their error bars too narrow: 0% of the runs") && !text.contains("about right"), "{text}");
+    assert!(document.sections.iter().any(|s| s.label == "sec:conclusion"));
+    assert!(text.contains("all of them moved at once"), "{text}");
+    assert!(paper(&undecided(state())).1.contains("No setting is recommended over the baseline. A floor of"));
+}
+
 /// A bibliography of the user's is cited by key; one with a mistake in it is refused with its line.
 #[test]
 fn a_bibliography_may_be_added() {

@@ -331,7 +331,7 @@ pub(super) fn conclusion(s: &Story) -> String {
         }
         Finding::NotConfirmed | Finding::NotAfterCorrection => format!(
             "No setting is recommended over the baseline. A floor of {{baseline.floor}} says how large a difference would have had to be to be seen \
-             over so many seeds; to see a smaller one takes more of them, and not a wider search.{size}"
+             over so many seeds; to see less takes more of them, and not a wider search.{size}"
         ),
         _ => String::new(),
     }
