@@ -97,7 +97,16 @@ fn endings() -> Vec<(&'static str, State)> {
     failed.candidates[0].standing = Standing::Failed { reason: "it diverged".into() };
     failed.candidates[0].value = None;
     failed.candidates[1].standing = Standing::Rejected { reason: "it does not fit".into() };
+    // What clears the noise by itself, and not after the correction.
+    let mut uncorrected = state();
+    for candidate in &mut uncorrected.candidates {
+        if let Standing::Judged { difference: Some(d), .. } = &mut candidate.standing {
+            (d.low, d.high) = (d.mean - 1.0, d.mean + 1.0);
+        }
+    }
+    uncorrected.conclusion = None;
     vec![
+        ("not after the correction", uncorrected),
         ("null result", undecided(state())),
         ("null result", harm),
         ("first looks decide nothing", looks),

@@ -71,8 +71,8 @@ pub(super) fn finding(s: &Story) -> String {
             )
         }
         Finding::NotAfterCorrection => {
-            "A candidate cleared the noise floor by itself, but not after the correction for the number of candidates \
-             that were compared, so no setting is recommended over the baseline."
+            "By itself the interval of a candidate lies beyond the noise floor, but not after the correction for the number of \
+             candidates that were compared, so no setting is recommended over the baseline."
                 .to_string()
         }
         Finding::NotConfirmed => {
