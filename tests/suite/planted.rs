@@ -57,7 +57,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("paper/paper.bib", "year = {19", "year = {18"),
     ("paper/facts.json", "\"n\": 3", "\"n\": 30"),
     ("paper/facts.json", "\"subject\": \"baseline\"", "\"subject\": \"candidate.0\""),
-    ("paper/facts.json", "\"shows\": \"nothing\"", "\"shows\": \"improvement\""),
+    ("paper/facts.json", "\"shows\": \"improvement\"", "\"shows\": \"nothing\""),
     ("paper/figures/progress.tex", "\\node", "% 17\n\\node"),
     ("results.tsv", "\t0.", "\t1."),
     ("runs/0001/metrics.jsonl", "\"lr\":0.", "\"lr\":1."),
