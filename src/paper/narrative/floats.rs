@@ -144,11 +144,14 @@ fn calibration(s: &Story) -> Option<FigureDraft> {
     Some(figure("fig:calibration", caption, vec![("calibration", chart, 0.62)]))
 }
 
-/// The space beside the baseline and the best.
+/// Repeated candidates whose settings fit beside the space.
+const REPEATED: usize = 4;
+
+/// The space beside the baseline and the candidates that were repeated.
 fn space(s: &Story) -> TableDraft {
-    let best = s.has("candidate.best.metric");
+    let shown: Vec<u64> = s.outline.compared.iter().copied().take(REPEATED).collect();
     let mut columns = vec!["setting".to_string(), "values tried".to_string(), ">baseline".to_string()];
-    columns.extend(best.then(|| ">best candidate".to_string()));
+    columns.extend(shown.iter().map(|i| format!(">candidate {i}")));
     let rows = s
         .state
         .campaign
@@ -162,17 +165,21 @@ fn space(s: &Story) -> TableDraft {
                 format!("{{space.{slug}.range}}"),
                 cell(format!("space.{slug}.baseline")),
             ];
-            cells.extend(best.then(|| cell(format!("candidate.best.setting.{slug}"))));
+            cells.extend(shown.iter().map(|i| cell(format!("candidate.{i}.setting.{slug}"))));
             RowDraft { about: Some(format!("parameter.{path}")), cells, ..RowDraft::default() }
         })
         .collect();
-    let caption = if best {
-        "The search space, with the baseline's values and those of the best candidate. A dash: the setting is absent there, or was not proposed."
+    let caption = if shown.len() > 1 {
+        "The search space, with the values of the baseline and of the candidates that were repeated, best mean first. A dash: the setting is absent \
+         there, or was not proposed."
+    } else if shown.len() == 1 {
+        "The search space, with the values of the baseline and of the candidate that was repeated. A dash: the setting is absent there, or was \
+         not proposed."
     } else {
         "The search space, with the baseline's values. A dash: the setting is absent there."
     };
-    let candidate = s.facts.get("candidate.best.metric").map(|f| f.subject.clone());
-    let about = vec![None, None, Some("baseline".to_string()), candidate];
+    let mut about = vec![None, None, Some("baseline".to_string())];
+    about.extend(shown.iter().map(|i| Some(format!("candidate.{i}"))));
     TableDraft { label: "tab:space".into(), caption: caption.into(), columns, about, rows }
 }
 
