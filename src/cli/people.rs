@@ -33,7 +33,7 @@ pub struct PauseArgs {
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// Refuse instead: a candidate is then not run
+    /// Refuse instead: a candidate is then not run, a finalist is judged by the seeds it has
     #[arg(long)]
     refuse: bool,
     #[command(flatten)]
@@ -84,8 +84,8 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
             .at(args.campaign.folder.display().to_string())
             .remedy("see `nanoresearch status`"));
     };
-    if args.refuse && subject.candidate().is_none() {
-        return Err(Problem::usage("only a candidate can be refused; this is about the campaign itself")
+    if args.refuse && !state.refusable(&subject) {
+        return Err(Problem::usage("the baseline cannot be refused: everything is compared with it")
             .at(args.campaign.folder.display().to_string())
             .remedy("end it with `nanoresearch stop`, or change its budget and resume"));
     }
