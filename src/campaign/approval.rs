@@ -4,9 +4,9 @@
 
 use super::conclude;
 use super::events::Event;
-use super::facts::Purpose;
+use super::facts::{Purpose, RunResult};
 use super::ledger::Amount;
-use super::state::State;
+use super::state::{Run, State};
 use crate::config::Approval;
 use crate::ids::RunKey;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,32 @@ fn refused(state: &State, purpose: Purpose) -> Option<Vec<Event>> {
     }
 }
 
+/// What stands between a run and its next attempt: a limit that was raised after the first may take it beyond what a person let
+/// it take unasked.
+pub(super) fn again(state: &State, run: &Run) -> Option<Vec<Event>> {
+    let Approval::Above(hours) = state.campaign.approval else { return None };
+    let amount = run.limits.reservation(&state.campaign);
+    let subject = Subject::Run { key: run.key.clone() };
+    if amount.time.hours() <= hours || state.approvals.granted.contains(&subject) {
+        return None;
+    }
+    if state.approvals.refused.contains(&subject) {
+        let reason = "a person refused a further attempt".to_string();
+        return Some(vec![Event::RunFinished { id: run.id, result: RunResult::Failed { reason } }]);
+    }
+    ask(state, subject, amount, &format!("a further attempt of run {}", run.id))
+}
+
+/// The question to a person; empty where it is open already.
+fn ask(state: &State, subject: Subject, amount: Amount, what: &str) -> Option<Vec<Event>> {
+    if state.approvals.asked.as_ref().is_some_and(|(asked, _)| *asked == subject) {
+        return Some(Vec::new());
+    }
+    let dollars = if amount.dollars.micro > 0 { format!(" ({})", amount.dollars) } else { String::new() };
+    let words = format!("{what}; it may take up to {}{dollars}", amount.time);
+    Some(vec![Event::ApprovalAsked { subject, words }])
+}
+
 /// What stands between a run and its reservation: nothing, a question to record, what follows from a refusal, or (empty) a
 /// person who has not answered.
 pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount, what: &str) -> Option<Vec<Event>> {
@@ -93,15 +119,10 @@ pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount
     if state.approvals.granted.contains(&subject) {
         return None;
     }
-    if state.approvals.asked.as_ref().is_some_and(|(asked, _)| *asked == subject) {
-        return Some(Vec::new());
-    }
     if state.approvals.refused.contains(&subject)
         && let Some(follows) = refused(state, purpose)
     {
         return Some(follows);
     }
-    let dollars = if amount.dollars.micro > 0 { format!(" ({})", amount.dollars) } else { String::new() };
-    let words = format!("{what}; it may take up to {}{dollars}", amount.time);
-    Some(vec![Event::ApprovalAsked { subject, words }])
+    ask(state, subject, amount, what)
 }

@@ -441,6 +441,29 @@ fn people_approve_refuse_pause_and_remark() {
     assert!(state.conclusion.is_some() && state.runs.len() == 3 + 2, "{asked:?}");
     replay(&lab.folder, planner::sampler(&above.planner).as_ref(), &mut nobody()).unwrap();
 
+    // A run that was below the bound, and whose limit is raised beyond it, is asked about before its next attempt.
+    for granted in [true, false] {
+        let above = campaign(
+            "approval = \"above-0.002-gpu-hours\"\nplanner = { candidates = 1 }\nseeds = { baseline = 2, confirm = 2 }\n\
+             baseline = { resources = { wall_seconds = 4.0 } }",
+        );
+        let lab = Lab::new(&above, |spec, _| match (spec.id.run.0, spec.id.number) {
+            (3, 1) => Play::ends(4.0, crate::record::End::TimedOut { limit_seconds: 4.0 }),
+            _ => completes(spec),
+        });
+        let mut says = |_: &State, event: &Event| {
+            let Event::ApprovalAsked { subject, words } = event else { return None };
+            assert!(words.contains("a further attempt of run 0003"), "{words}");
+            Some(Word::Approval { subject: subject.clone(), granted })
+        };
+        let mut person = Person { folder: lab.folder.clone(), says: &mut says };
+        lab.live(&above, None, &mut [&mut person]).unwrap();
+        let run = lab.check().runs[2].clone();
+        assert_eq!(run.attempts.len(), if granted { 2 } else { 1 });
+        let refused = |r: &crate::campaign::RunResult| matches!(r, crate::campaign::RunResult::Failed { reason } if reason.contains("refused a further"));
+        assert_eq!(run.result.as_ref().is_some_and(refused), !granted, "{:?}", run.result);
+    }
+
     // A pause: nothing starts until it is over.
     let campaign = campaign("planner = { candidates = 3 }");
     let lab = Lab::quiet(&campaign);
