@@ -185,7 +185,8 @@ impl Mind<'_> {
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
         let mut drawn = None;
-        for waiting in consult::waiting(state, index) {
+        let seconds = |a: &Assignment| Some(self.advice.pricer.price(&self.scope.baseline.with(a).ok()?).ok()?.seconds);
+        for waiting in consult::waiting(state, index, &seconds) {
             let queue = Queue::new(waiting.name, waiting.settings);
             let Proposal { pool, weighed, .. } = draw(state, self.advice, &queue, index, observed, seen)?;
             if let Some(pool) = pool {

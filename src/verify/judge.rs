@@ -10,7 +10,6 @@ use crate::literature::{Record, read_bib};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::day_in_words;
 use crate::sys::fs;
-use crate::sys::process::Asked;
 use crate::sys::shell;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
