@@ -272,11 +272,11 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
             .any(|c| matches!(c.standing, Standing::Judged { verdict: Verdict::Better, .. })) =>
         {
             format!(
-                "{judged} of {tried} candidates were repeated, and what cleared the noise floor of {floor:.4} does not survive Holm's correction over them; the baseline's {metric} is {b:.4}"
+                "candidates repeated: {judged} of {tried}, and what cleared the noise floor of {floor:.4} does not survive Holm's correction over them; the baseline's {metric} is {b:.4}"
             )
         }
         _ => format!(
-            "nothing cleared the noise floor of {floor:.4}: {judged} of {tried} candidates were repeated, the baseline's {metric} is {b:.4}"
+            "nothing cleared the noise floor of {floor:.4} (candidates repeated: {judged} of {tried}); the baseline's {metric} is {b:.4}"
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! `init DIR`: writes a campaign from the nearest template, to be read and changed, and says what it will cost.
 
 use super::output::{self, Table, say};
-use super::run::site_of;
+use super::site::site_of;
 use super::{cluster, dry_run};
 use crate::config::{self, Fill, Template};
 use crate::data;

@@ -34,6 +34,7 @@ mod resume;
 mod review;
 mod run;
 mod schema;
+mod site;
 mod smoke;
 mod status;
 mod tick;

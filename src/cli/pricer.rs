@@ -103,18 +103,18 @@ impl MachinePricer {
     }
 
     /// What a job has measured on the site: in the first place that an attempt may be sent to, where it has, else in another.
-    /// GPU types of the usual speed come first: the others' times are weighed against theirs.
+    /// GPU types of the usual speed come first; another's times are made those of the usual speed, since that is what an
+    /// expected time means wherever a place is chosen.
     fn measured_there(&self, experiment: &Experiment) -> Option<(String, ThroughputProfile)> {
         let site = self.site.as_ref()?;
         let need = Need { gpu: experiment.resources.device.is_gpu(), ..Need::default() };
-        let unusual = |kind: &Option<String>| {
-            kind.as_ref().is_some_and(|k| site.relative_speed.get(k).is_some_and(|s| *s != 1.0))
-        };
+        let speed =
+            |kind: &Option<String>| kind.as_ref().and_then(|k| site.relative_speed.get(k)).copied().unwrap_or(1.0);
         let mut ways = slurm::ways(site, &need);
-        ways.sort_by_key(|(_, kind)| unusual(kind));
+        ways.sort_by_key(|(_, kind)| speed(kind) != 1.0);
         ways.into_iter().find_map(|(partition, kind)| {
             let there = Elsewhere::of(experiment, &site.name, &partition, kind.as_deref());
-            Some((format!("{} of site {}", there.place(), site.name), there.load()?))
+            Some((format!("{} of site {}", there.place(), site.name), there.load()?.faster(1.0 / speed(&kind))))
         })
     }
 

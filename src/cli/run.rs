@@ -6,9 +6,10 @@ use super::narrate::Narrator;
 use super::notify::notify;
 use super::output::{self, say};
 use super::pricer::MachinePricer;
+use super::site::{self, SITE_FILE, site_of};
 use super::{counsel, dry_run, replay, smoke, status};
 use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment};
-use crate::config::{self, Campaign, Loaded, Site};
+use crate::config::{self, Campaign, Loaded};
 use crate::engine::{thread_environment, threads_each};
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
 use crate::gpu::{GpuError, Inventory};
@@ -215,53 +216,6 @@ pub fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sa
     })
 }
 
-/// The site of a campaign as the campaign's folder keeps it.
-pub const SITE_FILE: &str = "site.toml";
-
-/// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
-/// beyond its wall time.
-pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
-    let Some(name) = campaign.execution.site.clone() else { return Ok(None) };
-    let loaded = config::load_site(&base.join(&name), &[])?;
-    refuse_other_gpus(&loaded.value, campaign, &name)?;
-    let execution = &mut campaign.execution;
-    if execution.device_memory_mib == 0 {
-        execution.device_memory_mib = loaded.value.largest_device_memory().unwrap_or(0);
-    }
-    let margin = campaign.execution.kill_margin_seconds.max(loaded.value.margin_seconds());
-    campaign.execution.kill_margin_seconds = margin;
-    let budget = &mut campaign.budget;
-    let dearest = loaded.value.dearest_hour(campaign.baseline.resources.device.is_gpu());
-    budget.dollars_per_device_hour = budget.dollars_per_device_hour.max(dearest);
-    let priced = budget.dollars_per_device_hour > 0.0 || budget.overhead_dollars_per_attempt > 0.0;
-    if budget.dollars > 0.0 && !priced && campaign.llm.is_none() {
-        let what =
-            format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars);
-        return Err(Problem::usage(what)
-            .at("budget.dollars")
-            .remedy(format!("set [prices] in {name}, or budget.dollars_per_device_hour, or dollars = 0")));
-    }
-    if campaign.execution.dollars_per_hour_waited == 0.0 && loaded.value.is_priced() {
-        // Without prices nobody knows what an hour of a device is worth beside it.
-        campaign.execution.dollars_per_hour_waited = loaded.value.dollars_per_hour_waited;
-    }
-    Ok(Some(loaded.text))
-}
-
-fn refuse_other_gpus(site: &Site, campaign: &Campaign, name: &str) -> Result<()> {
-    match site.gpus {
-        0 if campaign.baseline.resources.device.is_gpu() => {
-            Err(Problem::usage("gpus = 0, and the campaign's attempts compute on a GPU")
-                .at(name)
-                .remedy("set gpus = 1 in the site file, or baseline.resources.device = \"cpu\""))
-        }
-        0 | 1 => Ok(()),
-        n => Err(Problem::usage(format!("gpus = {n}, and an attempt uses one device"))
-            .at(name)
-            .remedy("set gpus = 1 in the site file, or 0 for CPU only")),
-    }
-}
-
 /// What starts the campaign's attempts: processes here, or jobs on its site.
 fn executor<'c>(
     folder: &Path,
@@ -295,7 +249,7 @@ fn executor<'c>(
         return Ok(Box::new(executor));
     }
     let site = config::load_site(&folder.join(SITE_FILE), &[])?.value;
-    refuse_other_gpus(&site, campaign, SITE_FILE)?;
+    site::refuse_other_gpus(&site, campaign, SITE_FILE)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
     let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
