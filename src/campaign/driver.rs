@@ -27,7 +27,7 @@ use crate::ids::AttemptId;
 use crate::journal::{self, Journal};
 use crate::planner::Sampler;
 use crate::problem::{Class, Problem, Result};
-use crate::record::{End, Evidence};
+use crate::record::{End, Evidence, METRICS_FILE, metrics_hash};
 use crate::sys::clock::Clock;
 use crate::sys::fs;
 use crate::sys::signal::StopFlag;
@@ -410,6 +410,7 @@ impl Controller<'_, '_, '_> {
             summary.utilization = looks.map(Box::new);
         }
         summary.curve = Curve::read(&folder).map(Box::new);
+        summary.metrics_hash = fs::read_if_there(&folder.join(METRICS_FILE))?.map(|bytes| metrics_hash(&bytes));
         let class = failure::classify(evidence);
         self.record(&Event::AttemptEnded {
             id,

@@ -163,6 +163,9 @@ pub struct EvidenceSummary {
     /// Its learning curve in a few numbers, where it left one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub curve: Option<Box<super::curve::Curve>>,
+    /// BLAKE3 of the whole lines of its metrics; absent in journals of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics_hash: Option<String>,
     /// One line in words: the worker's message, or what is missing.
     pub detail: String,
 }

@@ -151,17 +151,13 @@ impl Mind<'_> {
         let kept = room::kept_back(state, self.scope.confirm, None);
         let limit = state.campaign.budget.runs;
         let left = limit.saturating_sub(state.runs.len());
-        let needed = 1 + if kept.runs == 0 { self.scope.confirm } else { 0 };
-        if limit > 0 && kept.runs == 0 && left < needed {
+        // As it was asked when it did not fit: its own confirmations count, unless better ones take their place.
+        let confirmations = room::kept_back(state, self.scope.confirm, Some(room::Outlay::default())).runs;
+        if limit > 0 && left < 1 + confirmations {
             return format!(
-                "of {limit} runs {left} are left, and candidate {index} needs {needed} with its confirmations: raise budget.runs"
-            );
-        }
-        if limit > 0 && left <= kept.runs {
-            return format!(
-                "of {limit} runs {left} are left, and {} of them are kept back for confirmations: none is left for \
-                 candidate {index}",
-                kept.runs
+                "of {limit} runs {left} are left, and with candidate {index} up to {} would be needed: its first look and \
+                 {confirmations} confirmations of the best; a larger budget.runs allows more",
+                1 + confirmations
             );
         }
         let free = state.ledger.free().time;
@@ -189,7 +185,8 @@ impl Mind<'_> {
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
         let mut drawn = None;
-        for waiting in consult::waiting(state, index) {
+        let seconds = |a: &Assignment| Some(self.advice.pricer.price(&self.scope.baseline.with(a).ok()?).ok()?.seconds);
+        for waiting in consult::waiting(state, index, &seconds) {
             let queue = Queue::new(waiting.name, waiting.settings);
             let Proposal { pool, weighed, .. } = draw(state, self.advice, &queue, index, observed, seen)?;
             if let Some(pool) = pool {

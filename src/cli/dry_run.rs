@@ -75,8 +75,10 @@ fn cost(campaign: &Campaign, scope: &Scope) {
 /// Who proposes, and whether a language model can be asked.
 fn planner_words(campaign: &Campaign) -> String {
     let classical = planner::sampler(&campaign.planner).name();
-    let Some(spec) = campaign.llm.as_ref().filter(|_| campaign.planner.kind.asks()) else {
-        return format!("{classical}, first proposals:");
+    let spec = match &campaign.llm {
+        _ if !campaign.planner.kind.asks() => return format!("{classical}, first proposals:"),
+        None => return format!("{classical} alone (there is no [llm] section, so nobody is asked), first proposals:"),
+        Some(spec) => spec,
     };
     let models = spec.planning_models().join(", ");
     match crate::llm::access(spec, &env::var) {

@@ -137,11 +137,12 @@ impl Observer for Narrator {
                 let said = state.decisions.last().map_or("", |d| d.text.as_str());
                 self.line(said.lines().next().unwrap_or_default());
             }
-            Event::ApprovalAsked { words, .. } => {
+            Event::ApprovalAsked { subject, words } => {
                 // Said to the quiet too: without an answer nothing goes on.
                 let folder = shell::path(&self.folder);
+                let refuse = if state.refusable(subject) { "; with --refuse it is passed over" } else { "" };
                 say(&format!(
-                    "{:>7}  waits for a person's word: {words}\n         `nanoresearch approve --in {folder}` lets it go on",
+                    "{:>7}  waits for a person's word: {words}\n         `nanoresearch approve --in {folder}` lets it go on{refuse}",
                     clock(self.watch.seconds())
                 ));
             }

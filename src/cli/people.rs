@@ -34,7 +34,7 @@ pub struct PauseArgs {
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// Refuse instead: a candidate is then not run
+    /// Refuse instead: a candidate is then not run, a finalist is judged by the seeds it has
     #[arg(long)]
     refuse: bool,
     #[command(flatten)]
@@ -85,8 +85,8 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
             .at(args.campaign.folder.display().to_string())
             .remedy(format!("see `nanoresearch status --in {}`", shell::path(&args.campaign.folder))));
     };
-    if args.refuse && subject.candidate().is_none() {
-        return Err(Problem::usage("only a candidate can be refused; this is about the campaign itself")
+    if args.refuse && !state.refusable(&subject) {
+        return Err(Problem::usage("the baseline cannot be refused: everything is compared with it")
             .at(args.campaign.folder.display().to_string())
             .remedy(format!(
                 "end it with `nanoresearch stop --in {0}`, or change the budget in its campaign.toml and `nanoresearch resume {0}`",

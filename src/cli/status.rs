@@ -193,7 +193,7 @@ pub fn text(s: &Summary) -> String {
     out + &runs(s.metric, &s.runs)
 }
 
-/// `12 runs more at most, done in about 2.4 h: 10 min a run and 4 min in the queue, 4 at once`.
+/// `12 runs more at most, done in about 2.4 h: 10 min a run and 4 min in the queue, 15 s until its end is seen, 4 at once`.
 fn expected(rest: &Forecast) -> String {
     let begun = match (rest.runs, rest.live) {
         (0, live) => format!("{live} under way are the last"),
@@ -205,8 +205,12 @@ fn expected(rest: &Forecast) -> String {
         wait if wait >= 0.5 => format!(" and {} in the queue", duration(wait)),
         _ => String::new(),
     };
+    let notice = match rest.notice_seconds {
+        seconds if seconds >= 0.5 => format!(", {} until its end is seen", duration(seconds)),
+        _ => String::new(),
+    };
     let (done, run) = (duration(rest.seconds), duration(rest.run_seconds));
-    format!("{begun}{by}, done in about {done}: {run} a run{wait}, {} at once", rest.at_once)
+    format!("{begun}{by}, done in about {done}: {run} a run{wait}{notice}, {} at once", rest.at_once)
 }
 
 /// The table of runs.

@@ -2,13 +2,15 @@
 
 use super::folder;
 use super::output::{self, Format, say};
+use crate::campaign::State;
+use crate::paper;
 use crate::problem::{Problem, Result};
 use crate::sys::clock::SystemClock;
 use crate::sys::{env, fs, process};
-use crate::verify::{self, Checked, Measured, Rerun, Verdict};
+use crate::verify::{self, Checked, Made, Measured, Rerun, Verdict};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Faults that are told; the rest are counted.
 const TOLD: usize = 20;
@@ -40,7 +42,11 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Result<u8> {
     let state = folder::load(&args.folder)?;
     let measured = Measured::read(&args.folder)?;
-    let checked = if args.runs_only { Checked::default() } else { verify::check(&args.folder, &measured)? };
+    let checked = if args.runs_only {
+        Checked::default()
+    } else {
+        verify::check(&args.folder, &measured, Some(&made(&args.folder, &measured.state)?))?
+    };
     let mut again: Vec<Rerun> = Vec::new();
     let runs = verify::sample(&state, args.rerun, args.seed);
     if args.rerun > 0 && runs.is_empty() {
@@ -73,6 +79,17 @@ pub fn run(args: &VerifyArgs) -> Result<u8> {
         Format::Table => print(&checked, &again, args),
     }
     Ok(u8::from(!checked.faults.is_empty() || differs > 0))
+}
+
+/// What `paper` makes of the campaign's records now.
+fn made(folder: &Path, state: &State) -> Result<Made> {
+    let works = paper::library(None)?;
+    let facts = paper::gather(folder, state);
+    let (figures, drawn) = paper::drawings(&paper::draft(folder, state, &facts, &works));
+    let version = facts.version.clone();
+    let facts = serde_json::from_slice(&facts.to_json()?)
+        .map_err(|e| Problem::failed(format!("facts cannot be compared: {e}")))?;
+    Ok(Made { version, facts, figures, drawn, works })
 }
 
 fn print(checked: &Checked, again: &[Rerun], args: &VerifyArgs) {

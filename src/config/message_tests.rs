@@ -261,3 +261,22 @@ fn a_list_by_hand_stays_within_the_space() {
     let unused = space("[planner]\nlist = [{ \"optimizer.learning_rate\" = 0.01 }]");
     assert!(unused.contains("not used by this planner"), "{unused}");
 }
+
+#[test]
+fn a_language_model_that_the_budget_can_never_pay_is_told() {
+    let text = format!("{CAMPAIGN}\n[llm]\nmodel = \"large\"\nprices.large = {{ input = 3.0, output = 15.0 }}\n");
+    let parse = |dollars: &str, more: &str| {
+        let overrides = ["budget.dollars_per_device_hour=1", dollars, more].map(str::to_string);
+        parse_campaign(&text, "rates.toml", &overrides).map(|_| ()).map_err(|p| p.to_string())
+    };
+    let said = parse("budget.dollars=0.05", "planner.seed=1").unwrap_err();
+    assert!(
+        said.contains(
+            "one answer of large may cost $0.06, and budget.dollars = 0.05 for everything: it would never be asked"
+        ) && said.contains("lower llm.max_tokens"),
+        "{said}"
+    );
+    parse("budget.dollars=0.05", "llm.max_tokens=2000").unwrap();
+    parse("budget.dollars=0.05", "planner.kind=\"tpe\"").unwrap();
+    parse("budget.dollars=0", "planner.seed=1").unwrap();
+}

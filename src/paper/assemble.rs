@@ -2,7 +2,7 @@
 //!
 //! Boundary: writes files below the campaign's folder and starts TeX; what the paper says is decided before.
 
-use super::document::{Draft, compile};
+use super::document::{Draft, Panel, compile};
 use super::fact::{FACTS_FILE, Facts};
 use super::render;
 use super::tex::{self, Pdf};
@@ -11,6 +11,7 @@ use crate::literature::{Record, read_bib, to_bib};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::{day_in_words, rfc3339};
 use crate::sys::fs;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Folder of the paper in the campaign's.
@@ -49,7 +50,7 @@ pub fn library(bib: Option<&Path>) -> Result<Vec<Record>> {
             .remedy("mend the entry, or leave it out"));
     }
     records.extend(read.records);
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     records.retain(|r| seen.insert(r.key.clone()));
     Ok(records)
 }
@@ -74,9 +75,7 @@ pub fn write(folder: &Path, state: &State, facts: &Facts, draft: &Draft, library
     let mut files =
         vec!["paper.tex".to_string(), "paper.bib".into(), "paper.html".into(), "paper.md".into(), FACTS_FILE.into()];
     for panel in document.figures.values().flat_map(|f| &f.panels) {
-        let points = panel.width * render::WIDTH;
-        for (kind, text) in [("tex", panel.chart.tikz(points)), ("svg", panel.chart.svg())] {
-            let name = format!("figures/{}.{kind}", panel.name);
+        for (name, text) in drawn(panel) {
             fs::write_atomic(&paper.join(&name), text.as_bytes())?;
             files.push(name);
         }
@@ -98,6 +97,18 @@ pub fn write(folder: &Path, state: &State, facts: &Facts, draft: &Draft, library
         cited: document.references.len(),
         pdf: None,
     })
+}
+
+/// A chart's files by their names in `paper/`.
+fn drawn(panel: &Panel) -> [(String, String); 2] {
+    let name = |kind: &str| format!("figures/{}.{kind}", panel.name);
+    [(name("tex"), panel.chart.tikz(panel.width * render::WIDTH)), (name("svg"), panel.chart.svg())]
+}
+
+/// Every figure of a draft: files by their names in `paper/`, and the figures as they stand in the page.
+pub fn drawings(draft: &Draft) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let panels = || draft.figures.iter().flat_map(|f| &f.panels);
+    (panels().flat_map(drawn).collect(), panels().map(|p| render::in_page(&p.chart)).collect())
 }
 
 /// Makes `paper.pdf` of what [`write`] wrote. `epoch`: seconds since 1970 that the file says it was made at.

@@ -45,7 +45,7 @@ pub enum Show {
     Significant(u8),
     /// A share, 0 to 1, as a percentage with so many decimals.
     Percent(u8),
-    /// A p value: three decimals, `<0.001` below.
+    /// A p value: three decimals, `< 0.001` below.
     PValue,
     /// Seconds, in the unit a person would choose.
     Duration,
@@ -275,7 +275,7 @@ impl Fact {
             }
             Show::Significant(d) => significant(number, d),
             Show::Percent(d) => format!("{}%", fixed(100.0 * number, d)),
-            Show::PValue if number < 0.001 => "<0.001".to_string(),
+            Show::PValue if number < 0.001 => "< 0.001".to_string(),
             Show::PValue => fixed(number, 3),
             Show::Duration => duration(number),
             Show::DeviceTime => device_time(number),
@@ -323,7 +323,7 @@ fn grouped(number: f64) -> String {
 }
 
 /// So many significant digits, without trailing zeros behind the point.
-fn significant(number: f64, digits: u8) -> String {
+pub(super) fn significant(number: f64, digits: u8) -> String {
     if number == 0.0 || !number.is_finite() {
         return if number == 0.0 { "0".to_string() } else { "unknown".to_string() };
     }
@@ -418,7 +418,7 @@ mod tests {
             (Show::Significant(2), 1e-8, "", "10^\u{2212}8"),
             (Show::Significant(2), 2.5e9, "", "2.5\u{d7}10^9"),
             (Show::Percent(0), 0.93, "", "93%"),
-            (Show::PValue, 0.00001, "", "<0.001"),
+            (Show::PValue, 0.00001, "", "<\u{a0}0.001"),
             (Show::Duration, 0.0215, "", "22\u{a0}ms"),
             (Show::Duration, 90.0, "", "90\u{a0}s"),
             (Show::DeviceTime, 0.5, "", "30.0\u{a0}device-minutes"),

@@ -25,7 +25,7 @@ mod tests;
 mod tex;
 mod writer;
 
-pub use assemble::{PAPER_FOLDER, Written, library, typeset, write};
+pub use assemble::{PAPER_FOLDER, Written, drawings, library, typeset, write};
 pub use document::{Document, Draft, DraftSection, check, compile};
 pub use fact::{Basis, FACTS_FILE, Fact, Facts, Show, Shows, Value};
 pub use facts::gather;

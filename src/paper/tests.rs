@@ -97,7 +97,16 @@ fn endings() -> Vec<(&'static str, State)> {
     failed.candidates[0].standing = Standing::Failed { reason: "it diverged".into() };
     failed.candidates[0].value = None;
     failed.candidates[1].standing = Standing::Rejected { reason: "it does not fit".into() };
+    // What clears the noise by itself, and not after the correction.
+    let mut uncorrected = state();
+    for candidate in &mut uncorrected.candidates {
+        if let Standing::Judged { difference: Some(d), .. } = &mut candidate.standing {
+            (d.low, d.high) = (d.mean - 1.0, d.mean + 1.0);
+        }
+    }
+    uncorrected.conclusion = None;
     vec![
+        ("not after the correction", uncorrected),
         ("null result", undecided(state())),
         ("null result", harm),
         ("first looks decide nothing", looks),
@@ -146,6 +155,21 @@ fn no_sentence_stands_twice() {
         let twice: Vec<&&str> = sentences.windows(2).filter(|w| w[0] == w[1]).map(|w| &w[0]).collect();
         assert!(twice.is_empty(), "{twice:?}");
     }
+}
+
+/// Error bars that most runs end beyond are not called right, and the paper ends with what was answered.
+#[test]
+fn prices_and_the_conclusion_say_what_the_facts_say() {
+    let mut narrow = state();
+    for run in &mut narrow.runs {
+        let held: f64 = run.attempts.iter().filter_map(|a| a.ended.as_ref()).map(|e| e.evidence.seconds).sum();
+        (run.price.seconds, run.price.high_seconds) = (held.max(1e-6), held / 2.0);
+    }
+    let (document, text) = paper(&narrow);
+    assert!(text.contains("their error bars too narrow: 0% of the runs") && !text.contains("about right"), "{text}");
+    assert!(document.sections.iter().any(|s| s.label == "sec:conclusion"));
+    assert!(text.contains("all of them moved at once"), "{text}");
+    assert!(paper(&undecided(state())).1.contains("No setting is recommended over the baseline. A floor of"));
 }
 
 /// A bibliography of the user's is cited by key; one with a mistake in it is refused with its line.

@@ -136,6 +136,12 @@ pub fn read_metrics(path: &Path) -> Result<Vec<Metrics>> {
     }
 }
 
+/// BLAKE3 of the whole lines of a metrics file, by which a later change of it shows.
+pub fn metrics_hash(bytes: &[u8]) -> String {
+    let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+    blake3::hash(&bytes[..whole]).to_hex().to_string()
+}
+
 /// The records in `bytes`; what follows the last line break is a line still being written, and left out.
 pub fn parse_metrics(bytes: &[u8], place: &str) -> Result<Vec<Metrics>> {
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);

@@ -25,19 +25,17 @@ pub fn page(folder: &Path, state: &State) -> String {
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);
     rejected(&mut page, &summary);
-    figure(&mut page, figures::curves_figure(folder, state));
-    if let Some(drawn) = figures::training_figure(folder, state) {
-        figure(&mut page, drawn);
+    let curves = [figures::curves_figure(folder, state), figures::training_figure(folder, state)];
+    let curves: Vec<figures::Drawn> = curves.into_iter().flatten().collect();
+    if curves.is_empty() {
+        page.paragraph(match state.runs.iter().any(|run| run.finished.is_some()) {
+            true => "There are no learning curves: the runs' metrics.jsonl are not in the folder.",
+            false => "There are no learning curves yet.",
+        });
+    } else {
+        page.figures(&curves);
     }
-    let drawn = figures::effect_figures(state);
-    if !drawn.is_empty() {
-        page.heading("What the parameters did");
-        page.paragraph(
-            "One seed a candidate, strongest association first. These describe what was tried; a planner that concentrates on \
-             good regions makes parameters move together, so they are not causes.",
-        );
-        page.figures(&drawn);
-    }
+    super::effects::section(&mut page, state);
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
     }
@@ -58,6 +56,9 @@ pub fn page(folder: &Path, state: &State) -> String {
         page.table(&["time (UTC)", "run", "decision"], &rows);
     });
     reproduce(&mut page, state, &summary);
+    page.printed_only(
+        "Left out in print: the decisions with their reasons, and configs. They are in report.html, campaign.toml and events.jsonl.",
+    );
     page.finish()
 }
 
@@ -110,7 +111,12 @@ fn bootstrap(state: &State, candidate: &Candidate) -> String {
         return "-".to_string();
     }
     let interval = analysis::paired_bootstrap(&own, &base, state.campaign.objective.confidence, 0);
-    format!("[{:.4}, {:.4}]", interval.low, interval.high)
+    format!("[{:.4},\u{a0}{:.4}]", interval.low, interval.high)
+}
+
+/// A mean with its interval, which a narrow column does not break within the brackets.
+fn unbroken(interval: &analysis::Interval) -> String {
+    format!("{interval:.4}").replace(", ", ",\u{a0}")
 }
 
 /// Candidates that were compared with the baseline over seeds.
@@ -123,8 +129,8 @@ fn candidates(page: &mut Page, state: &State) {
             Standing::Judged { verdict, difference, own, .. } => Some(vec![
                 c.index.to_string(),
                 assignment(&c.assignment),
-                own.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
-                difference.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
+                own.as_ref().map_or_else(|| "-".into(), unbroken),
+                difference.as_ref().map_or_else(|| "-".into(), unbroken),
                 difference.as_ref().map_or(0, |i| i.n).to_string(),
                 format!("{verdict:?}").to_lowercase(),
                 bootstrap(state, c),
@@ -184,7 +190,18 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
         .collect();
     let metric = format!(">{}", summary.metric);
     page.table(
-        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">busy", ">peak memory", "what"],
+        &[
+            "run",
+            "purpose",
+            ">seed",
+            &metric,
+            "status",
+            ">attempts",
+            ">device\u{2011}s",
+            ">busy",
+            ">peak memory",
+            "what",
+        ],
         &rows,
     );
 }

@@ -1,18 +1,17 @@
 //! Holds a paper's forms against what was measured, and against each other.
 
+use super::made::Made;
 use super::measured::Measured;
 use super::quantities::{Quantities, Quantity, words_of};
 use super::rendered::{self, Passage, Token};
 use super::shown::{Shown, in_words, is_count, normal, numbers};
-use super::text;
+use super::{cited, pdf, text};
 use crate::literature::{Record, read_bib};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::day_in_words;
 use crate::sys::fs;
-use crate::sys::process::Asked;
 use crate::sys::shell;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -42,14 +41,12 @@ pub struct Checked {
     pub faults: Vec<Fault>,
 }
 
-/// Seconds that `pdftotext` may take.
-const PDF_SECONDS: f64 = 60.0;
-
-/// Checks the paper in `folder/paper` of the campaign in `folder`.
+/// Checks the paper in `folder/paper` of the campaign in `folder`. `made`: what the paper's code makes of the records now; without
+/// it figures and the words of `facts.json` are not looked at.
 ///
 /// # Errors
 /// `Usage` where there is no paper; files that cannot be read.
-pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
+pub fn check(folder: &Path, measured: &Measured, made: Option<&Made>) -> Result<Checked> {
     let paper = folder.join("paper");
     let read = |name: &str| -> Result<Option<String>> {
         let path = paper.join(name);
@@ -72,6 +69,9 @@ pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
         let other = rendered::tex(&file);
         judge.form("paper.tex", &other);
         judge.same_facts(&passages, &other);
+        if let Some(what) = cited::difference(&passages, &other) {
+            judge.fault("paper.tex", String::new(), what);
+        }
     }
     if let Some(file) = read("paper.md")? {
         judge.checked.forms.push("paper.md".to_string());
@@ -80,28 +80,35 @@ pub fn check(folder: &Path, measured: &Measured) -> Result<Checked> {
         }
     }
     if paper.join("paper.pdf").exists() {
-        judge.pdf(&paper.join("paper.pdf"), &passages);
+        judge.pdf(&paper, &passages)?;
     }
     match read("facts.json")? {
-        Some(file) => judge.facts_file(folder, &file, &passages),
+        Some(file) => judge.facts_file(folder, &file, &passages, made),
         None => judge.fault(
             "facts.json",
             String::new(),
             "the facts that the paper's numbers come from are not there".into(),
         ),
     }
+    judge.results_file(folder)?;
+    if let Some(made) = made {
+        judge.drawings(&paper, &page, made)?;
+        for what in cited::strangers(&works, &made.works) {
+            judge.fault("paper.bib", String::new(), what);
+        }
+    }
     Ok(judge.checked)
 }
 
-struct Judge<'a> {
-    quantities: &'a Quantities,
-    works: &'a [Record],
-    measured: &'a Measured,
-    checked: Checked,
+pub(super) struct Judge<'a> {
+    pub quantities: &'a Quantities,
+    pub works: &'a [Record],
+    pub measured: &'a Measured,
+    pub checked: Checked,
 }
 
 impl Judge<'_> {
-    fn fault(&mut self, place: impl Into<String>, sentence: String, what: String) {
+    pub(super) fn fault(&mut self, place: impl Into<String>, sentence: String, what: String) {
         self.checked.faults.push(Fault { place: place.into(), sentence, what });
     }
 
@@ -119,7 +126,7 @@ impl Judge<'_> {
                     Token::Fact { id, text } => self.fact(id, text),
                     Token::Text(text) if passage.byline => self.byline(text),
                     Token::Text(text) => self.plain(text),
-                    Token::Cite(text) => self.cite(text),
+                    Token::Cite { keys, text } => cited::check(keys, text, self.works).map(|()| 0),
                     // Names are the campaign's own; where a reference leads is looked at apart.
                     Token::Code(text) => self.named(text),
                     Token::Refer { .. } => Ok(0),
@@ -192,7 +199,7 @@ impl Judge<'_> {
     }
 
     /// A name: each of its numbers is in the campaign's config, its manifests or its own words.
-    fn named(&self, text: &str) -> std::result::Result<usize, String> {
+    pub(super) fn named(&self, text: &str) -> std::result::Result<usize, String> {
         let known = &self.quantities.names;
         let values: Vec<f64> = known.iter().filter_map(|n| n.parse().ok()).collect();
         let mut explained = 0;
@@ -222,29 +229,29 @@ impl Judge<'_> {
         self.named(&rest).map_err(|_| format!("\"{}\" is neither a version nor a day of the campaign", text.trim()))
     }
 
-    fn cite(&self, text: &str) -> std::result::Result<usize, String> {
-        for number in numbers(text) {
-            if !self.works.iter().any(|w| w.year.is_some_and(|y| f64::from(y) == number.value)) {
-                return Err(format!("no work of paper.bib is of {number}"));
-            }
+    fn reference(&mut self, place: &str, key: &str, passage: &Passage) {
+        let what = match self.works.iter().find(|w| w.key == key) {
+            Some(work) => cited::reference(work, &passage.text(), &passage.links),
+            None => Some(format!("paper.bib has no `{key}`")),
+        };
+        if let Some(what) = what {
+            self.fault(place, passage.text(), what);
         }
-        Ok(0)
     }
 
-    fn reference(&mut self, place: &str, key: &str, passage: &Passage) {
-        let Some(work) = self.works.iter().find(|w| w.key == key) else {
-            return self.fault(place, passage.text(), format!("paper.bib has no `{key}`"));
-        };
-        let optional = [&work.venue, &work.doi, &work.url].into_iter().flatten().map(String::as_str);
-        let year = work.year.map(|y| y.to_string()).unwrap_or_default();
-        let own = optional.chain([work.title.as_str(), year.as_str()]).collect::<Vec<_>>().join(" ");
-        let own = normal(&own).to_lowercase();
-        let strange = words_of(&passage.text())
-            .into_iter()
-            .find(|w| w.bytes().any(|b| b.is_ascii_digit()) && !w.contains('/') && !own.contains(&w.to_lowercase()));
-        if let Some(word) = strange {
-            self.fault(place, passage.text(), format!("\"{word}\" is not in the record `{key}` of paper.bib"));
+    /// What the PDF says, by `pdftotext`.
+    fn pdf(&mut self, paper: &Path, passages: &[Passage]) -> Result<()> {
+        match pdf::read(&paper.join("paper.pdf")) {
+            Err(why) => self.checked.unread.push(format!("paper.pdf: pdftotext is needed to read it ({why})")),
+            Ok(said) => {
+                self.checked.forms.push("paper.pdf".to_string());
+                let labels = pdf::labels(paper)?;
+                for (sentence, what) in pdf::differences(&said, passages, &labels) {
+                    self.fault("paper.pdf", sentence, what);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Numbers of sections, figures and tables: each counts up, and references lead to what they say.
@@ -317,109 +324,6 @@ impl Judge<'_> {
             }
         }
     }
-
-    /// The words around every marked number stand in the PDF.
-    fn pdf(&mut self, path: &Path, passages: &[Passage]) {
-        let arguments = ["-layout", "-enc", "UTF-8", &path.display().to_string(), "-"].map(str::to_string);
-        let arguments: Vec<String> = arguments.into_iter().filter(|a| a != "-layout").collect();
-        let keep = |name: &str| ["PATH", "HOME", "LANG"].contains(&name);
-        let answer = Asked::start("pdftotext", &arguments, keep, &[], PDF_SECONDS).wait();
-        if answer.code != Some(0) {
-            let why = answer.stderr.lines().next().unwrap_or("it did not end").to_string();
-            return self.checked.unread.push(format!("paper.pdf: pdftotext is needed to read it ({why})"));
-        }
-        self.checked.forms.push("paper.pdf".to_string());
-        let all = text::squeezed(&answer.stdout);
-        for passage in passages.iter().filter(|p| p.reference.is_none()) {
-            for (i, token) in passage.tokens.iter().enumerate() {
-                let Token::Fact { id, text: shown } = token else { continue };
-                let before: String = passage.tokens[..i].iter().map(Token::shown).collect();
-                let after: String = passage.tokens[i + 1..].iter().map(Token::shown).collect();
-                let tail: Vec<&str> = before.split_whitespace().rev().take(3).collect();
-                let tail: String = tail.into_iter().rev().collect::<Vec<_>>().join(" ");
-                let head: String = after.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-                let own = text::squeezed(shown);
-                // A page may end on either side of it.
-                let found = [format!("{}{own}", text::squeezed(&tail)), format!("{own}{}", text::squeezed(&head))];
-                if !found.iter().any(|f| all.contains(f.as_str())) {
-                    let what = format!("paper.pdf does not say \"{}\" (`{id}`) here", shown);
-                    self.fault("paper.pdf", passage.sentence(i), what);
-                }
-            }
-        }
-    }
-
-    /// The files and runs that a fact is said to come from are there.
-    fn origin(&mut self, folder: &Path, id: &str, fact: &Value) {
-        let sources = fact.get("sources").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let plain = |name: &&str| !name.contains('*');
-        let lost = sources.filter(plain).find(|name| !folder.join(name).is_file()).map(str::to_string);
-        if let Some(name) = lost {
-            self.fault("facts.json", id.to_string(), format!("`{id}` comes from {name}, which is not there"));
-        }
-        let lists = ["/basis/runs", "/basis/against"].into_iter().filter_map(|at| fact.pointer(at)?.as_array());
-        let runs = lists.flatten().chain(fact.pointer("/basis/run")).filter_map(Value::as_u64);
-        let known = self.measured.state.runs.len() as u64;
-        if let Some(run) = runs.into_iter().find(|run| !(1..=known).contains(run)) {
-            self.fault("facts.json", id.to_string(), format!("`{id}` comes from run {run}, and there is none"));
-        }
-    }
-
-    /// `facts.json` as one more text: each of its numbers is what was computed again, to the last bits of a double.
-    fn facts_file(&mut self, folder: &Path, file: &str, passages: &[Passage]) {
-        let printed: BTreeSet<String> = facts_of(passages).into_iter().map(|f| f.0).collect();
-        let Ok(value) = serde_json::from_str::<Value>(file) else {
-            return self.fault("facts.json", String::new(), "it is not JSON".to_string());
-        };
-        let list = value.get("facts").and_then(Value::as_array).cloned().unwrap_or_default();
-        let mut there = BTreeSet::new();
-        for fact in &list {
-            let id = fact.get("id").and_then(Value::as_str).unwrap_or_default();
-            there.insert(id.to_string());
-            self.origin(folder, id, fact);
-            let said = fact.pointer("/value/text").or_else(|| fact.pointer("/value/quote")).and_then(Value::as_str);
-            if let Some(Err(what)) = said.map(|text| self.named(text)) {
-                self.fault("facts.json", id.to_string(), format!("`{id}`: {what}"));
-            }
-            let Some(number) = fact.pointer("/value/number").and_then(Value::as_f64) else { continue };
-            let Some(quantity) = self.quantities.get(id).cloned() else {
-                if printed.contains(id) {
-                    self.fault("facts.json", id.to_string(), format!("`{id}` = {number} cannot be computed again"));
-                }
-                continue;
-            };
-            let mut pairs = vec![("value", number, Some(quantity.value))];
-            for (name, at, own) in [
-                ("lower bound", "/interval/low", quantity.interval.map(|i| i.0)),
-                ("upper bound", "/interval/high", quantity.interval.map(|i| i.1)),
-                ("coverage", "/interval/confidence", quantity.interval.map(|i| i.2)),
-                ("n", "/n", quantity.n.map(|n| n as f64)),
-            ] {
-                if let Some(found) = fact.pointer(at).and_then(Value::as_f64) {
-                    // What is not told again is not compared; a bound always is.
-                    if own.is_some() || at.contains("interval") {
-                        pairs.push((name, found, own));
-                    }
-                }
-            }
-            for (name, found, own) in pairs {
-                match own {
-                    Some(own) if same(found, own) => self.checked.facts += 1,
-                    own => {
-                        let own = own.map_or("nothing".to_string(), |v| v.to_string());
-                        self.fault(
-                            "facts.json",
-                            id.to_string(),
-                            format!("the {name} of `{id}` is {found} there, and {own} by the runs"),
-                        );
-                    }
-                }
-            }
-        }
-        for id in printed.difference(&there) {
-            self.fault("facts.json", id.clone(), format!("`{id}` is printed and not there"));
-        }
-    }
 }
 
 /// Whether a quantity is what a number shows: its value, how many values it rests on, or the coverage of its interval.
@@ -439,12 +343,12 @@ fn told(quantity: &Quantity) -> String {
 }
 
 /// Equal but for the order in which sums were made.
-fn same(a: f64, b: f64) -> bool {
+pub(super) fn same(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= 1e-14 * a.abs().max(b.abs()) || (a.abs() < 1e-15 && b.abs() < 1e-15)
 }
 
 /// Id, normal text and sentence of every marked number.
-fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
+pub(super) fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
     // Quotation marks and dashes are set differently in each form.
     let marks = ['\u{201c}', '\u{201d}', '"', '\'', '\u{2018}', '\u{2019}', '`'];
     let squeeze = |text: &str| {

@@ -5,7 +5,7 @@ use crate::campaign::curve::Curve;
 use crate::campaign::{Event, Run, RunResult, State, attempt_path, run_path};
 use crate::journal;
 use crate::problem::Result;
-use crate::record::{METRICS_FILE, Manifest, Metrics, parse_metrics};
+use crate::record::{METRICS_FILE, Manifest, Metrics, metrics_hash, parse_metrics};
 use crate::sys::fs;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +88,7 @@ impl Measured {
             }
             return Ok(());
         };
+        self.hashes(folder, run, bytes, &place)?;
         let records = match parse_metrics(bytes, &place) {
             Ok(records) => records,
             Err(problem) => {
@@ -126,6 +127,26 @@ impl Measured {
             self.fault(place, what);
         }
         self.last.insert(run.id.0, last);
+        Ok(())
+    }
+}
+
+impl Measured {
+    /// Metrics are what the journal has the hash of: each attempt's own file, and the run's where there was a single attempt.
+    fn hashes(&mut self, folder: &Path, run: &Run, whole: &[u8], place: &str) -> Result<()> {
+        for attempt in &run.attempts {
+            let kept = attempt.ended.as_ref().and_then(|e| e.evidence.metrics_hash.as_deref());
+            let Some(kept) = kept else { continue };
+            let own = attempt_path(attempt.id).join(METRICS_FILE);
+            let changed = |bytes: &[u8]| metrics_hash(bytes) != kept;
+            let what = "its content is not what the journal has the hash of";
+            if fs::read_if_there(&folder.join(&own))?.is_some_and(|bytes| changed(&bytes)) {
+                self.fault(own.display().to_string(), what.to_string());
+            }
+            if run.attempts.len() == 1 && changed(whole) {
+                self.fault(place.to_string(), what.to_string());
+            }
+        }
         Ok(())
     }
 }

@@ -17,8 +17,13 @@ pub(super) enum Token {
     },
     /// A name in a fixed-width font.
     Code(String),
-    /// A citation as text.
-    Cite(String),
+    /// A citation.
+    Cite {
+        /// Keys, as far as the form has them.
+        keys: Vec<String>,
+        /// As it is shown; empty where TeX makes it.
+        text: String,
+    },
     /// `Figure 2` in the text, with the label that it leads to.
     Refer {
         /// The label; empty where the thing itself is named.
@@ -39,6 +44,8 @@ pub(super) struct Passage {
     pub reference: Option<String>,
     /// The line below the title.
     pub byline: bool,
+    /// Where a reference leads.
+    pub links: Vec<String>,
 }
 
 impl Token {
@@ -47,7 +54,7 @@ impl Token {
             Token::Text(text)
             | Token::Fact { text, .. }
             | Token::Code(text)
-            | Token::Cite(text)
+            | Token::Cite { text, .. }
             | Token::Refer { text, .. } => text,
         }
     }
@@ -172,11 +179,15 @@ pub(super) fn html(page: &str) -> Vec<Passage> {
                 apart = Some(("data", Token::Fact { id, text: String::new() }));
             }
             ("code", false) => apart = Some(("code", Token::Code(String::new()))),
-            ("a", false) if tag.contains("cite") => apart = Some(("a", Token::Cite(String::new()))),
             ("a", false) => {
-                let label = attribute(tag, "href").unwrap_or_default();
-                if let Some(label) = label.strip_prefix('#') {
-                    apart = Some(("a", Token::Refer { label: label.to_string(), text: String::new() }));
+                let (href, text) = (attribute(tag, "href").unwrap_or_default(), String::new());
+                if tag.contains("class=cite") {
+                    let keys = vec![href.strip_prefix("#ref-").unwrap_or_default().to_string()];
+                    apart = Some(("a", Token::Cite { keys, text }));
+                } else if let Some(label) = href.strip_prefix('#') {
+                    apart = Some(("a", Token::Refer { label: label.to_string(), text }));
+                } else {
+                    out.open.links.push(href);
                 }
             }
             ("span", false) if tag.contains("no") => {
@@ -221,7 +232,7 @@ impl Token {
             Token::Text(text)
             | Token::Fact { text, .. }
             | Token::Code(text)
-            | Token::Cite(text)
+            | Token::Cite { text, .. }
             | Token::Refer { text, .. } => {
                 text.push_str(more);
             }
@@ -270,10 +281,8 @@ pub(super) fn tex(file: &str) -> Vec<Passage> {
 
 fn read(out: &mut Builder, mut rest: &str) {
     /// Commands whose argument is not text.
-    const DROPPED: [&str; 16] = [
+    const DROPPED: [&str; 14] = [
         "input",
-        "citep",
-        "citet",
         "label",
         "nameof",
         "ref",
@@ -316,6 +325,12 @@ fn read(out: &mut Builder, mut rest: &str) {
                         let (id, more) = group(rest);
                         let (text, more) = group(more);
                         out.open.tokens.push(Token::Fact { id: id.to_string(), text: plain(text) });
+                        rest = more;
+                    }
+                    "citep" | "citet" => {
+                        let (keys, more) = group(rest);
+                        let keys = keys.split(',').map(|key| key.trim().to_string()).collect();
+                        out.open.tokens.push(Token::Cite { keys, text: String::new() });
                         rest = more;
                     }
                     "texttt" => {
@@ -429,7 +444,7 @@ mod tests {
         let results = passages.iter().find(|p| p.place == "results").unwrap();
         assert_eq!(results.tokens[1], Token::Fact { id: "a.b".into(), text: "2&times;10^\u{2212}8".into() });
         assert_eq!(results.tokens[3], Token::Refer { label: "fig:x".into(), text: "Figure 1".into() });
-        assert_eq!(results.tokens[5], Token::Cite("Smith (2020)".into()));
+        assert_eq!(results.tokens[5], Token::Cite { keys: vec!["k".into()], text: "Smith (2020)".into() });
         assert_eq!(results.tokens[7], Token::Code("model.width".into()));
         assert_eq!(results.sentence(3), "See Figure 1 and Smith (2020).");
         assert!(results.sentence(1).starts_with("It is 2"), "{}", results.sentence(1));

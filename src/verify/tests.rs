@@ -78,7 +78,7 @@ impl Bench {
     }
 
     fn check(&self) -> Checked {
-        check(self.root.path(), &Measured::read(self.root.path()).unwrap()).unwrap()
+        check(self.root.path(), &Measured::read(self.root.path()).unwrap(), None).unwrap()
     }
 
     /// With a file changed; the first fault.
@@ -170,7 +170,7 @@ fn a_changed_measurement_is_found() {
 fn a_folder_without_a_paper_is_refused() {
     let bench = Bench::new();
     std::fs::remove_file(bench.path("paper/paper.html")).unwrap();
-    let problem = check(bench.root.path(), &Measured::read(bench.root.path()).unwrap()).unwrap_err();
+    let problem = check(bench.root.path(), &Measured::read(bench.root.path()).unwrap(), None).unwrap_err();
     assert!(problem.what.contains("no paper") && problem.remedy.is_some());
 }
 

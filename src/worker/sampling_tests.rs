@@ -27,7 +27,9 @@ fn a_short_attempt_leaves_its_first_look_and_its_last_and_their_sum() {
     let summary = outcome.utilization.clone().unwrap();
     let again = UtilizationSummary::of(&looks, DeviceSpec::Cpu, 1).unwrap();
     assert_eq!(UtilizationSummary { sampler_seconds: None, ..summary.clone() }, again);
-    assert!(summary.seconds <= outcome.seconds && summary.busy_seconds().is_some_and(|busy| busy <= outcome.seconds));
+    // Looks are told to the millisecond.
+    let whole = outcome.seconds + 1e-3;
+    assert!(summary.seconds <= whole && summary.busy_seconds().is_some_and(|busy| busy <= whole), "{summary:?}");
     assert_eq!((summary.gpu.clone(), summary.joules()), (None, None), "a processor's energy is not measured");
 }
 
@@ -122,7 +124,7 @@ fn neither_a_hanging_nor_a_broken_driver_holds_an_attempt_up() {
     let broken = sampling(folder.path(), 1.0, || Sampler::with(Breaks));
     for stuck in [hanging, opening, broken] {
         let waited = Stopwatch::start();
-        assert_eq!(stuck.close(), None, "nothing was seen");
+        assert_eq!(stuck.close_within(PATIENCE), None, "nothing was seen");
         // The rest is room for a loaded machine.
         assert!(waited.seconds() < PATIENCE + 5.0);
     }

@@ -18,6 +18,7 @@ mod kill_train;
 mod levels;
 mod literature;
 mod planners;
+mod planted;
 #[path = "../../src/sys/request.rs"]
 mod request;
 #[path = "../slurm/mod.rs"]

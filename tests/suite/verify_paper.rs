@@ -2,7 +2,10 @@
 //! that plants what was never measured.
 
 use super::campaigns::Field;
-use nanoresearch::campaign::load;
+use super::planted;
+use nanoresearch::campaign::{load, load_research};
+use nanoresearch::paper;
+use nanoresearch::verify::{self, Made, Measured};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpListener;
@@ -96,6 +99,7 @@ fn a_paper_is_verified_and_every_tampering_found() {
         || caught("runs/0001"),
     );
     assert_eq!(verify(&[]).code, 0, "all is as it was");
+    sweep(&folder);
 
     // The review by rules stands beside it; the bundle carries both, and verifies elsewhere.
     let review = std::fs::read_to_string(paper("review.md")).unwrap();
@@ -108,6 +112,121 @@ fn a_paper_is_verified_and_every_tampering_found() {
     assert_eq!(field.say(&["run", "there/noted", "--replay"]).code, 0);
     let said = field.say(&["verify-paper", "there/noted", "--rerun", "1", "--seed", "7"]);
     assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
+}
+
+/// Draws places of digits by a seed.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+
+    /// So many different ones of `all`, or all of them.
+    fn some<T>(&mut self, mut all: Vec<T>, n: usize) -> Vec<T> {
+        (0..n.min(all.len())).map(|_| all.swap_remove(self.below(all.len()))).collect()
+    }
+}
+
+/// Every leaf of a JSON document by its pointer.
+fn leaves(value: &Value, at: String, out: &mut Vec<String>) {
+    match value {
+        Value::Object(all) => all.iter().for_each(|(key, v)| leaves(v, format!("{at}/{key}"), out)),
+        Value::Array(all) => all.iter().enumerate().for_each(|(i, v)| leaves(v, format!("{at}/{i}"), out)),
+        _ => out.push(at),
+    }
+}
+
+/// Changes what a reader sees and what it rests on, one drawn place at a time: each must be found.
+fn sweep(folder: &Path) {
+    let state = load_research(folder).unwrap();
+    let (facts, works) = (paper::gather(folder, &state), paper::library(None).unwrap());
+    let (figures, drawn) = paper::drawings(&paper::draft(folder, &state, &facts, &works));
+    let version = facts.version.clone();
+    let facts = serde_json::from_slice(&facts.to_json().unwrap()).unwrap();
+    let made = Made { version, facts, figures, drawn, works };
+    let faults = || verify::check(folder, &Measured::read(folder).unwrap(), Some(&made)).unwrap().faults;
+    assert_eq!(faults(), []);
+    let (mut draw, mut missed, mut tried) = (Draw(7), Vec::new(), 0);
+    let mut try_one = |name: &str, bad: String, what: String| {
+        let path = folder.join(name);
+        let good = std::fs::read(&path).unwrap();
+        assert_ne!(good, bad.as_bytes(), "{what}");
+        std::fs::write(&path, bad).unwrap();
+        if faults().is_empty() {
+            missed.push(format!("{name}: {what}"));
+        }
+        std::fs::write(&path, good).unwrap();
+        tried += 1;
+    };
+
+    // facts.json: any leaf, words and names included.
+    let text = std::fs::read_to_string(folder.join("paper/facts.json")).unwrap();
+    let good: Value = serde_json::from_str(&text).unwrap();
+    let mut all = Vec::new();
+    leaves(&good, String::new(), &mut all);
+    for at in draw.some(all, 150) {
+        let mut bad = good.clone();
+        let leaf = bad.pointer_mut(&at).unwrap();
+        *leaf = match &*leaf {
+            Value::Number(n) if n.is_f64() => json!(n.as_f64().unwrap() * 1.01 + 1e-3),
+            Value::Number(n) => json!(n.as_i64().unwrap() + 1),
+            Value::String(text) => match text.find(|c: char| c.is_ascii_digit()) {
+                Some(at) => json!(digit_changed(text, at)),
+                None => json!(format!("{text}x")),
+            },
+            _ => json!("x"),
+        };
+        let what = format!("{at} {} to {}", good.pointer(&at).unwrap(), bad.pointer(&at).unwrap());
+        try_one("paper/facts.json", serde_json::to_string_pretty(&bad).unwrap(), what);
+    }
+
+    // Digits of texts, outside of what only a program reads.
+    let run = "runs/0002/metrics.jsonl";
+    std::fs::rename(folder.join("runs/0002/attempts"), folder.join("kept-apart")).unwrap();
+    for (name, n) in [
+        ("paper/paper.html", 80),
+        ("paper/paper.tex", 80),
+        ("paper/paper.md", 50),
+        ("paper/paper.bib", 30),
+        ("results.tsv", 30),
+        ("runs/0001/metrics.jsonl", 30),
+        // Of this run only the projection is left: the journal has its hash.
+        (run, 30),
+    ] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let begins = text.find("\\begin{document}").unwrap_or(0);
+        let (mut tag, mut apart) = (false, "");
+        let mut places = Vec::new();
+        for (at, c) in text.char_indices().filter(|(at, _)| *at >= begins) {
+            if name.ends_with("html") {
+                tag = (tag || c == '<') && c != '>';
+                for (open, close) in [("<svg", "</svg>"), ("<style", "</style>")] {
+                    if text[at..].starts_with(open) {
+                        apart = close;
+                    } else if text[at..].starts_with(close) {
+                        apart = "";
+                    }
+                }
+            }
+            if c.is_ascii_digit() && !tag && apart.is_empty() {
+                places.push(at);
+            }
+        }
+        assert!(places.len() >= n.min(20), "{name}: {}", places.len());
+        for at in draw.some(places, n) {
+            let around: String = text[..at].chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
+            try_one(name, digit_changed(&text, at), format!("{around:?} {}", &text[at..=at]));
+        }
+    }
+    std::fs::rename(folder.join("kept-apart"), folder.join("runs/0002/attempts")).unwrap();
+    assert!(
+        missed.is_empty() && tried > 400,
+        "{} of {tried} changes were not found:\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
 }
 
 /// Answers by the name of the form that is asked for.
@@ -132,7 +251,6 @@ fn serve(answer: impl Fn(&str, &str) -> Value + Send + 'static) -> String {
     url
 }
 
-const PLANTED: &str = "Everybody agrees that the baseline reaches 0.999 [@nobody2020]. Every candidate improves on it.";
 const MENDED: &str =
     "We measure first and compare afterwards. Over its seeds the baseline reaches {baseline.metric|interval}.";
 const LIMITED: &str = "- There is a single dataset, and no further dataset was tried. Whatever is said here is said of it alone, with this model, \
@@ -158,14 +276,14 @@ fn text(prompt: &str, summary: Option<&str>, limitations: Option<&str>) -> Value
     json!({ "title": title, "summary": summary.unwrap_or(own.trim()), "sections": sections })
 }
 
-/// A writer that plants a false number, a false citation and a false claim, and mends them when it is told; reviewers who demand a
-/// limitation.
+/// A writer that plants false numbers, citations and claims, and writes another abstract when it is told; reviewers who demand a
+/// limitation. `docs/sample-paper-llm` is made of it.
 #[test]
 fn what_a_model_plants_is_caught_and_its_reviewers_are_charged() {
     let url = serve(|form, prompt| match form {
         "paper_text" if prompt.contains("do not build") => text(prompt, Some(MENDED), None),
         "paper_text" if prompt.contains("# What reviewers want changed") => text(prompt, None, Some(LIMITED)),
-        "paper_text" => text(prompt, Some(PLANTED), None),
+        "paper_text" => text(prompt, Some(&planted::abstract_of_all()), None),
         "opinion" => {
             let done = prompt.contains("no further dataset was tried");
             let demands = json!([{ "quote": "", "what": "State that there is one dataset.", "severity": "blocking" }]);
@@ -182,7 +300,8 @@ fn what_a_model_plants_is_caught_and_its_reviewers_are_charged() {
     let folder = field.folder();
     assert_eq!(field.say(&["run", "campaign.toml", "--out", "c"]).code, 0);
     let before = load(&folder).unwrap().ledger.free().dollars;
-    let said = field.say(&["paper", "c", "--no-pdf"]);
+    let pdf = std::env::var_os("NANORESEARCH_KEEP_PAPER").is_some();
+    let said = field.say(if pdf { &["paper", "c"] } else { &["paper", "c", "--no-pdf"] });
     assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
 
     let html = std::fs::read_to_string(folder.join("paper/paper.html")).unwrap();
@@ -207,9 +326,6 @@ fn what_a_model_plants_is_caught_and_its_reviewers_are_charged() {
     assert_eq!(said.code, 0, "{}\n{}", said.stdout, said.stderr);
     assert!(said.stdout.contains("8 questions"), "{}", said.stdout);
 
-    // Somebody who changes the page afterwards is caught, too.
-    let path = folder.join("paper/paper.html");
-    std::fs::write(&path, html.replacen("We measure first", "We reach 0.999 first", 1)).unwrap();
-    let said = field.say(&["verify-paper", "c"]);
-    assert!(said.code == 1 && said.stdout.contains("0.999"), "{}", said.stdout);
+    // Each planted thing by itself; somebody who changes files afterwards is caught, too.
+    planted::compare(&field, &planted::table(&field));
 }

@@ -5,7 +5,7 @@ use crate::analysis::{EffectKind, Line, Trial, fit_line, holm, main_effects};
 use crate::campaign::{Run, RunResult, Standing, State};
 use crate::config::{Domain, Metric, Parameter};
 use crate::ids::RunId;
-use crate::paper::fact::{Basis, CAMPAIGN, Show, Shows};
+use crate::paper::fact::{Basis, CAMPAIGN, Show, Shows, significant};
 use crate::record::Manifest;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,11 +62,11 @@ fn space(g: &mut Gather) {
 
 /// A parameter's values in words, numbers included.
 fn range(parameter: &Parameter) -> String {
-    let number = |v: f64| words::setting(&serde_json::json!(v));
+    let number = |v: f64| significant(v, 3);
     match &parameter.domain {
         Domain::Float { low, high, .. } => format!("{} to {}", number(*low), number(*high)),
-        Domain::LogFloat { low, high, .. } => format!("{} to {}, logarithmic", number(*low), number(*high)),
-        Domain::Int { low, high, log, .. } => format!("{low} to {high}{}", if *log { ", logarithmic" } else { "" }),
+        Domain::LogFloat { low, high, .. } => format!("{} to {} (log)", number(*low), number(*high)),
+        Domain::Int { low, high, log, .. } => format!("{low} to {high}{}", if *log { " (log)" } else { "" }),
         Domain::Choice { values } => values.iter().map(words::setting).collect::<Vec<_>>().join(", "),
     }
 }

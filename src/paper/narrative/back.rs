@@ -120,18 +120,17 @@ fn devices(s: &Story) -> String {
 }
 
 fn prediction(s: &Story) -> String {
-    let ratio = s.number("prediction.ratio");
-    let reading = if (0.8..=1.25).contains(&ratio) {
-        "so prices were about right"
-    } else if ratio > 1.25 {
-        "so runs were dearer than they were priced"
-    } else {
-        "so runs were cheaper than they were priced"
+    let (ratio, within) = (s.number("prediction.ratio"), s.number("prediction.within"));
+    let reading = match (ratio, within) {
+        (r, _) if r > 1.25 => "so runs took longer than they were priced",
+        (r, _) if r < 0.8 => "so runs took less time than they were priced",
+        (_, w) if w < 0.8 => "so prices were near, and their error bars too narrow",
+        _ => "so prices were about right",
     };
     format!(
         "Before it is started, each run is priced from its compute graph and the measured speed of the machine. Over {{prediction.ratio|n}} \
          finished runs, held time over predicted time has a median of {{prediction.ratio}} and for most of them lies between \
-         {{prediction.low}} and {{prediction.high}}, {reading}; {{prediction.within}} of them ended within the upper end of their own \
+         {{prediction.low}} and {{prediction.high}}, {reading}: {{prediction.within}} of the runs ended within the upper end of their own \
          prediction ([#fig:calibration])."
     )
 }

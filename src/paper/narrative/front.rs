@@ -61,7 +61,7 @@ pub(super) fn finding(s: &Story) -> String {
         Finding::Confirmed => {
             let relative = match s.facts.get("candidate.best.relative").map(|f| f.what.as_str()) {
                 Some("change of the error") => ", which takes away {candidate.best.relative|abs} of its error",
-                Some(_) => ", a relative change of {candidate.best.relative|abs}",
+                Some(_) => ", a relative change of {candidate.best.relative}",
                 None => "",
             };
             format!(
@@ -71,8 +71,8 @@ pub(super) fn finding(s: &Story) -> String {
             )
         }
         Finding::NotAfterCorrection => {
-            "A candidate cleared the noise floor by itself, but not after the correction for the number of candidates \
-             that were compared, so no setting is recommended over the baseline."
+            "By itself the interval of a candidate lies beyond the noise floor, but not after the correction for the number of \
+             candidates that were compared, so no setting is recommended over the baseline."
                 .to_string()
         }
         Finding::NotConfirmed => {
@@ -99,8 +99,7 @@ pub(super) fn introduction(s: &Story) -> String {
     let motive = format!(
         "A training that is run again with another seed ends elsewhere. Whoever tries many settings and keeps the best run will \
          therefore find a run that looks ahead of where it started, whether or not any setting matters{}. The question of this \
-         note, {{campaign.question}} is of that kind, and we treat the noise of re-seeding as the first thing to be measured and the \
-         last thing to be forgotten.",
+         note is of that kind. We treat the noise of re-seeding as the first thing to be measured and the last to be forgotten.",
         s.cite(&["dodge2019"])
     );
     let done = if settings.is_empty() {
@@ -139,7 +138,7 @@ fn contributions(s: &Story) -> String {
     if let Some(path) = s.outline.associated.first() {
         let (name, slug) = (readable(path), super::super::facts::words::slug(path));
         items.push(format!(
-            "Of the settings that were varied, the {name} has the strongest association with the objective: a rank correlation of \
+            "Among the numeric settings, the {name} has the strongest association with the objective: a rank correlation of \
              {{effect.{slug}.rho}} over {{effect.{slug}.rho|n}} first looks ([#sec:effects])."
         ));
     }
@@ -280,7 +279,7 @@ fn model(s: &Story) -> String {
                 parts.push(format!("Gaussian error linear units{}", s.cite(&["hendrycks2016"])));
             }
             if !parts.is_empty() {
-                text += &format!(" Among its parts, or among what is tried in their place, are {}.", list(&parts));
+                text += &format!(" Its parts, and what is tried in their place, include {}.", list(&parts));
             }
             if s.outline.scaling {
                 text += &format!(

@@ -54,6 +54,7 @@ pub fn draft(folder: &Path, state: &State, facts: &Facts, library: &[Record]) ->
     add("results", "Results", results::results(&story));
     add("effects", "What the settings did", results::effects(&story));
     add("failures", "What failed", results::failures(&story));
+    add("conclusion", "Conclusion", results::conclusion(&story));
     add("limitations", "Limitations", back::limitations(&story));
     add("ethics", "Data, licences and ethics", back::ethics(&story));
     add("compute", "Compute and reproducibility", back::compute(&story));

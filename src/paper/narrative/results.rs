@@ -59,6 +59,9 @@ fn looks(s: &Story) -> String {
     } else if beyond == 0.0 {
         "Of these looks {search.ahead|value} lay ahead of the baseline's mean ({search.ahead-share}), and not a single run of them by more than \
          what separates single runs of the same configuration ({baseline.single-floor})."
+    } else if beyond == ahead {
+        "Of these looks {search.ahead|value} lay ahead of the baseline's mean ({search.ahead-share}), all of them by more than what separates \
+         single runs of the same configuration ({baseline.single-floor})."
     } else {
         "Of these looks {search.ahead|value} lay ahead of the baseline's mean ({search.ahead-share}), {search.beyond|value} of them by more than \
          what separates single runs of the same configuration ({baseline.single-floor})."
@@ -109,21 +112,10 @@ fn compared(s: &Story) -> String {
     }
 }
 
-/// Where a candidate differs from the baseline.
+/// Where a candidate's settings are, and its size.
 fn settings(s: &Story, id: &str, name: &str) -> String {
-    let parts: Vec<String> = s
-        .state
-        .campaign
-        .space
-        .keys()
-        .filter(|path| s.has(&format!("{id}.setting.{}", slug(path))))
-        .map(|path| format!("{} {{{id}.setting.{}}}", readable(path), slug(path)))
-        .collect();
-    if parts.is_empty() {
-        return String::new();
-    }
-    let size = if s.has(&format!("{id}.parameters")) { format!("; it has {{{id}.parameters}}") } else { String::new() };
-    format!("{name} is trained with {}{size}.", list(&parts))
+    let size = if s.has(&format!("{id}.parameters")) { format!(" has {{{id}.parameters}};") } else { String::new() };
+    format!("{name}{size}{} settings are in [#tab:space].", if size.is_empty() { "'s" } else { " its" })
 }
 
 /// What the first look overstated.
@@ -217,10 +209,10 @@ fn numeric(s: &Story) -> String {
     for (i, path) in s.outline.associated.iter().enumerate() {
         let (name, id) = (readable(path), format!("effect.{}", slug(path)));
         let good = good(s.number(&format!("{id}.rho")));
-        let way = format!("larger values go with {} results", if good { "good" } else { "poor" });
+        let way = format!("larger values go with {} results", if good { "good" } else { "poorer" });
         sentences.push(if i == 0 {
             format!(
-                "The clearest association is that of the {name}: its rank correlation with the objective is {{{id}.rho}} ({} after correction \
+                "Among the numeric settings the clearest association is that of the {name}: its rank correlation with the objective is {{{id}.rho}} ({} after correction \
                  over the settings, n = {{{id}.rho|n}}), so {way}.",
                 s.p(&format!("{id}.p"))
             )
@@ -267,8 +259,17 @@ fn chosen(s: &Story) -> String {
     if sentences.is_empty() {
         return String::new();
     }
+    // Effects come strongest first.
+    let first = s.outline.choices.first().map(|path| {
+        format!(
+            "Of the choices, the {} has the largest correlation ratio ({{effect.{}.strength}}), for which no test is made here. ",
+            readable(path),
+            slug(path)
+        )
+    });
     format!(
-        "{} These means mix all other settings, and the sampler gives more looks to choices that did well, so they are not comparisons.",
+        "{}{} These means mix all other settings, and the sampler gives more looks to choices that did well, so they are not comparisons.",
+        first.unwrap_or_default(),
         sentences.join(" ")
     )
 }
@@ -279,7 +280,7 @@ fn scaling(s: &Story) -> String {
     }
     let clear = s.facts.get("scaling.exponent").and_then(|f| f.shows) == Some(Shows::Association);
     let verdict = if clear {
-        "The interval of the exponent excludes no dependence at all, so over this range larger models leave less error, or more, as its sign says."
+        "The interval of the exponent excludes no dependence at all, so over this range size and error go together."
     } else {
         "The interval of the exponent includes no dependence at all, so whether size matters over this range is left open."
     };
@@ -289,6 +290,51 @@ fn scaling(s: &Story) -> String {
          {{scaling.exponent|interval}} ([#fig:scaling]). {verdict} The best of several runs is favoured where a size was tried often; the fit describes \
          the frontier that this search reached.\n\n!fig:scaling"
     )
+}
+
+/// What is answered, what is not, and what would be tried next.
+pub(super) fn conclusion(s: &Story) -> String {
+    let size = if !s.outline.scaling {
+        ""
+    } else if s.facts.get("scaling.exponent").and_then(|f| f.shows) == Some(Shows::Association) {
+        " How the error goes with size is in [#fig:scaling]; beyond these sizes nothing is known."
+    } else {
+        " How far size carries is left open by what was run ([#fig:scaling])."
+    };
+    match s.outline.finding {
+        Finding::Confirmed => {
+            let lying = match (s.number("search.judged"), s.number("search.confirmed")) {
+                (1.0, _) => "The candidate that was repeated lies",
+                (all, good) if all == good => "All of {search.judged|words} that were repeated lie",
+                (_, 1.0) => "Of {search.judged|words} that were repeated, {search.confirmed|value} lies",
+                _ => "Of {search.judged|words} that were repeated, {search.confirmed|value} lie",
+            };
+            let hints: Vec<String> = s
+                .outline
+                .choices
+                .first()
+                .into_iter()
+                .chain(s.outline.associated.first())
+                .map(|p| readable(p))
+                .collect();
+            let next = if hints.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    " What the first looks point to first is the {}: to vary that alone, from the best candidate on, is the next experiment.",
+                    list(&hints)
+                )
+            };
+            format!(
+                "{lying} beyond the noise floor, so the starting point left room that re-seeding does not explain. Which setting this is owed to is not told, since all of them moved at once.{next}{size}"
+            )
+        }
+        Finding::NotConfirmed | Finding::NotAfterCorrection => format!(
+            "No setting is recommended over the baseline. A floor of {{baseline.floor}} says how large a difference would have had to be to be seen \
+             over so many seeds; to see less takes more of them, and not a wider search.{size}"
+        ),
+        _ => String::new(),
+    }
 }
 
 pub(super) fn failures(s: &Story) -> String {

@@ -1,170 +1,75 @@
-//! Claims: a sentence that says that something is better, worse, changed or associated must hold a fact that shows it beyond
-//! the noise.
+//! Claims: a sentence that says that something is better, worse, as good, changed or associated must hold a fact that shows it
+//! beyond the noise, about whom it is said of.
 //!
-//! What is denied, asked, supposed or predicted is no claim; what a cited work is said to have found is that work's claim. Both
-//! are judged clause by clause, and a denial that denies nothing ("no doubt", "not only") counts for nothing.
+//! What is asked, supposed or predicted is no claim; what a cited work is said to have found is that work's claim. A denial of an
+//! improvement is none either, unless a fact shows that improvement: then it is false. A denial of harm ("no worse than") is a
+//! claim of its own, which wants an interval that excludes harm beyond the noise floor. All are judged clause by clause, and a
+//! denial that denies nothing ("no doubt", "not only", "nobody disputes") counts for nothing.
 //!
-//! Boundary: pure; knows items and facts, no markup.
+//! Boundary: pure; knows items and facts, no markup. It knows words and not their meaning: what is said by other words than
+//! these passes, which is why claims are also what reviewers look for.
 
+use super::claim_words::*;
 use super::items::Item;
-use super::subjects::kind;
-use crate::paper::fact::{Facts, Shows, Value};
+use super::subjects::{Carried, kind};
+use crate::paper::fact::{Fact, Facts, Shows, Value};
+use std::collections::BTreeMap;
 
 /// What a sentence claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claim {
     Better,
     Worse,
+    /// As good as another, or no worse.
+    NotWorse,
     /// The objective moved, whichever way.
     Changed,
     Associated,
+    /// Something that no fact can show.
+    Unshown,
 }
 
-const BETTER: [&str; 22] = [
-    "improve",
-    "improvement",
-    "improving",
-    "better",
-    "outperform",
-    "superior",
-    "superiority",
-    "surpass",
-    "beat",
-    "beating",
-    "outdo",
-    "outdoes",
-    "won",
-    "advantage",
-    "boost",
-    "enhance",
-    "enhancing",
-    "significant",
-    "significantly",
-    "state-of-the-art",
-    "exceed",
-    "helps",
-];
-const WORSE: [&str; 8] = ["worse", "inferior", "harm", "hurt", "degrade", "degradation", "deteriorate", "underperform"];
-const MOVES: [&str; 20] = [
-    "raise",
-    "increase",
-    "increasing",
-    "lift",
-    "lower",
-    "reduce",
-    "reducing",
-    "reduction",
-    "decrease",
-    "decreasing",
-    "cut",
-    "drop",
-    "shrink",
-    "grow",
-    "fall",
-    "rise",
-    "gain",
-    "push",
-    "bring",
-    "trim",
-];
-const COMPARATIVES: [&str; 9] =
-    ["higher", "lower", "greater", "larger", "smaller", "less", "fewer", "more", "stronger"];
-const ASSOCIATED: [&str; 6] = ["correlate", "correlation", "associate", "association", "govern", "determine"];
+/// How a claim stands in its clause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stance {
+    Stated,
+    /// By the denial at this item.
+    Denied(usize),
+    Supposed,
+}
 
-const DENIALS: [&str; 19] = [
-    "no", "not", "none", "nothing", "never", "neither", "nor", "cannot", "without", "nobody", "hardly", "whether",
-    "if", "unless", "would", "could", "might", "may", "should",
-];
-/// Words that make what follows a question, a condition or a forecast.
-const SUPPOSED: [&str; 14] = [
-    "question",
-    "asks",
-    "ask",
-    "predicted",
-    "predict",
-    "predicts",
-    "expected",
-    "expects",
-    "hypothesis",
-    "hypotheses",
-    "intended",
-    "until",
-    "before",
-    "requires",
-];
-/// Denials that deny nothing.
-const EMPTY: [&[&str]; 14] = [
-    &["no", "doubt"],
-    &["not", "in", "doubt"],
-    &["without", "doubt"],
-    &["without", "question"],
-    &["no", "question"],
-    &["nothing", "but"],
-    &["not", "only"],
-    &["not", "merely"],
-    &["not", "just"],
-    &["cannot", "be", "denied"],
-    &["never", "fails"],
-    &["not", "fail"],
-    &["no", "surprise"],
-    &["without", "exception"],
-];
-/// Definitions: they say what counts, not that it happened.
-const DEFINITIONS: [&[&str]; 12] = [
-    &["smaller", "is", "better"],
-    &["larger", "is", "better"],
-    &["lower", "is", "better"],
-    &["higher", "is", "better"],
-    &["smaller", "values", "are", "better"],
-    &["larger", "values", "are", "better"],
-    &["significant", "digits"],
-    &["counts", "as", "an", "improvement"],
-    &["counts", "as", "confirmed"],
-    &["rank", "correlation"],
-    &["rank", "correlations"],
-    &["correlation", "ratio"],
-];
-/// Conjunctions after which a denial no longer holds.
-const TURNS: [&str; 9] = ["but", "while", "whereas", "although", "though", "yet", "instead", "because", "since"];
-/// Verbs after which "to improve" is a finding and not a purpose.
-const FOUND: [&str; 11] =
-    ["shown", "found", "seen", "proved", "proven", "known", "demonstrated", "able", "observed", "confirmed", "proves"];
-const OURS: [&str; 8] = ["our", "ours", "we", "us", "here", "this", "these", "it"];
-
-/// The first claim of a sentence that none of its facts carries, in words.
-pub(super) fn check(items: &[Item], facts: &Facts) -> Option<String> {
-    let claims = claims(items, facts);
-    if claims.is_empty() || is_of_others(items) || is_question(items) {
+/// The first claim of a sentence that none of its facts carries, in words. `carried`: what the block is about so far.
+pub(super) fn check(items: &[Item], facts: &Facts, carried: &Carried) -> Option<String> {
+    if is_of_others(items) || is_question(items) {
         return None;
     }
-    let carried: Vec<(&str, Shows)> = items
-        .iter()
-        .filter_map(|item| match item {
-            Item::Fact(id) => Some((id.as_str(), shown(facts, id)?)),
-            _ => None,
-        })
-        .collect();
-    let carries = |wanted: &[Shows]| carried.iter().any(|(_, shows)| wanted.contains(shows));
-    let (_, word) = claims.into_iter().find(|(claim, _)| !match claim {
-        Claim::Better => carries(&[Shows::Improvement]),
-        Claim::Worse => carries(&[Shows::Harm]),
-        Claim::Changed => carries(&[Shows::Improvement, Shows::Harm]),
-        Claim::Associated => carries(&[Shows::Association, Shows::Improvement, Shows::Harm]),
-    })?;
-    Some(match carried.first() {
-        Some((id, Shows::Nothing)) => {
-            format!("\u{201c}{word}\u{201d} is a claim, and the interval of `{id}` does not clear the noise")
+    let lower = cleared(items);
+    let sentence = Sentence { items, lower: &lower, facts, carried };
+    (0..items.len()).find_map(|at| {
+        let claim = sentence.claim_at(at)?;
+        match (claim, sentence.stance(at)) {
+            (_, Stance::Supposed) => None,
+            (Claim::Worse, Stance::Denied(by)) if !sentence.is_of_evidence(by, at) => {
+                sentence.uncarried(Claim::NotWorse, at)
+            }
+            (Claim::Better, Stance::Denied(by)) => sentence.contradicted(by, at),
+            (_, Stance::Denied(_)) => None,
+            (claim, Stance::Stated) => sentence.uncarried(claim, at),
         }
-        Some((id, _)) => format!("\u{201c}{word}\u{201d} is a claim of another kind than `{id}` shows"),
-        None => format!("\u{201c}{word}\u{201d} is a claim, and no fact in the sentence shows it beyond the noise"),
     })
 }
 
-fn shown(facts: &Facts, id: &str) -> Option<Shows> {
-    let fact = facts.get(id)?;
-    // That some candidates were confirmed is shown by their number.
-    let confirmed = fact.id == "search.confirmed" && matches!(fact.value, Value::Number(n) if n > 0.0);
-    fact.shows.or(confirmed.then_some(Shows::Improvement))
+/// The words of a sentence without those phrases that deny, suppose or claim nothing.
+fn cleared(items: &[Item]) -> Vec<String> {
+    let mut lower: Vec<String> = items.iter().map(Item::lower).collect();
+    for phrase in EMPTY.iter().chain(DEFINITIONS) {
+        for at in 0..lower.len() {
+            if begins(&lower, at, phrase) {
+                lower[at..at + phrase.len()].iter_mut().for_each(String::clear);
+            }
+        }
+    }
+    lower
 }
 
 /// A sentence that asks, and means it.
@@ -187,129 +92,284 @@ fn is_of_others(items: &[Item]) -> bool {
     cited && !ours
 }
 
-fn claims(items: &[Item], facts: &Facts) -> Vec<(Claim, String)> {
-    let mut lower: Vec<String> = items.iter().map(Item::lower).collect();
-    for phrase in EMPTY.iter().chain(&DEFINITIONS) {
-        for at in 0..lower.len() {
-            if phrase.iter().enumerate().all(|(i, word)| lower.get(at + i).is_some_and(|w| w == word)) {
-                lower[at..at + phrase.len()].iter_mut().for_each(String::clear);
+/// Baseline or candidate, and its name.
+fn arm(item: &Item) -> Option<&str> {
+    match item {
+        Item::Mention { key, .. } if kind(key) == "arm" => Some(key),
+        _ => None,
+    }
+}
+
+struct Sentence<'a> {
+    items: &'a [Item],
+    lower: &'a [String],
+    facts: &'a Facts,
+    carried: &'a Carried,
+}
+
+impl Sentence<'_> {
+    fn word(&self, at: usize) -> &str {
+        self.lower.get(at).map_or("", String::as_str)
+    }
+
+    fn claim_at(&self, at: usize) -> Option<Claim> {
+        if matches!(self.items[at], Item::Mark('>' | '\u{2265}' | '\u{226b}' | '\u{227b}' | '<' | '\u{2264}')) {
+            // An inequality between two of them.
+            let arms = self.items.iter().filter(|i| arm(i).is_some()).count();
+            return (arms > 1).then_some(Claim::Unshown);
+        }
+        let word = self.word(at);
+        if word.is_empty() {
+            return None;
+        }
+        let next = |i: usize| self.word(at + i);
+        if is_one_of(word, BETTER)
+            || (word == "wins" && !next(1).is_empty())
+            || (word == "state" && next(1) == "of" && next(2) == "the")
+            || (word == "pays" && next(1) == "off")
+        {
+            return Some(Claim::Better);
+        }
+        if is_one_of(word, &["clear"]) && (next(1) == "noise" || next(2) == "noise") {
+            return Some(Claim::Better);
+        }
+        if is_one_of(word, &["confirm"]) && word != "confirm" {
+            return Some(Claim::Better);
+        }
+        if is_one_of(word, WORSE) {
+            return Some(Claim::Worse);
+        }
+        let candidate = self.items.iter().filter_map(arm).any(|key| key.starts_with("candidate."));
+        if candidate && EQUAL.iter().any(|phrase| begins(self.lower, at, phrase)) {
+            return Some(Claim::NotWorse);
+        }
+        if candidate && UNSHOWN.contains(&word) && (1..=3).any(|i| next(i) == "than") {
+            return Some(Claim::Unshown);
+        }
+        let metric = |most: usize| (1..=most).map(next).find(|w| self.is_metric(w));
+        let more = MORE.contains(&word);
+        if more || LESS.contains(&word) {
+            if matches!(next(1), "accurate" | "effective") {
+                return Some(if more { Claim::Better } else { Claim::Worse });
+            }
+            if let Some(metric) = metric(2) {
+                return Some(moved(more, metric));
             }
         }
-    }
-    let mut out = Vec::new();
-    for at in 0..lower.len() {
-        let Some(claim) = claim_at(&lower, at, facts) else { continue };
-        if !supposed(items, &lower, at) {
-            out.push((claim, lower[at].clone()));
-        }
-    }
-    out
-}
-
-/// The word without the endings of verbs and plurals, as far as it is then one of `stems`.
-fn is_one_of(word: &str, stems: &[&str]) -> bool {
-    if stems.contains(&word) {
-        return true;
-    }
-    ["s", "d", "ed", "es", "ing", "ting", "ten"]
-        .iter()
-        .any(|e| word.strip_suffix(e).is_some_and(|w| stems.contains(&w)))
-}
-
-fn claim_at(lower: &[String], at: usize, facts: &Facts) -> Option<Claim> {
-    let word = lower[at].as_str();
-    if word.is_empty() {
-        return None;
-    }
-    let next = |i: usize| lower.get(at + i).map(String::as_str).unwrap_or_default();
-    if is_one_of(word, &BETTER)
-        || (word == "wins" && !next(1).is_empty())
-        || (word == "state" && next(1) == "of" && next(2) == "the")
-    {
-        return Some(Claim::Better);
-    }
-    if is_one_of(word, &["clear"]) && (next(1) == "noise" || next(2) == "noise") {
-        return Some(Claim::Better);
-    }
-    if is_one_of(word, &["confirm"]) && word != "confirm" {
-        return Some(Claim::Better);
-    }
-    if is_one_of(word, &WORSE) {
-        return Some(Claim::Worse);
-    }
-    let metric = |most: usize| (1..=most).any(|i| is_metric(next(i), facts));
-    if COMPARATIVES.contains(&word) && (metric(2) || next(1) == "accurate" || next(1) == "effective") {
-        return Some(Claim::Changed);
-    }
-    if is_one_of(word, &MOVES)
-        || word == "fell"
-        || word == "rose"
-        || word == "grew"
-        || word == "brought"
-        || word == "shrank"
-    {
-        if metric(4) {
-            return Some(Claim::Changed);
-        }
-        let subject = (1..=3).any(|i| at.checked_sub(i).is_some_and(|j| is_metric(&lower[j], facts)));
-        if subject && next(1) == "with" {
-            return Some(Claim::Associated);
-        }
-        if subject {
-            return Some(Claim::Changed);
-        }
-    }
-    if is_one_of(word, &ASSOCIATED) || (is_one_of(word, &["scale", "depend"]) && matches!(next(1), "with" | "on")) {
-        return Some(Claim::Associated);
-    }
-    None
-}
-
-fn is_metric(word: &str, facts: &Facts) -> bool {
-    !word.is_empty()
-        && (matches!(
-            word,
-            "performance"
-                | "accuracy"
-                | "loss"
-                | "error"
-                | "errors"
-                | "perplexity"
-                | "score"
-                | "generalisation"
-                | "generalization"
-        ) || facts.metric_words.iter().any(|m| m == word))
-}
-
-/// Whether the word at `at` stands under a denial, a question or a condition.
-fn supposed(items: &[Item], lower: &[String], at: usize) -> bool {
-    let mut i = at;
-    while i > 0 {
-        i -= 1;
-        let word = lower[i].as_str();
-        if items[i].is(';') || TURNS.contains(&word) || takes_over(items, lower, i, at) {
-            return false;
-        }
-        if DENIALS.contains(&word) || SUPPOSED.contains(&word) {
-            return true;
-        }
-        if word == "to" && i + 2 > at && at > i {
-            let before = i.checked_sub(1).map(|j| lower[j].as_str()).unwrap_or_default();
-            if !FOUND.contains(&before) {
-                return true;
+        let up = is_one_of(word, UP);
+        if up || is_one_of(word, DOWN) || is_one_of(word, SOMEWHERE) {
+            let way = |metric: &str| if is_one_of(word, SOMEWHERE) { Claim::Changed } else { moved(up, metric) };
+            if let Some(metric) = metric(4) {
+                return Some(way(metric));
+            }
+            let subject = (1..=3).filter_map(|i| at.checked_sub(i)).map(|j| self.word(j)).find(|w| self.is_metric(w));
+            if let Some(metric) = subject {
+                return Some(if next(1) == "with" { Claim::Associated } else { way(metric) });
             }
         }
+        let associated = is_one_of(word, ASSOCIATED)
+            || (is_one_of(word, &["scale", "depend"]) && matches!(next(1), "with" | "on"))
+            || (is_one_of(word, ACTS) && (metric(4).is_some() || (1..=3).any(|i| next(i) == "objective")));
+        associated.then_some(Claim::Associated)
     }
-    false
-}
 
-/// Whether a new clause with a subject of its own begins at `i`, before `at`: ", candidate 4 ...", "and the baseline ...".
-fn takes_over(items: &[Item], lower: &[String], i: usize, at: usize) -> bool {
-    let joint = items[i].is(',') || items[i].is(':') || lower[i] == "and";
-    joint
-        && (i + 1..(i + 4).min(at)).any(|j| {
-            matches!(&items[j], Item::Mention { key, .. } if kind(key) == "arm")
-                || (j == i + 1
-                    && matches!(lower[j].as_str(), "it" | "this" | "that" | "they" | "we" | "these" | "which"))
+    fn is_metric(&self, word: &str) -> bool {
+        let own = self.facts.metric_words.iter().any(|m| m == word);
+        !word.is_empty() && (own || (word != "fit" && WANTED.contains(&word)) || UNWANTED.contains(&word))
+    }
+
+    /// Whether the word at `at` stands under a denial, a question or a condition.
+    fn stance(&self, at: usize) -> Stance {
+        let finite = FINITE.contains(&self.word(at));
+        let mut i = at;
+        while i > 0 {
+            i -= 1;
+            let word = self.word(i);
+            if let Some(before) = self.aside(i) {
+                i = before;
+                continue;
+            }
+            if self.items[i].is(';') || TURNS.contains(&word) || self.takes_over(i, at) {
+                return Stance::Stated;
+            }
+            // "uses no dropout and improves": another verb's denial.
+            if finite && word == "and" && i + 2 >= at {
+                return Stance::Stated;
+            }
+            if DENIALS.contains(&word) {
+                let doubted = (i + 1..(i + 5).min(at)).any(|j| DOUBTS.contains(&self.word(j)));
+                // "does not improve", but "what does not change is that it improves".
+                let others = finite && matches!(word, "not" | "cannot" | "without");
+                if !doubted && !others {
+                    return Stance::Denied(i);
+                }
+            }
+            if SUPPOSED.contains(&word) {
+                return Stance::Supposed;
+            }
+            if word == "to" && i + 1 == at {
+                let Some(j) = i.checked_sub(1) else { return Stance::Supposed };
+                let before = self.word(j);
+                // A word that was cleared away: "never fails to".
+                let cleared = before.is_empty() && matches!(self.items[j], Item::Word(_));
+                match before {
+                    "fail" | "fails" | "failed" => return Stance::Denied(j),
+                    _ if cleared || FOUND.contains(&before) => {}
+                    _ => return Stance::Supposed,
+                }
+            }
+        }
+        Stance::Stated
+    }
+
+    /// The comma that begins words in between, where one at `i` ends them: ", which could not be plainer,".
+    fn aside(&self, i: usize) -> Option<usize> {
+        if !self.items[i].is(',') {
+            return None;
+        }
+        let begin = (0..i).rev().find(|j| self.items[*j].is(','))?;
+        let first = self.word(begin + 1);
+        (begin > 0 && ASIDES.contains(&first)).then_some(begin)
+    }
+
+    /// Whether a new clause with a subject of its own begins at `i`, before `at`: ", candidate 4 ...", "and the baseline ...".
+    fn takes_over(&self, i: usize, at: usize) -> bool {
+        let joint = self.items[i].is(',') || self.items[i].is(':') || self.word(i) == "and";
+        joint
+            && (i + 1..(i + 4).min(at)).any(|j| {
+                arm(&self.items[j]).is_some()
+                    || (j == i + 1
+                        && matches!(self.word(j), "it" | "this" | "that" | "they" | "we" | "these" | "which"))
+            })
+    }
+
+    /// Whether the denial at `by` is of evidence: "nothing says that ... is worse".
+    fn is_of_evidence(&self, by: usize, at: usize) -> bool {
+        (by + 1..(by + 4).min(at)).any(|j| EVIDENCE.contains(&self.word(j)))
+    }
+
+    /// Whom the claim at `at` is about: the arm before it in its clause, whoever beat it ("is beaten by"), or what the block is
+    /// about.
+    fn subject(&self, at: usize) -> Option<&str> {
+        let passive = (at + 1..(at + 3).min(self.items.len())).find(|i| self.word(*i) == "by");
+        if let Some(by) = passive.filter(|_| self.word(at).ends_with("ed") || self.word(at).ends_with("en")) {
+            let agent = (by + 1..(by + 4).min(self.items.len())).find_map(|i| arm(&self.items[i]));
+            if agent.is_some() {
+                return agent;
+            }
+        }
+        let beside = |i: usize| {
+            let mut before = i.checked_sub(1);
+            while let Some(j) = before.filter(|j| matches!(self.word(*j), "the" | "a" | "our" | "that" | "this")) {
+                before = j.checked_sub(1);
+            }
+            before.is_some_and(|j| BESIDE.contains(&self.word(j)) && (j > 0 || self.word(j) != "for"))
+        };
+        let own = (0..at).rev().find_map(|i| arm(&self.items[i]).filter(|_| !beside(i)));
+        let pronoun = (0..at).any(|i| matches!(self.word(i), "it" | "its" | "this" | "that" | "which"));
+        let said = || self.carried.get("arm").map(String::as_str);
+        own.or_else(|| if pronoun { said() } else { None })
+    }
+
+    /// What is wrong with a claim that is stated; none where a fact carries it.
+    fn uncarried(&self, claim: Claim, at: usize) -> Option<String> {
+        let (subject, word) = (self.subject(at), self.word(at));
+        let candidates = self.items.iter().filter_map(arm).any(|key| key.starts_with("candidate."));
+        // What the baseline is better than is worse than it.
+        let claim = match (claim, subject) {
+            (Claim::Better, Some("baseline")) if candidates => Claim::Worse,
+            (Claim::Worse, Some("baseline")) if candidates => Claim::Better,
+            _ => claim,
+        };
+        let subject = subject.filter(|key| key.starts_with("candidate."));
+        let named = if word.is_empty() { "this inequality".to_string() } else { format!("\u{201c}{word}\u{201d}") };
+        let told: Vec<(&Fact, Shows)> = self
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Fact(id) => self.facts.get(id),
+                _ => None,
+            })
+            .filter_map(|fact| Some((fact, shown(fact)?)))
+            .collect();
+        let own: Vec<&(&Fact, Shows)> =
+            told.iter().filter(|(fact, _)| subject.is_none_or(|key| fact.subject == key)).collect();
+        let carries = |wanted: &[Shows]| own.iter().any(|(_, shows)| wanted.contains(shows));
+        let carried = match claim {
+            Claim::Better => carries(&[Shows::Improvement]),
+            Claim::Worse => carries(&[Shows::Harm]),
+            Claim::NotWorse => carries(&[Shows::Improvement]) || own.iter().any(|(fact, _)| self.excludes_harm(fact)),
+            Claim::Changed => carries(&[Shows::Improvement, Shows::Harm]),
+            Claim::Associated => {
+                told.iter().any(|(_, s)| matches!(s, Shows::Association | Shows::Improvement | Shows::Harm))
+            }
+            Claim::Unshown => return Some(format!("{named} is a claim, and no fact of a campaign shows it")),
+        };
+        if carried {
+            return None;
+        }
+        Some(match (own.first(), told.first()) {
+            (Some((fact, Shows::Nothing)), _) => {
+                format!("{named} is a claim, and the interval of `{}` does not clear the noise", fact.id)
+            }
+            (Some((fact, _)), _) => format!("{named} is a claim of another kind than `{}` shows", fact.id),
+            (None, Some((fact, _))) => format!("{named} is a claim about another than `{}` is", fact.id),
+            (None, None) => format!("{named} is a claim, and no fact in the sentence shows it beyond the noise"),
         })
+    }
+
+    /// Whether the interval of a difference to the baseline holds no harm beyond the noise floor.
+    fn excludes_harm(&self, fact: &Fact) -> bool {
+        let (Some(bounds), Some(floor)) = (fact.interval, self.facts.number("baseline.floor")) else { return false };
+        fact.versus.as_deref() == Some("baseline")
+            && fact.id.ends_with(".difference")
+            && match self.facts.text("objective.direction") {
+                Some("larger") => bounds.low > -floor,
+                Some("smaller") => bounds.high < floor,
+                _ => false,
+            }
+    }
+
+    /// What is wrong with a denial of an improvement at `at` by the word at `by`: that a fact shows it.
+    fn contradicted(&self, by: usize, at: usize) -> Option<String> {
+        // One fact for each: the best stands under two ids.
+        let mut improved: BTreeMap<&str, &str> = BTreeMap::new();
+        for fact in self.facts.facts.iter().filter(|f| f.id.ends_with(".difference")) {
+            if fact.shows == Some(Shows::Improvement) {
+                improved.entry(&fact.subject).or_insert(&fact.id);
+            }
+        }
+        let within = |words: &[&str]| (by..at).any(|i| words.contains(&self.word(i)));
+        let word = self.word(at);
+        let universal = match self.word(by) {
+            "no" => (by + 1..(by + 4).min(at)).any(|i| ALL.contains(&self.word(i))),
+            "none" => true,
+            "nothing" => !self.is_of_evidence(by, at),
+            _ => false,
+        };
+        if universal {
+            let spared = usize::from(within(OTHERS) || (0..by).any(|i| matches!(self.word(i), "besides" | "except")));
+            let id = improved.values().next().filter(|_| improved.len() > spared)?;
+            return Some(format!("\u{201c}{word}\u{201d} is denied of all of them, and `{id}` shows it"));
+        }
+        let id = improved.get(self.subject(at)?)?;
+        Some(format!("\u{201c}{word}\u{201d} is denied, and `{id}` shows it beyond the noise"))
+    }
+}
+
+/// A metric that goes up or down: good, bad, or neither by its name.
+fn moved(up: bool, metric: &str) -> Claim {
+    if WANTED.contains(&metric) {
+        if up { Claim::Better } else { Claim::Worse }
+    } else if UNWANTED.contains(&metric) {
+        if up { Claim::Worse } else { Claim::Better }
+    } else {
+        Claim::Changed
+    }
+}
+
+fn shown(fact: &Fact) -> Option<Shows> {
+    // That some candidates were confirmed is shown by their number.
+    let confirmed = fact.id == "search.confirmed" && matches!(fact.value, Value::Number(n) if n > 0.0);
+    fact.shows.or(confirmed.then_some(Shows::Improvement))
 }

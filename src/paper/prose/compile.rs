@@ -138,11 +138,9 @@ impl<'a> Compiler<'a> {
         for sentence in markup::sentences(parsed) {
             let written: String = sentence.iter().map(written).collect();
             let items = self.vocabulary.items(&sentence);
-            let checks = [
-                numbers::find(&items),
-                subjects::check(&items, self.facts, carried),
-                claims::check(&items, self.facts),
-            ];
+            // Claims before subjects: whom "it" means was said before this sentence.
+            let claim = claims::check(&items, self.facts, carried);
+            let checks = [numbers::find(&items), subjects::check(&items, self.facts, carried), claim];
             for what in checks.into_iter().flatten() {
                 note(&written, what);
             }

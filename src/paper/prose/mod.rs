@@ -15,6 +15,7 @@
 //!
 //! Boundary: knows facts and markup; where sentences come from, and how they are set, is not its concern.
 
+mod claim_words;
 mod claims;
 mod compile;
 mod items;

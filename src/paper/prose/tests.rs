@@ -34,11 +34,12 @@ fn difference(id: &str, subject: &str, mean: f64, half: f64, shows: Shows) -> Fa
 pub(crate) fn facts() -> Facts {
     let rate = "optimizer.learning_rate";
     let config = |path: &str| Basis::Config { path: path.into() };
-    let subjects: [(&str, &[&str]); 9] = [
+    let subjects: [(&str, &[&str]); 10] = [
         (CAMPAIGN, &[]),
         ("baseline", &["baseline"]),
         ("candidate.7", &["candidate 7", "best candidate", "winner"]),
         ("candidate.3", &["candidate 3"]),
+        ("candidate.4", &["candidate 4"]),
         ("candidate.9", &["candidate 9"]),
         ("parameter.optimizer.learning_rate", &["learning rate", rate]),
         ("parameter.model.dropout", &["dropout", "model.dropout"]),
@@ -58,11 +59,13 @@ pub(crate) fn facts() -> Facts {
         facts: vec![
             bounded(fact("baseline.metric", "baseline", 0.94, Show::Decimals(3)), 0.93, 0.95),
             fact("baseline.floor", CAMPAIGN, 0.008, Show::Decimals(3)),
+            Fact { value: Value::Text("larger".into()), ..fact("objective.direction", CAMPAIGN, 0.0, Show::Words) },
+            difference("candidate.4.difference", "candidate.4", 0.001, 0.004, Shows::Nothing),
             bounded(fact("candidate.best.metric", "candidate.7", 0.97, Show::Decimals(3)), 0.965, 0.975),
             bounded(fact("candidate.3.metric", "candidate.3", 0.945, Show::Decimals(3)), 0.94, 0.95),
             bounded(fact("candidate.9.metric", "candidate.9", 0.90, Show::Decimals(3)), 0.89, 0.91),
             difference("candidate.best.difference", "candidate.7", 0.03, 0.01, Shows::Improvement),
-            difference("candidate.3.difference", "candidate.3", 0.005, 0.01, Shows::Nothing),
+            difference("candidate.3.difference", "candidate.3", 0.005, 0.02, Shows::Nothing),
             difference("candidate.9.difference", "candidate.9", -0.04, 0.01, Shows::Harm),
             Fact {
                 basis: config(rate),
@@ -219,6 +222,49 @@ const ATTACKS: &[(&str, &str)] = &[
     ("Candidate 3 clears the noise floor.", "is a claim"),
     ("Accuracy rises with dropout ({effect.dropout.rho}).", "is a claim"),
     ("Dropout is associated with the objective.", "is a claim"),
+    // By other words.
+    ("Candidate 3 outclasses the baseline.", "is a claim"),
+    ("Candidate 3 is preferable.", "is a claim"),
+    ("We recommend candidate 3.", "is a claim"),
+    ("Candidate 3 eclipses the baseline.", "is a claim"),
+    ("The baseline is beaten by candidate 3.", "is a claim"),
+    ("Candidate 3 > the baseline.", "this inequality is a claim"),
+    ("The best candidate trains faster than the baseline.", "no fact of a campaign shows it"),
+    ("Dropout drives accuracy.", "is a claim"),
+    // What looks like a purpose, a condition or a denial.
+    ("Candidate 3 manages to beat the baseline.", "is a claim"),
+    ("Candidate 3 turned out to outperform the baseline.", "is a claim"),
+    ("If anything, candidate 3 improves accuracy.", "is a claim"),
+    ("Candidate 3, which could not be plainer, improves accuracy.", "is a claim"),
+    ("Candidate 3 uses no dropout and improves accuracy.", "is a claim"),
+    ("Nobody disputes that candidate 3 improves accuracy.", "is a claim"),
+    ("Not surprisingly, candidate 3 improves accuracy.", "is a claim"),
+    ("What does not change is that candidate 3 improves accuracy.", "is a claim"),
+    ("Candidate 3 never fails to improve accuracy.", "is a claim"),
+    // No worse, as good.
+    ("Candidate 3 is no worse than the baseline.", "is a claim"),
+    ("Candidate 3 is no worse than the baseline by {candidate.3.difference}.", "does not clear"),
+    ("Candidate 9 is not worse than the baseline by {candidate.9.difference}.", "of another kind"),
+    ("Candidate 3 does not hurt accuracy.", "is a claim"),
+    ("Candidate 3 trains without harm to accuracy.", "is a claim"),
+    ("Candidate 3 is as good as the baseline.", "is a claim"),
+    ("Candidate 3 is on par with the baseline.", "is a claim"),
+    ("No candidate is worse than the baseline.", "is a claim"),
+    // Denials of what a fact shows.
+    ("The best candidate does not improve on the baseline.", "is denied"),
+    ("The best candidate fails to improve on the baseline.", "is denied"),
+    ("Candidate 7 is no better than the baseline.", "is denied"),
+    ("The best candidate is repeated, and it cannot beat the baseline.", "is denied"),
+    ("The best candidate was repeated. It does not improve on the baseline.", "is denied"),
+    ("No candidate improves on the baseline.", "is denied of all of them"),
+    ("None of the candidates that were repeated, however, was better.", "is denied of all of them"),
+    ("Nothing beats the baseline.", "is denied of all of them"),
+    // The right fact behind a claim about another, the wrong way round, or of the wrong sign.
+    ("Candidate 3 outperforms the best candidate by {candidate.best.difference}.", "about another"),
+    ("The baseline outperforms the best candidate by {candidate.best.difference}.", "of another kind"),
+    ("The best candidate is beaten by the baseline by {candidate.best.difference}.", "of another kind"),
+    ("The best candidate reduces accuracy by {candidate.best.difference}.", "of another kind"),
+    ("The best candidate has a higher error by {candidate.best.difference}.", "of another kind"),
 ];
 
 /// Texts that a careful author may write.
@@ -233,7 +279,6 @@ const CLEAN: &[&str] = &[
     "The baseline is plain. It reaches {baseline.metric}.",
     "Candidate 3 was repeated too. Its paired difference to the baseline is {candidate.3.difference|interval}, and nothing says that it improves accuracy.",
     "No other candidate improves on the baseline.",
-    "None of the candidates that were repeated, however, was better.",
     "Candidate 9 is worse than the baseline by {candidate.9.difference|abs}.",
     "All tests are two-sided, and one of the seeds is kept for first looks.",
     "GPT-2 is a transformer, and one can train a smaller one of its kind.",
@@ -258,6 +303,17 @@ const CLEAN: &[&str] = &[
     "Run 0004 ended with {run.0004.metric}.",
     "The candidate was chosen by a single look, which flatters it; the confidence interval (CI) rests on fresh seeds.",
     "We expected dropout to improve generalisation.",
+    "The best candidate is no worse than the baseline: it differs by {candidate.best.difference|interval}.",
+    "Candidate 4 is no worse than the baseline beyond the noise, at {candidate.4.difference|interval}.",
+    "The best candidate improves on the baseline by {candidate.best.difference}, and no other candidate does.",
+    "The baseline outperforms candidate 9 by {candidate.9.difference|abs}.",
+    "Candidate 9 is outperformed by the baseline by {candidate.9.difference|abs}.",
+    "Candidate 3 does not improve on the baseline.",
+    "Candidate 3 fails to clear the noise floor, and whether it improves accuracy is left open.",
+    "Nothing says that candidate 3 is worse than the baseline.",
+    "The best candidate uses no dropout and raises accuracy by {candidate.best.difference}.",
+    "The best candidate has a lower error: its accuracy differs by {candidate.best.difference}.",
+    "Runs are matched by seed, and each matches its partner's data.",
     "The Caf\u{e9} corpus is in the public domain; its na\u{ef}ve split is ours.",
 ];
 

@@ -1,6 +1,7 @@
 //! `paper.html`: one file, figures and style within it. Every number carries the id of its fact.
 
 use super::{citation, plain, reference};
+use crate::figures::Chart;
 use crate::paper::document::{Document, Figure, Table};
 use crate::paper::prose::{Inline, Piece};
 
@@ -62,11 +63,7 @@ fn figure(document: &Document, label: &str, figure: &Figure) -> String {
         .panels
         .iter()
         .map(|p| {
-            format!(
-                "<div style=\"flex:1 1 {:.0}%\">{}</div>\n",
-                (100.0 * p.width - 2.0).max(30.0),
-                p.chart.clone().titled("").svg()
-            )
+            format!("<div style=\"flex:1 1 {:.0}%\">{}</div>\n", (100.0 * p.width - 2.0).max(30.0), in_page(&p.chart))
         })
         .collect();
     format!(
@@ -74,6 +71,11 @@ fn figure(document: &Document, label: &str, figure: &Figure) -> String {
         name(document, label),
         line(document, &figure.caption)
     )
+}
+
+/// A chart as it stands in the page: its title is in the caption.
+pub fn in_page(chart: &Chart) -> String {
+    chart.clone().titled("").svg()
 }
 
 fn table(document: &Document, label: &str, table: &Table) -> String {
@@ -148,8 +150,9 @@ p{margin:.55rem 0;hyphens:auto}a{color:inherit;text-decoration-color:#9bbad0}
 figure{margin:1.6rem 0}figcaption{font-size:.9rem;line-height:1.45;color:#333}
 .panels{display:flex;flex-wrap:wrap;gap:.6rem 1rem;justify-content:center;margin-bottom:.4rem}.panels svg{width:100%;height:auto;display:block;margin:0 auto}
 .scroll{overflow-x:auto;margin-top:.4rem}table{border-collapse:collapse;font-size:.9rem;margin:0 auto;border-top:2px solid var(--ink);border-bottom:2px solid var(--ink);font-variant-numeric:tabular-nums}
-th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);padding:.3rem .7rem}td{padding:.22rem .7rem;vertical-align:top}.n{text-align:right}tr.apart td{border-top:1px solid var(--line)}
+th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);padding:.3rem .55rem}td{padding:.22rem .55rem;vertical-align:top}.n{text-align:right}td.n{white-space:nowrap}tr.apart td{border-top:1px solid var(--line)}
 .refs{list-style:none;padding:0;font-size:.92rem}.refs li{padding-left:1.4em;text-indent:-1.4em;margin:.35rem 0}
 code{font-size:.88em}
+@media screen and (max-width:38rem){.panels>div{flex-basis:100%!important}.abstract{padding:0}article{padding:1.2rem 1rem 3rem}}
 @media print{article{max-width:none;padding:0}figure,tr{break-inside:avoid}}
 ";

@@ -4,7 +4,7 @@ mod html;
 mod latex;
 mod markdown;
 
-pub use html::html;
+pub use html::{html, in_page};
 pub use latex::{WIDTH, latex};
 pub use markdown::markdown;
 
