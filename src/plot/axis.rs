@@ -111,7 +111,8 @@ impl Scale {
         let tries: Vec<Vec<Tick>> = (2..=most).rev().map(|n| self.ticks(n)).collect();
         match tries.iter().find(|t| t.len() > 1 && t.windows(2).all(|w| free(&w[0], &w[1]))) {
             Some(ticks) => ticks.clone(),
-            None => thin(tries.into_iter().next_back().unwrap_or_default(), free),
+            // Too narrow for a regular choice: as many as have room, of the coarsest that give so many.
+            None => (2..=12).rev().map(|n| thin(self.ticks(n), free)).max_by_key(Vec::len).unwrap_or_default(),
         }
     }
 

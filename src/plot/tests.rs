@@ -285,6 +285,16 @@ fn ticks_are_round_and_enough() {
     assert!(labels(&fixed).iter().any(|l| l == "10") && !labels(&fixed).iter().any(|l| l == "50"));
 }
 
+/// An axis of which one value can be read says nothing of distances.
+#[test]
+fn a_narrow_axis_has_two_ticks_at_least() {
+    let row = StripRow { points: vec![0.91, 0.98], note: "0.946 (n=8)".into(), ..StripRow::default() };
+    let strips = StripChart { x: Axis::linear("y").over(0.907, 0.991), rows: vec![row], ..StripChart::default() };
+    let tikz = strips.tikz(140.0);
+    let ticks = tikz.matches("anchor=base,inner").count() - tikz.matches("{\\figurefont y}").count();
+    assert!(ticks >= 2, "{ticks} in {tikz}");
+}
+
 #[test]
 fn empty_figures_say_so() {
     let empty = |f: Figure| labels(&f.svg()).iter().any(|l| l == "no data yet");
