@@ -321,8 +321,9 @@ pub(super) fn conclusion(s: &Story) -> String {
                 String::new()
             } else {
                 format!(
-                    " What the first looks point to first is the {}: to vary that alone, from the best candidate on, is the next experiment.",
-                    list(&hints)
+                    " The first looks point to the {}: to vary {} alone, from the best candidate on, is the next experiment.",
+                    hints.join(" and the "),
+                    if hints.len() == 1 { "that" } else { "each of these" }
                 )
             };
             format!(
