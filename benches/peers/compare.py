@@ -10,7 +10,8 @@ steps, some of them untimed first; while one side works the others wait. Our sid
 over a pipe what to do; its time is its own clock's, as PyTorch's is. The ceilings are measured between the blocks.
 
 The ratio of a block is PyTorch's time by ours; PyTorch's is that of the mode that is fastest over the whole run. What is
-reported is the median of the blocks' ratios with a 95% bootstrap interval over blocks.
+reported is the median of the blocks' ratios with a 95% bootstrap interval over blocks. For the configs of --reference our
+reference engine takes its turns too, and its losses must agree as well.
 
 Needs PyTorch 2.x on a CPU and, for torch.compile, a C++ compiler. Never part of the tests.
 """
@@ -118,6 +119,17 @@ def compare(config, args, folder):
 
     ours = Ours(args.binary, config, args.engine, args.threads)
     sides = {"ours": ours, **{name: Theirs(twin) for name, twin in twins.items()}}
+    pids = [os.getpid(), ours.process.pid]
+    if config in args.reference:
+        again = folder / f"{config}-reference"
+        command = [args.binary, "bench", "export", config, "--engine", "reference", "--threads", str(args.threads)]
+        subprocess.run([*command, "--out", str(again), "--steps", str(args.steps)], check=True)
+        losses = json.loads((again / "steps.json").read_text())["losses"]
+        agreement["reference"] = max((abs(a - b) / abs(b) for a, b in zip(losses, steps["losses"])), default=0.0)
+        if not agreement["reference"] <= args.tolerance:
+            raise SystemExit(f"{config}: the engines' losses differ by {agreement['reference']:.2e}")
+        sides["reference"] = Ours(args.binary, config, "reference", args.threads)
+        pids.append(sides["reference"].process.pid)
     counts, warm = {}, {}
     for name, side in sides.items():
         time.sleep(PAUSE)
@@ -131,7 +143,6 @@ def compare(config, args, folder):
     times = {name: [] for name in sides}
     ceilings = []
     order = list(sides)
-    pids = [os.getpid(), ours.process.pid]
     begin, (used, own) = time.perf_counter(), cpu_seconds(pids)
     for block in range(args.blocks):
         random.Random(block).shuffle(order)
@@ -145,7 +156,9 @@ def compare(config, args, folder):
     wall, (used_after, own_after) = time.perf_counter() - begin, cpu_seconds(pids)
     others = max(0.0, (used_after - used) - (own_after - own)) / wall
     about = ours.about
-    ours.close()
+    for side in sides.values():
+        if isinstance(side, Ours):
+            side.close()
 
     best = min(twins, key=lambda name: statistics.median(times[name]))
     row = {
@@ -170,6 +183,9 @@ def compare(config, args, folder):
         "ceilings": {key: statistics.median(c[key] for c in ceilings) for key in ceilings[0]},
     }
     rates = [about["step_flops"] / seconds / c["gemm"] for seconds, c in zip(times["ours"], ceilings)]
+    if "reference" in times:
+        pairs = zip(times["reference"], times["ours"])
+        row["reference_ratio"] = dict(zip(["median", "low", "high"], interval([r / o for r, o in pairs])))
     row["of_gemm"] = dict(zip(["median", "low", "high"], interval(rates)))
     ratio = row["ratio"]
     if others > 0.1:
@@ -236,6 +252,13 @@ def markdown(document):
             f"{milliseconds(median['compile']) if 'compile' in median else '-'} | {bracketed(row['ratio'])} | "
             f"{100 * row['of_gemm']['median']:.0f}% | {losses:.1e} |"
         )
+    for row in document["rows"]:
+        if "reference_ratio" in row:
+            lines += [
+                "",
+                f"{row['config']} on the reference engine, in the same blocks: {milliseconds(row['median_seconds']['reference'])} ms, "
+                f"{bracketed(row['reference_ratio'])} times the compiled engine's.",
+            ]
     rates = [row["ceilings"] for row in document["rows"]]
     spread = lambda key, unit: f"{min(r[key] for r in rates) / 1e9:.0f} to {max(r[key] for r in rates) / 1e9:.0f} {unit}"
     lines += [
@@ -258,6 +281,7 @@ def main():
     parser.add_argument("--binary", default="target/release/nanoresearch")
     parser.add_argument("--configs", default=",".join(STANDARD))
     parser.add_argument("--engine", default="compiled")
+    parser.add_argument("--reference", default=STANDARD[0], help="configs that our reference engine steps too")
     parser.add_argument("--modes", default="", help="eager,compile (default: all)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--blocks", type=int, default=20)
@@ -266,6 +290,7 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-3, help="largest relative difference of a loss")
     parser.add_argument("--out", help="folder for train-cpu.json and train-cpu.md; printed where absent")
     args = parser.parse_args()
+    args.reference = args.reference.split(",")
     args.modes = [mode for mode in args.modes.split(",") if mode]
     args.binary = str(Path(args.binary).resolve())
 

@@ -8,7 +8,7 @@ use crate::campaign::{
 };
 use crate::config::{Constraint, Direction, Domain, Parameter, Relation};
 use crate::llm::fence;
-use crate::planner::Assignment;
+use crate::planner::{self, Assignment, Observation};
 use serde_json::Value;
 
 /// Results of a kind that are shown.
@@ -52,6 +52,15 @@ pub(super) fn room(state: &State) -> u64 {
     let sharers = state.campaign.execution.attempts_per_device.max(1) as f64;
     let one = gain::alpha(state) * scope.price.seconds / sharers;
     (gain::left(state, scope.confirm) / one.max(1e-9)).floor().max(0.0) as u64
+}
+
+/// Further first looks that the campaign can have: of [`room`], what the limits on candidates and runs leave.
+pub(super) fn looks(state: &State) -> u64 {
+    let rejected = |c: &&Candidate| matches!(c.standing, Standing::Rejected { .. });
+    let tried = state.candidates.len() - state.candidates.iter().filter(rejected).count();
+    let left = |limit: usize, used: usize| if limit == 0 { u64::MAX } else { limit.saturating_sub(used) as u64 };
+    let candidates = left(state.campaign.planner.candidates, tried);
+    room(state).min(candidates).min(left(state.campaign.budget.runs, state.runs.len()))
 }
 
 fn about(state: &State) -> String {
@@ -101,6 +110,10 @@ fn budget(state: &State) -> String {
     if limit > 0 {
         text += &format!("\ncandidates: {} of at most {limit} were tried", state.candidates.len());
     }
+    let limit = state.campaign.budget.runs;
+    if limit > 0 {
+        text += &format!("\nruns: {} of at most {limit} were planned, confirmations included", state.runs.len());
+    }
     if let Some(dollars) = ledger.budget_dollars() {
         text += &format!("\ndollars: {:.2} of {:.2} are free", ledger.free().dollars.value(), dollars.value());
     }
@@ -149,9 +162,10 @@ fn constraint_words(constraint: &Constraint) -> String {
     format!("{} {relation} {}", side(&constraint.left), side(&constraint.right))
 }
 
-/// What the classical sampler has come to: where the best quarter of the results lies.
+/// What the classical sampler has come to: where the best quarter of the results lies, and its own state where it has one.
 fn sampler(state: &State, known: &[&Candidate]) -> String {
-    let name = format!("{:?}", state.campaign.planner.sampler()).to_lowercase();
+    let sampler = planner::sampler(&state.campaign.planner);
+    let name = sampler.name();
     let mut good: Vec<&Candidate> = known.iter().copied().filter(|c| c.value.is_some()).collect();
     if good.len() < 4 {
         return format!("# Classical sampler\n{name}, with {} results so far", good.len());
@@ -179,6 +193,13 @@ fn sampler(state: &State, known: &[&Candidate]) -> String {
         if !range.is_empty() {
             text += &format!("\n{path}: {range}");
         }
+    }
+    let sign = if state.direction() == Direction::Maximize { -1.0 } else { 1.0 };
+    let seen = |c: &&Candidate| Observation::complete(c.assignment.clone(), c.value.map(|v| sign * v));
+    let observations: Vec<Observation> = known.iter().map(seen).collect();
+    let belief = sampler.belief(&state.campaign.space, &observations);
+    if !belief.is_empty() {
+        text += &format!("\nIts own state:\n{}", belief.join("\n"));
     }
     text
 }

@@ -33,8 +33,8 @@ pub(super) fn prompt(state: &State, inquiry: Inquiry) -> (String, String) {
         Inquiry::Ideas => fill("ideator", &[context, most(IDEAS)]),
         Inquiry::Designs { .. } => {
             let seeds = state.scope.as_ref().map_or(1, |s| s.confirm);
-            let room = context::room(state);
-            let values = [context, most(DESIGNS), ("room", room.to_string()), ("seeds", seeds.to_string())];
+            let looks = context::looks(state);
+            let values = [context, most(DESIGNS), ("room", looks.to_string()), ("seeds", seeds.to_string())];
             fill("designer", &values)
         }
         Inquiry::Analysis { last } => {

@@ -72,14 +72,44 @@ fn prompts_are_as_they_were_read_last() {
 
 #[test]
 fn another_budget_makes_another_prompt() {
-    let (_lab, state) = known(&asking("http://127.0.0.1:1"));
+    let (_lab, mut state) = known(&asking("http://127.0.0.1:1"));
+    let looks = |state: &State| {
+        let (system, _) = prompts::prompt(state, Inquiry::Designs { index: 4 });
+        system.lines().find(|l| l.contains("further first looks")).unwrap().to_string()
+    };
+    // Four of five candidates were tried.
+    assert!(looks(&state).contains("About 1 further"), "{}", looks(&state));
+    state.campaign.planner.candidates = 0;
+    state.campaign.budget.runs = state.runs.len() + 3;
+    assert!(looks(&state).contains("About 3 further"), "{}", looks(&state));
+    state.campaign.budget.runs = 0;
     let room = |hours: f64| {
         let mut state = state.clone();
         state.ledger.set_budget(crate::units::DeviceTime::from_hours(hours), None).unwrap();
-        let (system, _) = prompts::prompt(&state, Inquiry::Designs { index: 4 });
-        system.lines().find(|l| l.contains("further first looks")).unwrap().to_string()
+        looks(&state)
     };
     assert_ne!(room(1.0), room(0.5));
+}
+
+/// The classical sampler's own state is in view of the model beside it.
+#[test]
+fn the_samplers_state_is_in_the_prompt() {
+    let campaign = Campaign {
+        planner: crate::config::PlannerSpec {
+            classical: Some(crate::config::PlannerKind::CmaEs),
+            startup: 3,
+            candidates: 8,
+            ..asking("http://127.0.0.1:1").planner
+        },
+        ..asking("http://127.0.0.1:1")
+    };
+    let lab = Lab::quiet(&campaign);
+    lab.conclude(&campaign);
+    let (_, prompt) = prompts::prompt(&lab.state(), Inquiry::Designs { index: 8 });
+    let section = &prompt[prompt.find("# Classical sampler").unwrap()..prompt.find("# Results").unwrap()];
+    assert!(section.contains("cma-es; the best 2 results lie in"), "{section}");
+    assert!(section.contains("Its own state:\n") && section.contains("optimizer.learning_rate: centre "), "{section}");
+    assert!(section.contains("optimizer.kind: ") && section.contains('%'), "{section}");
 }
 
 fn value<T: DeserializeOwned>(json: Value) -> Result<T, String> {

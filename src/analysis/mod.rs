@@ -10,6 +10,7 @@ mod effects;
 mod interval;
 mod line;
 mod noise;
+mod outliers;
 mod race;
 mod significance;
 
@@ -19,5 +20,6 @@ pub use effects::{Effect, EffectKind, Group, Trial, main_effects, spearman};
 pub use interval::{Interval, mean, mean_interval, paired_interval, standard_deviation, t_quantile};
 pub use line::{Line, fit_line};
 pub use noise::{Verdict, noise_floor, single_run_floor, verdict};
+pub use outliers::quartile_fence;
 pub use race::{Race, race};
 pub use significance::{holm, paired_p_value};

@@ -3,7 +3,7 @@
 use super::calibrate::profile;
 use super::family::Family;
 use super::measure::measure;
-use crate::config::{self, DataShape, EngineKind, InputShape, ModelSpec, TargetShape};
+use crate::config::{self, DataShape, EngineKind, Experiment, InputShape, ModelSpec, TargetShape};
 use crate::cost::predict;
 use crate::engine::Placement;
 use crate::problem::Result;
@@ -42,16 +42,8 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
     let mut rows = Vec::new();
     for (name, _) in config::presets() {
         for batch_size in [16, 64] {
-            let section = match *name {
-                "gpt-modular" => "kind = \"modular\"",
-                gpt if gpt.starts_with("gpt") => "kind = \"text\"\nname = \"tinyshakespeare\"",
-                _ => "kind = \"digits\"",
-            };
-            let text = format!(
-                "[data]\n{section}\n[model]\npreset = \"{name}\"\n[optimizer]\nkind = \"adamw\"\n[training]\n\
-                 batch_size = {batch_size}\n[resources]\nthreads = {threads}\n"
-            );
-            let mut experiment = config::parse_experiment(&text, name, &[])?;
+            let mut experiment = usual_experiment(name, batch_size)?;
+            experiment.resources.threads = threads;
             experiment.resources.engine = Some(kind);
             let profile = profile(Placement::of(&experiment), Family::of(&experiment.model), say)?;
             let shape = usual_shape(name, &experiment.model);
@@ -71,8 +63,22 @@ pub fn accuracy(kind: EngineKind, threads: usize, say: &mut dyn FnMut(&str)) -> 
     Ok(rows)
 }
 
-/// The data a preset is made for.
-fn usual_shape(name: &str, model: &ModelSpec) -> DataShape {
+/// A preset on data that it is made for.
+pub(super) fn usual_experiment(name: &str, batch_size: usize) -> Result<Experiment> {
+    let section = match name {
+        "gpt-modular" => "kind = \"modular\"",
+        gpt if gpt.starts_with("gpt") => "kind = \"text\"\nname = \"tinyshakespeare\"",
+        _ => "kind = \"digits\"",
+    };
+    let text = format!(
+        "[data]\n{section}\n[model]\npreset = \"{name}\"\n[optimizer]\nkind = \"adamw\"\n[training]\n\
+         batch_size = {batch_size}\n"
+    );
+    config::parse_experiment(&text, name, &[])
+}
+
+/// The shape of the data a preset is made for.
+pub(super) fn usual_shape(name: &str, model: &ModelSpec) -> DataShape {
     let (input, target) = match model {
         ModelSpec::Mlp(_) if name.contains("784") => (InputShape::Features(784), TargetShape::Class { classes: 10 }),
         ModelSpec::Mlp(_) => (InputShape::Features(64), TargetShape::Class { classes: 10 }),

@@ -202,6 +202,28 @@ mod tests {
         assert_eq!((mlp.samples, mlp.tokens), (64, 64));
     }
 
+    /// What is predicted is what is allocated, and all of it is used.
+    #[test]
+    fn predicted_memory_is_used_within_a_hundredth_for_every_preset() {
+        use crate::bench::accuracy::{usual_experiment, usual_shape};
+        use crate::engine::CpuEngine;
+        for (name, _) in crate::config::presets() {
+            let batch_size = if name.contains("6x384") { 2 } else { 64 };
+            let mut experiment = usual_experiment(name, batch_size).unwrap();
+            experiment.evaluation.batch_size = batch_size;
+            let shape = usual_shape(name, &experiment.model);
+            let programs = graph::build(&experiment, &shape).unwrap();
+            let mut engine = CpuEngine::new(programs.clone(), 1).unwrap();
+            engine.load(&HostState { tensors: initial(&programs, 1) }).unwrap();
+            let batch = &batches(&programs, &shape)[0][0];
+            let evaluated = synthetic::batch(&programs.eval, Ids::of(&shape), 0, 0);
+            let (allocated, written) = engine.written(batch, &evaluated, &step_inputs(&experiment, 0, 10));
+            assert_eq!(CpuEngine::predict(&programs, 1).unwrap(), allocated, "{name}");
+            let (all, used) = (allocated.0 as f64, written.0 as f64);
+            assert!(used <= all && used >= 0.99 * all, "{name}: {written} of {allocated}");
+        }
+    }
+
     #[test]
     fn steps_train_on_the_batches_in_turn() {
         let mut session = session("mlp-64-128-10", &["optimizer.learning_rate=0.01"]);

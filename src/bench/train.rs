@@ -43,9 +43,13 @@ pub struct Row {
     pub ceilings: Rates,
     /// What the engine predicted for its memory.
     pub predicted_memory: Bytes,
-    /// By how much the process grew at its peak while the engine was made and took its first steps; none where the
-    /// kernel cannot tell.
+    /// By how much the process was larger at its peak, while it took the first steps, than before there was an engine; none
+    /// where the kernel cannot tell.
     pub peak_memory: Option<Bytes>,
+    /// The same while the engine was made and its initial state, of which there is another copy then, was loaded.
+    pub start_memory: Option<Bytes>,
+    /// The whole process at its peak in the first steps: with the program itself, and with what the ceilings need.
+    pub process_memory: Option<Bytes>,
 }
 
 impl Row {
@@ -96,7 +100,14 @@ struct Runner {
     session: Session,
     steps: usize,
     times: Vec<f64>,
-    peak: Option<Bytes>,
+    memory: Option<Memory>,
+}
+
+/// Memory as the kernel counts it: peaks of the resident set.
+struct Memory {
+    start: Bytes,
+    steps: Bytes,
+    process: Bytes,
 }
 
 /// Times one experiment on each engine, in turns of short blocks with the ceilings between them, for about `seconds`.
@@ -135,6 +146,8 @@ impl Runner {
         let before = resident_memory().0;
         let told = reset_peak_memory();
         let mut session = Session::new(subject.experiment, subject.shape, kind, threads)?;
+        let start = Bytes(resident_memory().1.saturating_sub(before));
+        let told = told && reset_peak_memory();
         let (first, _) = session.block(1)?;
         let mut step = first;
         // Where it is cheap, the first steps' page faults and branch misses are left out of the estimate.
@@ -143,9 +156,11 @@ impl Runner {
                 step = session.block(1)?.0;
             }
         }
-        let peak = told.then(|| Bytes(resident_memory().1.saturating_sub(before)));
+        let process = resident_memory().1;
+        let steps = Bytes(process.saturating_sub(before));
+        let memory = told.then_some(Memory { start, steps, process: Bytes(process) });
         let steps = ((BLOCK_SECONDS / step.max(1e-7)) as usize).clamp(1, 10_000);
-        Ok(Runner { session, steps, times: Vec::new(), peak })
+        Ok(Runner { session, steps, times: Vec::new(), memory })
     }
 
     fn row(mut self, subject: &Subject<'_>, threads: usize, ceilings: Rates) -> Row {
@@ -164,7 +179,9 @@ impl Runner {
             spread: (at(0.1), at(0.9)),
             ceilings,
             predicted_memory: self.session.footprint(),
-            peak_memory: self.peak,
+            peak_memory: self.memory.as_ref().map(|m| m.steps),
+            start_memory: self.memory.as_ref().map(|m| m.start),
+            process_memory: self.memory.as_ref().map(|m| m.process),
         }
     }
 }

@@ -517,17 +517,16 @@ fn answered(state: &mut State, number: usize, reply: &Reply, paid: &super::couns
     counsel.answered.push(Answered { question, paid: paid.clone(), failure, unheard, seconds });
     let gave_up = counsel.failures == consult::FAILURES;
     let (input, output) = (paid.usage.input_tokens, paid.usage.output_tokens);
-    let text = format!(
+    let mut text = format!(
         "{}: the {role} said {} ({input} tokens sent, {output} answered, {:.4} dollars)",
         consult::words(state, number),
         consult::said(inquiry, reply),
         paid.dollars.value()
     );
-    state.decided(None, None, text);
     if gave_up {
-        let text = format!("{} questions in a row brought nothing: this controller asks no more", consult::FAILURES);
-        state.decided(None, None, text);
+        text += &format!("; {} questions in a row brought nothing: this controller asks no more", consult::FAILURES);
     }
+    state.decided(None, None, text);
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Boundary: pure; says what must be asked before a run is planned. The person's answer is an event like any other.
 
+use super::conclude;
 use super::events::Event;
-use super::facts::Purpose;
+use super::facts::{Purpose, RunResult};
 use super::ledger::Amount;
-use super::state::State;
+use super::state::{Run, State};
 use crate::config::Approval;
 use crate::ids::RunKey;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,64 @@ pub struct Approvals {
     pub refused: Vec<Subject>,
 }
 
-/// What stands between a run and its reservation: nothing, a question to record, or (empty) a person who has not answered.
+impl State {
+    /// Whether a person can refuse it and the campaign goes on: the baseline cannot be done without.
+    pub fn refusable(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Start => false,
+            Subject::Candidate { .. } => true,
+            // Runs that are asked about after the baseline's are a candidate's; a batch has no baseline.
+            Subject::Run { .. } => self.baseline.is_some() || self.campaign.batch.is_some(),
+        }
+    }
+}
+
+/// What follows from a refused run: its candidate is given up, a finalist is judged by the seeds it has. None for the
+/// baseline's.
+fn refused(state: &State, purpose: Purpose) -> Option<Vec<Event>> {
+    match purpose {
+        Purpose::Baseline => None,
+        Purpose::Candidate { index } => {
+            Some(vec![Event::ProposalRejected { index, reason: "a person refused its run".to_string() }])
+        }
+        // What of it is under way still counts.
+        Purpose::Confirm { .. } if state.live().next().is_some() => Some(Vec::new()),
+        Purpose::Confirm { index } => {
+            let candidate = state.candidates.get(index as usize)?;
+            let confidence = state.campaign.objective.confidence;
+            Some(vec![conclude::judge(state, candidate, confidence, Some("a person refused a further seed of it"))])
+        }
+    }
+}
+
+/// What stands between a run and its next attempt: a limit that was raised after the first may take it beyond what a person let
+/// it take unasked.
+pub(super) fn again(state: &State, run: &Run) -> Option<Vec<Event>> {
+    let Approval::Above(hours) = state.campaign.approval else { return None };
+    let amount = run.limits.reservation(&state.campaign);
+    let subject = Subject::Run { key: run.key.clone() };
+    if amount.time.hours() <= hours || state.approvals.granted.contains(&subject) {
+        return None;
+    }
+    if state.approvals.refused.contains(&subject) {
+        let reason = "a person refused a further attempt".to_string();
+        return Some(vec![Event::RunFinished { id: run.id, result: RunResult::Failed { reason } }]);
+    }
+    ask(state, subject, amount, &format!("a further attempt of run {}", run.id))
+}
+
+/// The question to a person; empty where it is open already.
+fn ask(state: &State, subject: Subject, amount: Amount, what: &str) -> Option<Vec<Event>> {
+    if state.approvals.asked.as_ref().is_some_and(|(asked, _)| *asked == subject) {
+        return Some(Vec::new());
+    }
+    let dollars = if amount.dollars.micro > 0 { format!(" ({})", amount.dollars) } else { String::new() };
+    let words = format!("{what}; it may take up to {}{dollars}", amount.time);
+    Some(vec![Event::ApprovalAsked { subject, words }])
+}
+
+/// What stands between a run and its reservation: nothing, a question to record, what follows from a refusal, or (empty) a
+/// person who has not answered.
 pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount, what: &str) -> Option<Vec<Event>> {
     let subject = match (state.campaign.approval, purpose) {
         (Approval::Never, _) => return None,
@@ -61,10 +119,10 @@ pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount
     if state.approvals.granted.contains(&subject) {
         return None;
     }
-    if state.approvals.asked.as_ref().is_some_and(|(asked, _)| *asked == subject) {
-        return Some(Vec::new());
+    if state.approvals.refused.contains(&subject)
+        && let Some(follows) = refused(state, purpose)
+    {
+        return Some(follows);
     }
-    let dollars = if amount.dollars.micro > 0 { format!(" ({})", amount.dollars) } else { String::new() };
-    let words = format!("{what}; it may take up to {}{dollars}", amount.time);
-    Some(vec![Event::ApprovalAsked { subject, words }])
+    ask(state, subject, amount, what)
 }

@@ -7,6 +7,7 @@
 use super::correction;
 use super::events::Event;
 use super::facts::{Conclusion, Reason, RunResult};
+use super::rejections;
 use super::room::Need;
 use super::state::{Candidate, Run, Standing, State};
 use super::words::in_words;
@@ -257,7 +258,11 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     let tried = state.candidates.iter().filter(|c| !c.runs.is_empty()).count();
     let (b, floor) = (&baseline.interval, baseline.floor);
     match (tried, judged) {
-        (0, _) => format!("no candidate was tried; the baseline's {metric} is {b:.4}"),
+        (0, _) => {
+            let why = rejections::words(&rejections::rejections(state));
+            let why = if why.is_empty() { why } else { format!(" ({why})") };
+            format!("no candidate was tried{why}; the baseline's {metric} is {b:.4}")
+        }
         (_, 0) if state.contenders().is_empty() => {
             let runs = state.candidates.iter().flat_map(|c| c.runs.values()).filter_map(|id| state.run(*id));
             format!(
@@ -272,11 +277,11 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
             .any(|c| matches!(c.standing, Standing::Judged { verdict: Verdict::Better, .. })) =>
         {
             format!(
-                "{judged} of {tried} candidates were repeated, and what cleared the noise floor of {floor:.4} does not survive Holm's correction over them; the baseline's {metric} is {b:.4}"
+                "candidates repeated: {judged} of {tried}, and what cleared the noise floor of {floor:.4} does not survive Holm's correction over them; the baseline's {metric} is {b:.4}"
             )
         }
         _ => format!(
-            "nothing cleared the noise floor of {floor:.4}: {judged} of {tried} candidates were repeated, the baseline's {metric} is {b:.4}"
+            "nothing cleared the noise floor of {floor:.4} (candidates repeated: {judged} of {tried}); the baseline's {metric} is {b:.4}"
         ),
     }
 }

@@ -53,8 +53,8 @@ pub(super) struct Waiting {
     pub settings: Vec<Assignment>,
 }
 
-/// What waits to be proposed as number `index`, whoever comes first.
-pub(super) fn waiting(state: &State, index: u64) -> Vec<Waiting> {
+/// What waits to be proposed as number `index`, whoever comes first. `seconds`: what a run takes, where that is known.
+pub(super) fn waiting(state: &State, index: u64, seconds: &dyn Fn(&Assignment) -> Option<f64>) -> Vec<Waiting> {
     let mut all = Vec::new();
     if index < REMEMBERED as u64 {
         let recalled = state.counsel.recalled.iter().flatten();
@@ -70,7 +70,8 @@ pub(super) fn waiting(state: &State, index: u64) -> Vec<Waiting> {
         all.push(Waiting { name: KNOWLEDGE, settings });
     }
     if state.llm_turn(index) {
-        all.push(Waiting { name: LLM, settings: designs(state).iter().map(|d| d.design.settings.clone()).collect() });
+        let settings = designs(state, seconds).iter().map(|d| d.design.settings.clone()).collect();
+        all.push(Waiting { name: LLM, settings });
     }
     all.retain(|w| !w.settings.is_empty());
     all
@@ -83,12 +84,24 @@ pub fn within(state: &State, settings: &Assignment) -> bool {
     })
 }
 
-/// Designs that wait, those first that are expected to settle most; then those that test nothing, in their own order.
-fn designs(state: &State) -> Vec<&Designed> {
+/// Designs that wait, in their own order.
+fn open(state: &State) -> impl Iterator<Item = &Designed> {
     let open = |d: &&Designed| d.proposal.is_none() && !d.dropped && within(state, &d.design.settings);
-    let mut designs: Vec<&Designed> = state.counsel.designs.iter().filter(open).collect();
-    designs.sort_by(|a, b| bits(state, b).total_cmp(&bits(state, a)));
-    designs
+    state.counsel.designs.iter().filter(open)
+}
+
+/// Designs that wait, those first that are expected to settle most for their cost; then those that test nothing, in their own
+/// order. One without a price counts as a run like the baseline's.
+fn designs<'s>(state: &'s State, seconds: &dyn Fn(&Assignment) -> Option<f64>) -> Vec<&'s Designed> {
+    let usual = state.scope.as_ref().map_or(1.0, |scope| scope.price.seconds);
+    let worth = |d: &Designed| {
+        let bits = bits(state, d);
+        // Nobody is asked for the price of what is worth nothing.
+        if bits > 0.0 { bits / seconds(&d.design.settings).unwrap_or(usual).max(1e-9) } else { 0.0 }
+    };
+    let mut designs: Vec<(f64, &Designed)> = open(state).map(|d| (worth(d), d)).collect();
+    designs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    designs.into_iter().map(|(_, d)| d).collect()
 }
 
 /// Bits of its hypothesis's verdict that a design is expected to settle.
@@ -105,7 +118,7 @@ pub(super) fn reason(state: &State, name: &str, settings: &Assignment) -> String
         let recalled = state.counsel.recalled.iter().flatten().find(|f| f.settings == *settings);
         return recalled.map_or_else(String::new, |f| format!("campaign {} found: {}", f.campaign, f.text));
     }
-    let Some(designed) = designs(state).into_iter().find(|d| d.design.settings == *settings) else {
+    let Some(designed) = open(state).find(|d| d.design.settings == *settings) else {
         return String::new();
     };
     let design = &designed.design;

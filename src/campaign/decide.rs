@@ -204,6 +204,9 @@ impl Mind<'_> {
         }
         let screening = matches!(waiting.purpose, Purpose::Candidate { .. });
         if room::has_room_for_attempt(self.state, waiting, screening) {
+            if let Some(events) = approval::again(self.state, waiting) {
+                return Some(events);
+            }
             return Some(vec![self.reservation(waiting)]);
         }
         if self.live > 0 {

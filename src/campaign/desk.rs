@@ -19,6 +19,7 @@ use crate::llm::{self, Access, Answer, Client, Tape, worst_case};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Clock;
 use crate::sys::http::Post;
+use crate::sys::shell;
 use crate::units::Dollars;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,7 @@ impl<'a> Desk<'a> {
         if state.counsel.asking.is_some() {
             return Err(Problem::usage("a question of the campaign's planning is still open")
                 .at(folder.display().to_string())
-                .remedy("let a controller settle it: `nanoresearch resume`"));
+                .remedy(format!("let a controller settle it: `nanoresearch resume {}`", shell::path(folder))));
         }
         let mut desk = Desk::with(folder, state, access, post, clock, Mode::Recording(Box::new(journal)))?;
         if let Some(question) = desk.state.writing.asking.clone() {

@@ -56,6 +56,8 @@ pub struct World<'a> {
 
 /// Somebody who wants to see what happens: progress on a terminal, reports, `results.tsv`.
 pub trait Observer {
+    /// Something about the campaign's files that a person should know, said once when the controller begins.
+    fn on_notice(&mut self, _text: &str) {}
     /// After an event was recorded and applied.
     fn on_event(&mut self, state: &State, event: &Event);
     /// After each round, several times a second.
@@ -126,6 +128,14 @@ fn drive_for(
         state_written: f64::NEG_INFINITY,
         until: None,
     };
+    if let Some(torn) = controller.journal.torn() {
+        let text = format!(
+            "its last event was cut short, as a crash or a full disk leaves it; these {} bytes are kept as {}. Nothing had \
+             been done yet about that event, so nothing is lost",
+            torn.bytes, torn.kept
+        );
+        controller.observers.iter_mut().for_each(|observer| observer.on_notice(&text));
+    }
     controller.until = seconds.map(|s| controller.world.clock.monotonic() + s);
     controller.begin(campaign)?;
     let finish = controller.rounds();

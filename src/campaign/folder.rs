@@ -9,7 +9,7 @@ use crate::config::{self, Campaign, tidy};
 use crate::journal::{self, Envelope, Journal};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Clock;
-use crate::sys::fs;
+use crate::sys::{fs, shell};
 use std::path::{Path, PathBuf};
 
 /// Makes the campaign's folder and writes its first event. `base`: the folder that relative data paths refer to; those of the
@@ -50,7 +50,7 @@ fn at_home(mut campaign: Campaign, way: PathBuf) -> (Campaign, PathBuf) {
 fn occupied(folder: &Path) -> Problem {
     Problem::usage("this folder holds a campaign already").at(folder.display().to_string()).remedy(format!(
         "go on with it by `nanoresearch resume {}`, or choose another folder with --out",
-        folder.display()
+        shell::path(folder)
     ))
 }
 
@@ -89,6 +89,14 @@ fn refuse_occupied(folder: &Path, text: &str, clock: &dyn Clock) -> Result<()> {
 pub fn load(folder: &Path) -> Result<State> {
     let envelopes = journal::read(folder)?;
     if envelopes.is_empty() {
+        let file = folder.join(journal::EVENTS_FILE);
+        if let Some(bytes) = fs::length(&file).ok().filter(|bytes| *bytes > 0) {
+            return Err(Problem::usage(format!("there is no whole event in it, only {bytes} bytes of none"))
+                .at(file.display().to_string())
+                .remedy(
+                    "restore the file from a backup; where there is none, run the campaign again in another folder",
+                ));
+        }
         return Err(Problem::usage("there is no campaign in this folder (no events.jsonl, or an empty one)")
             .at(folder.display().to_string())
             .remedy("check the path, or start one with `nanoresearch run campaign.toml`"));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! still to run   the baseline's seeds, candidates that were asked for, and confirmations; never more than the budget holds
-//! a run          its predicted seconds x alpha, and the wait in the queue
+//! a run          its predicted seconds x alpha, the wait in the queue, and the time until its end is seen
 //! done           what live attempts still need, and the rest in turns of as many as run at once
 //! ```
 //! Boundary: a pure question about the state.
@@ -11,6 +11,9 @@ use super::facts::Purpose;
 use super::gain;
 use super::state::{Standing, State};
 use serde::Serialize;
+
+/// Seconds beyond which nobody was looking: the end waited for a controller, which says nothing about the next ones.
+const LONGEST_NOTICE: f64 = 600.0;
 
 /// What is expected of the rest of a campaign.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -25,6 +28,8 @@ pub struct Forecast {
     pub run_seconds: f64,
     /// Expected seconds of its wait in a queue.
     pub wait_seconds: f64,
+    /// Seconds from the end of a job until the controller saw it, on average: it looks once an interval.
+    pub notice_seconds: f64,
     /// Seconds until all of it is done.
     pub seconds: f64,
     /// The budget ends it, and not what was asked for.
@@ -40,7 +45,8 @@ impl Forecast {
         let scope = state.scope.as_ref()?;
         let campaign = &state.campaign;
         let run_seconds = gain::alpha(state) * mean_price(state).unwrap_or(scope.price.seconds);
-        let wait_seconds = gain::expected_wait(state);
+        let (wait_seconds, notice_seconds) = (gain::expected_wait(state), notice(state));
+        let whole = run_seconds + wait_seconds + notice_seconds;
         let wanted = wanted(state);
         let sharers = campaign.execution.attempts_per_device.max(1) as f64;
         let affordable = (state.ledger.free().time.seconds() * sharers / run_seconds.max(1e-9)) as usize;
@@ -53,16 +59,36 @@ impl Forecast {
         let at_once = campaign.execution.parallel.min(slots).max(1);
         let left = |a: &super::state::Attempt| {
             let since = a.launched_at.map_or(0.0, |at| (state.updated - at).max(0.0));
-            (run_seconds + wait_seconds - since).max(0.0)
+            (whole - since).max(0.0)
         };
         let live: Vec<f64> = state.live().map(left).collect();
-        let work = live.iter().sum::<f64>() + runs as f64 * (run_seconds + wait_seconds);
+        let work = live.iter().sum::<f64>() + runs as f64 * whole;
         // Whoever is longest under way is not done sooner than by itself.
-        let longest = live.iter().copied().fold(if runs > 0 { run_seconds + wait_seconds } else { 0.0 }, f64::max);
+        let longest = live.iter().copied().fold(if runs > 0 { whole } else { 0.0 }, f64::max);
         let seconds = (work / at_once as f64).max(longest);
         let by_budget = runs < wanted;
-        Some(Forecast { runs, live: live.len(), at_once, run_seconds, wait_seconds, seconds, by_budget })
+        Some(Forecast {
+            runs,
+            live: live.len(),
+            at_once,
+            run_seconds,
+            wait_seconds,
+            notice_seconds,
+            seconds,
+            by_budget,
+        })
     }
+}
+
+/// Mean seconds between a job's own end and the event that records it; 0 where attempts are no jobs.
+fn notice(state: &State) -> f64 {
+    let late = |a: &super::state::Attempt| {
+        let end = a.ended.as_ref()?;
+        let ended = end.evidence.job.as_ref()?.ended?;
+        Some((end.at - ended as f64).clamp(0.0, LONGEST_NOTICE))
+    };
+    let all: Vec<f64> = state.runs.iter().flat_map(|run| &run.attempts).filter_map(late).collect();
+    if all.is_empty() { 0.0 } else { all.iter().sum::<f64>() / all.len() as f64 }
 }
 
 /// Mean predicted seconds of the runs so far.

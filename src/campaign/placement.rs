@@ -16,7 +16,7 @@ use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
 use crate::record::{AttemptSpec, Blame, FORMAT};
-use crate::sys::fs;
+use crate::sys::{fs, shell};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,7 +118,7 @@ pub fn say(folder: &Path, word: &Word, unix: f64) -> Result<()> {
     }
     Err(Problem::failed("the controller does not listen: too many words wait for it")
         .at(control.display().to_string())
-        .remedy("start a controller with `nanoresearch resume`"))
+        .remedy(format!("start a controller with `nanoresearch resume {}`", shell::path(folder))))
 }
 
 /// The words that wait, the oldest first. What is no word is left where it is.

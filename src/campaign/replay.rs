@@ -17,6 +17,7 @@ use crate::journal::{self, EVENTS_FILE};
 use crate::llm::Tape;
 use crate::planner::Sampler;
 use crate::problem::{Problem, Result};
+use crate::sys::shell;
 use similar::TextDiff;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -43,7 +44,10 @@ pub fn replay(folder: &Path, sampler: &dyn Sampler, counsel: &mut dyn Counsellor
     if !folder.join(PRICES_FILE).exists() && envelopes.len() > 3 {
         return Err(Problem::usage("this campaign was recorded before prices were kept, and cannot be replayed")
             .at(folder.display().to_string())
-            .remedy("its journal can be read all the same: `nanoresearch status`, `nanoresearch why RUN`"));
+            .remedy(format!(
+                "its journal can be read all the same: `nanoresearch status --in {0}`, `nanoresearch why last --in {0}`",
+                shell::path(folder)
+            )));
     }
     let prices = Player::new(folder)?;
     let decoded = |e: &journal::Envelope| -> Result<Event> { Event::decode(&e.kind, e.version, &e.data) };

@@ -11,6 +11,7 @@ use super::downscale::{self, Plan};
 use super::events::Event;
 use super::facts::{Price, Purpose, Reason, Seen, Weighed};
 use super::gain;
+use super::rejections;
 use super::room::{self, Need, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
 use crate::config::{Downscale, Experiment};
@@ -150,17 +151,13 @@ impl Mind<'_> {
         let kept = room::kept_back(state, self.scope.confirm, None);
         let limit = state.campaign.budget.runs;
         let left = limit.saturating_sub(state.runs.len());
-        let needed = 1 + if kept.runs == 0 { self.scope.confirm } else { 0 };
-        if limit > 0 && kept.runs == 0 && left < needed {
+        // As it was asked when it did not fit: its own confirmations count, unless better ones take their place.
+        let confirmations = room::kept_back(state, self.scope.confirm, Some(room::Outlay::default())).runs;
+        if limit > 0 && left < 1 + confirmations {
             return format!(
-                "of {limit} runs {left} are left, and candidate {index} needs {needed} with its confirmations: raise budget.runs"
-            );
-        }
-        if limit > 0 && left <= kept.runs {
-            return format!(
-                "of {limit} runs {left} are left, and {} of them are kept back for confirmations: none is left for \
-                 candidate {index}",
-                kept.runs
+                "of {limit} runs {left} are left, and with candidate {index} up to {} would be needed: its first look and \
+                 {confirmations} confirmations of the best; a larger budget.runs allows more",
+                1 + confirmations
             );
         }
         let free = state.ledger.free().time;
@@ -181,13 +178,15 @@ impl Mind<'_> {
             return end(Reason::CandidatesDone, format!("{tried} candidates were asked for and tried"));
         }
         if state.candidates.iter().rev().take_while(rejected).count() >= REJECTIONS {
-            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run"));
+            let why = rejections::words(&rejections::rejections(state));
+            return end(Reason::SpaceExhausted, format!("the last {REJECTIONS} proposals could not be run ({why})"));
         }
         let index = state.candidates.len() as u64;
         // Results that the proposal must rest on are still under way.
         let Some((observed, seen)) = state.due() else { return Ok(Vec::new()) };
         let mut drawn = None;
-        for waiting in consult::waiting(state, index) {
+        let seconds = |a: &Assignment| Some(self.advice.pricer.price(&self.scope.baseline.with(a).ok()?).ok()?.seconds);
+        for waiting in consult::waiting(state, index, &seconds) {
             let queue = Queue::new(waiting.name, waiting.settings);
             let Proposal { pool, weighed, .. } = draw(state, self.advice, &queue, index, observed, seen)?;
             if let Some(pool) = pool {

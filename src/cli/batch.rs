@@ -4,7 +4,8 @@
 use super::detach::refuse_on_login_node;
 use super::output::{self, say};
 use super::pricer::MachinePricer;
-use super::run::{SITE_FILE, Stay, drive_with, site_of};
+use super::run::{Stay, drive_with};
+use super::site::{SITE_FILE, edited, site_of};
 use crate::campaign::{self, Event, Limits, Observer, Pricer, Run, RunResult, Standing, State};
 use crate::config::{self, BatchSpec, Campaign};
 use crate::planner::{Entry, Listed};
@@ -183,8 +184,7 @@ fn planned(
 
 /// The batch that is there already: the same list, with the budget of now.
 fn again(folder: &Path, text: &str, args: &BatchArgs) -> Result<Campaign> {
-    let file = folder.join(campaign::placement::CAMPAIGN_FILE);
-    let loaded = config::load_campaign(&file, &args.overrides)?;
+    let loaded = edited(folder, &args.overrides)?;
     match &loaded.value.batch {
         Some(spec) if spec.hash == hash(text) => Ok(loaded.value),
         Some(_) => Err(Problem::usage("this folder holds a batch of another list")

@@ -2,9 +2,13 @@
 //! and shows the script that its jobs are submitted with.
 
 use super::cluster;
+use super::folder::refuse_folder;
+use super::outlook::Outlook;
 use super::output::{self, Format, Table, duration};
 use super::pricer::{Assessment, MachinePricer};
-use crate::config::{self, DeviceSpec, EngineKind, Experiment, Site};
+use super::space;
+use crate::campaign::{self, Admission, LeftOut, Pricer, Reach, Scope};
+use crate::config::{self, Campaign, DeviceSpec, EngineKind, Experiment, Loaded, Site};
 use crate::engine::{self, plan::Plan};
 use crate::problem::{Class, Problem, Result};
 use crate::slurm::{self, Severity};
@@ -12,6 +16,7 @@ use crate::sys::{fs, process};
 use crate::units::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::path::PathBuf;
 
 /// Arguments of `check`.
@@ -38,6 +43,7 @@ pub struct CheckArgs {
 
 /// Checks and prints.
 pub fn run(args: &CheckArgs) -> Result<()> {
+    refuse_folder(&args.file)?;
     let text = fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?;
     if is_site(&text) {
         if args.device.is_some() {
@@ -56,18 +62,64 @@ pub fn run(args: &CheckArgs) -> Result<()> {
         let overrides = with_device(&args.overrides, "baseline.resources.device", args.device);
         let loaded = config::load_campaign(&args.file, &overrides)?;
         let pricer = MachinePricer::of(&loaded.base, &loaded.value);
-        let assessment = pricer.assess(&loaded.value.baseline).map_err(|p| loaded.places.locate(p))?;
-        if args.format == Format::Table {
-            output::print(&format!("campaign {}: valid; its baseline:\n", loaded.value.name));
-        }
-        show(args, &loaded.value.baseline, &assessment)
+        check_campaign(args, &loaded, &pricer).map_err(|p| loaded.places.locate(p))
     } else {
         let overrides = with_device(&args.overrides, "resources.device", args.device);
         let loaded = config::load_experiment(&args.file, &overrides)?;
         let assess = MachinePricer::new(&loaded.base).assess(&loaded.value);
         let assessment = assess.map_err(|p| loaded.places.locate(p))?;
-        show(args, &loaded.value, &assessment)
+        match args.format {
+            Format::Json => output::print_json(&numbers(&loaded.value, &assessment)),
+            Format::Table => show(args, &loaded.value, &assessment)?,
+        }
+        Ok(())
     }
+}
+
+/// The baseline's price, what of the space can be run, and what the whole campaign will take.
+fn check_campaign(args: &CheckArgs, loaded: &Loaded<Campaign>, pricer: &MachinePricer) -> Result<()> {
+    let campaign = &loaded.value;
+    let assessment = pricer.assess(&campaign.baseline)?;
+    let (reach, warnings) = space::look(loaded, pricer)?;
+    let plan = campaign::first_plan(campaign, pricer)?;
+    let outlook = match &plan {
+        Ok(scope) => Some(outlook_of(campaign, scope, &reach, pricer)?),
+        Err(_) => None,
+    };
+    if args.format == Format::Json {
+        let mut value = numbers(&campaign.baseline, &assessment);
+        value["campaign"] =
+            json!({ "outlook": outlook.map(|o| o.json()), "refused": plan.err(), "warnings": warnings });
+        output::print_json(&value);
+        return Ok(());
+    }
+    output::print(&format!("campaign {}: valid; its baseline:\n", campaign.name));
+    show(args, &campaign.baseline, &assessment)?;
+    match (outlook, plan) {
+        (Some(outlook), _) => output::print(&format!("\nthe whole campaign:\n{}", outlook.words())),
+        (None, Err(refusal)) => output::say(&format!("warning: it would end at once: {refusal}")),
+        (None, Ok(_)) => {}
+    }
+    Ok(())
+}
+
+/// With what is left out for its memory or time said on stderr.
+fn outlook_of(campaign: &Campaign, scope: &Scope, reach: &Reach, pricer: &MachinePricer) -> Result<Outlook> {
+    let (admission, left_out) = (Admission::of(campaign, &scope.baseline), Cell::new(LeftOut::default()));
+    let mut prices = Vec::new();
+    for point in &reach.points {
+        let price = scope.baseline.with(point).and_then(|experiment| pricer.price(&experiment));
+        // A downscaled baseline may not go with every point.
+        let Ok(price) = price else { continue };
+        if admission.admits(point, &|_| Some(price.clone()), &left_out) {
+            prices.push(price);
+        }
+    }
+    let words = left_out.get().words();
+    if !words.is_empty() {
+        output::say(&format!("of {} points of the space that were priced{words}", reach.points.len()));
+    }
+    Ok(Outlook::of(campaign, scope, &prices))
 }
 
 /// The settings of the command line with the device of `--device` at `path`, which is given more plainly and comes last.
@@ -151,27 +203,31 @@ fn compare(args: &CheckArgs, site: &Site) -> Result<()> {
     Ok(())
 }
 
-fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()> {
+/// Bytes moved in a step.
+fn step_bytes(a: &Assessment) -> u64 {
     let forward_backward = a.programs.micro.total_work();
-    let step_bytes = forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0;
-    if args.format == Format::Json {
-        output::print_json(&json!({
-            "parameters": a.programs.state.parameter_count(),
-            "train_samples": a.samples.train,
-            "validation_samples": a.samples.validation,
-            "steps": a.cost.steps,
-            "step_flops": a.programs.step_flops().0,
-            "step_bytes": step_bytes,
-            "memory_bytes": a.cost.memory.0,
-            "device_memory_bytes": a.cost.device_memory.map(|m| m.0),
-            "step_seconds": a.prediction.step_seconds,
-            "run_seconds": a.cost.wall,
-            "device_hours": a.cost.device_time.hours(),
-            "data_hash": a.data_hash,
-            "run_key": experiment.run_key(&a.data_hash),
-        }));
-        return Ok(());
-    }
+    forward_backward.bytes.0 * a.programs.micro_steps as u64 + a.programs.apply.total_work().bytes.0
+}
+
+fn numbers(experiment: &Experiment, a: &Assessment) -> Value {
+    json!({
+        "parameters": a.programs.state.parameter_count(),
+        "train_samples": a.samples.train,
+        "validation_samples": a.samples.validation,
+        "steps": a.cost.steps,
+        "step_flops": a.programs.step_flops().0,
+        "step_bytes": step_bytes(a),
+        "memory_bytes": a.cost.memory.0,
+        "device_memory_bytes": a.cost.device_memory.map(|m| m.0),
+        "step_seconds": a.prediction.step_seconds,
+        "run_seconds": a.cost.wall,
+        "device_hours": a.cost.device_time.hours(),
+        "data_hash": a.data_hash,
+        "run_key": experiment.run_key(&a.data_hash),
+    })
+}
+
+fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()> {
     let step = a.prediction.step_seconds;
     let wall = a.cost.wall;
     let mut table = Table::new(&["", ">", "80% interval"]);
@@ -181,7 +237,7 @@ fn show(args: &CheckArgs, experiment: &Experiment, a: &Assessment) -> Result<()>
     row("validation samples", a.samples.validation.to_string(), String::new());
     row("steps", a.cost.steps.to_string(), String::new());
     row("work a step", a.programs.step_flops().to_string(), String::new());
-    row("traffic a step", Bytes(step_bytes).to_string(), String::new());
+    row("traffic a step", Bytes(step_bytes(a)).to_string(), String::new());
     row("memory", a.cost.memory.to_string(), String::new());
     if let Some(memory) = a.cost.device_memory {
         row("GPU memory", memory.to_string(), String::new());

@@ -5,6 +5,7 @@ use super::output::{self, Format};
 use crate::campaign;
 use crate::journal;
 use crate::problem::Result;
+use crate::sys::shell;
 use clap::Args;
 use serde_json::json;
 
@@ -48,7 +49,7 @@ pub fn run(args: &ControlArgs, request: Request) -> Result<()> {
         output::say(&format!("asked to {name}: {word}"));
         let alive = journal::owner(&args.campaign.folder)?.and_then(|owner| owner.alive());
         if alive == Some(false) || alive.is_none() {
-            let folder = args.campaign.folder.display();
+            let folder = shell::path(&args.campaign.folder);
             let who = if alive.is_none() { "where no controller is at work" } else { "no controller is at work" };
             output::say(&format!("{who}: `nanoresearch resume {folder}` carries it out"));
         }

@@ -1,11 +1,13 @@
 //! `data list|get NAME`: the named datasets and their cache.
 
 use super::output::{self, Format, Table};
-use crate::data;
+use crate::data::{self, Cached, NamedSet, RemoteFile};
 use crate::problem::Result;
 use crate::sys::{env, http::Network};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::path::Path;
 
 /// Arguments of `data`.
 #[derive(Debug, Args)]
@@ -34,29 +36,11 @@ pub fn run(args: &DataArgs) -> Result<()> {
     let cache = env::data_dir();
     match &args.command {
         DataCommand::List { format } => {
-            let rows: Vec<_> = data::registry()
-                .iter()
-                .flat_map(|set| set.files.iter().map(move |file| (set, file)))
-                .map(|(set, file)| (set.name, file.name, cache.join(file.name).exists(), set.licence))
-                .collect();
+            let files = data::registry().iter().flat_map(|set| set.files.iter().map(move |file| (set, file)));
+            let rows: Vec<Row> = files.map(|(set, file)| (set, file, data::cached(set, file, &cache))).collect();
             match format {
-                Format::Json => output::print_json(
-                    &rows
-                        .iter()
-                        .map(|(name, file, cached, licence)| {
-                            serde_json::json!({"name": name, "file": file, "cached": cached, "licence": licence})
-                        })
-                        .collect::<Vec<_>>(),
-                ),
-                Format::Table => {
-                    let mut table = Table::new(&["name", "file", "cached", "licence"]);
-                    for (name, file, cached, licence) in rows {
-                        let cached = if cached { "yes" } else { "no" };
-                        table.row(vec![name.into(), file.into(), cached.into(), licence.into()]);
-                    }
-                    output::print(&table.render());
-                    output::say(&format!("cache: {}", cache.display()));
-                }
+                Format::Json => output::print_json(&rows.iter().map(json_row).collect::<Vec<_>>()),
+                Format::Table => table(&rows, &cache),
             }
         }
         DataCommand::Get { name } => {
@@ -67,6 +51,39 @@ pub fn run(args: &DataArgs) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A file of a named set, and how the cache has it.
+type Row = (&'static NamedSet, &'static RemoteFile, Cached);
+
+fn json_row((set, file, cached): &Row) -> Value {
+    let mut row = json!({
+        "name": set.name, "file": file.name, "cached": *cached == Cached::Whole, "licence": set.licence,
+    });
+    if let Cached::Wrong { what, .. } = cached {
+        row["wrong"] = json!(what);
+    }
+    row
+}
+
+/// A line a file; what to do about wrong ones on stderr.
+fn table(rows: &[Row], cache: &Path) {
+    let mut table = Table::new(&["name", "file", "cached", "licence"]);
+    for (set, file, cached) in rows {
+        let word = match cached {
+            Cached::Whole => "yes",
+            Cached::Absent => "no",
+            Cached::Wrong { what, .. } => what,
+        };
+        table.row(vec![set.name.into(), file.name.into(), word.into(), set.licence.into()]);
+    }
+    output::print(&table.render());
+    output::say(&format!("cache: {}", cache.display()));
+    for (_, file, cached) in rows {
+        if let Cached::Wrong { what, remedy } = cached {
+            output::say(&format!("warning: {}: {what}\n  {remedy}", file.name));
+        }
+    }
 }
 
 /// A callback that draws a byte bar on a terminal and nothing elsewhere.

@@ -7,7 +7,7 @@ use crate::campaign;
 use crate::config;
 use crate::problem::{Problem, Result};
 use crate::sys::clock::{Stopwatch, SystemClock};
-use crate::sys::{env, fs, process};
+use crate::sys::{env, fs, process, shell};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub fn run(args: &DemoArgs) -> Result<u8> {
     say(&format!("{}\n", campaign.question));
     let (campaign, base) = campaign::create(&folder, &campaign, Path::new("."), &SystemClock::default())?;
     let code = drive(&folder, &campaign, &base, &MachinePricer::new(&base), false)?;
-    let shown = folder.display();
+    let shown = shell::path(&folder);
     print(&format!("took      {:.0} s\n\n", watch.seconds()));
     let program = program();
     // The repository's campaigns are there for who runs the demo from a clone; elsewhere one is written first.

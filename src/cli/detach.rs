@@ -7,7 +7,7 @@ use crate::problem::{Problem, Result};
 use crate::slurm::{self, ENVIRONMENT, is_inherited, sbatch, squeue};
 use crate::sys::clock::{Clock, SystemClock};
 use crate::sys::process::{self, Answer, Asked, DetachedChild};
-use crate::sys::{env, fs};
+use crate::sys::{env, fs, shell};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -39,14 +39,14 @@ pub struct WhereArgs {
 /// Refuses a controller that the site does not want on its login nodes, and says what it allows.
 pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path, file: Option<&Path>) -> Result<()> {
     let Some(site) = site.filter(|_| env::var("SLURM_JOB_ID").is_none()) else { return Ok(()) };
-    let shown = folder.display();
+    let shown = shell::path(folder);
     let (what, remedy) = match site.login_node {
         LoginNode::Controller => return Ok(()),
         LoginNode::Job => (
             "nothing that lasts may run on its login nodes (login_node = \"job\")",
             format!(
                 "make the controller a job: `nanoresearch {} --controller-as-job`",
-                file.map_or_else(|| format!("resume {shown}"), |file| format!("run {}", file.display()))
+                file.map_or_else(|| format!("resume {shown}"), |file| format!("run {}", shell::path(file)))
             ),
         ),
         LoginNode::Cron => (
@@ -55,7 +55,7 @@ pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path, file: Option<&Pa
                 Some(file) => format!(
                     "make the folder with `nanoresearch run {} --hold`, which says what to give to crontab; or make the \
                      controller a job: --controller-as-job",
-                    file.display()
+                    shell::path(file)
                 ),
                 None => format!("let cron start a step at a time: `{}`", cron_line(folder)),
             },
@@ -67,7 +67,7 @@ pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path, file: Option<&Pa
 /// The line for `crontab -e`.
 pub fn cron_line(folder: &Path) -> String {
     let program = process::current_exe().map_or_else(|_| "nanoresearch".to_string(), |p| p.display().to_string());
-    format!("*/5 * * * * {program} tick {} --quiet", fs::resolved(folder).display())
+    format!("*/5 * * * * {program} tick {} --quiet", shell::path(&fs::resolved(folder)))
 }
 
 /// Starts a controller for the campaign in `folder` in a session of its own, and waits until it has it.
@@ -102,11 +102,11 @@ pub fn detach(folder: &Path, overrides: &[String]) -> Result<u8> {
 
 /// How to look at a controller that is not here, and how to end it.
 fn ways_to_it(folder: &Path, log: &Path) -> String {
-    let shown = folder.display();
+    let shown = shell::path(folder);
     format!(
         "  look:    nanoresearch status --in {shown}\n  follow:  tail -f {}\n  stop:    nanoresearch stop --in {shown}      \
          (running attempts end by themselves)\n  cancel:  nanoresearch cancel --in {shown}    (running attempts are killed)",
-        log.display()
+        shell::path(log)
     )
 }
 
@@ -151,7 +151,7 @@ pub fn submit_controller(folder: &Path, site: &Site, pinned: &Path) -> Result<u8
         .at(folder.display().to_string())
         .remedy(format!(
             "let it run; `squeue --name={name}` shows it, `nanoresearch stop --in {}` ends it",
-            folder.display()
+            shell::path(&folder)
         )));
     }
     let log = folder.join(CONTROLLER_LOG);
@@ -257,7 +257,7 @@ impl Generation {
             Some(job) => say(&format!("this job ends; job {job} goes on with the campaign")),
             None => say(&format!(
                 "this job ends and none follows: `nanoresearch resume {} --controller-as-job`",
-                self.folder.display()
+                shell::path(&self.folder)
             )),
         }
     }

@@ -2,10 +2,11 @@
 
 use super::cluster;
 use super::output::{self, Format, Table};
-use crate::data;
+use crate::data::{self, Cached, NamedSet};
 use crate::problem::Result;
 use crate::slurm::{scontrol::Partition, sinfo};
 use crate::sys::{env, fs};
+use crate::units::Bytes;
 use clap::Args;
 use serde::Serialize;
 use std::path::Path;
@@ -61,29 +62,40 @@ pub fn run(args: &DoctorArgs) -> Result<()> {
 
 fn look() -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        env::host_facts().into_iter().map(|(what, found)| Finding::good(what, found)).collect();
+        env::host_facts().into_iter().map(|(what, found)| host_fact(what, found)).collect();
     findings.extend(gpu::look());
     findings.push(slurm());
     findings.push(writable("cache", &env::cache_dir()));
     let cache = env::data_dir();
-    for set in data::registry() {
-        let missing: Vec<&str> = set.files.iter().filter(|f| !cache.join(f.name).exists()).map(|f| f.name).collect();
-        let what = format!("data {}", set.name);
-        findings.push(if missing.is_empty() {
-            Finding::good(&what, cache.display().to_string())
-        } else {
-            Finding::missing(
-                &what,
-                format!("not in {}", cache.display()),
-                format!(
-                    "`nanoresearch data get {}` fetches it; offline, put {} there",
-                    set.name,
-                    missing.join(" and ")
-                ),
-            )
-        });
-    }
+    findings.extend(data::registry().iter().map(|set| dataset(set, &cache)));
     findings
+}
+
+/// Whether a named set is in the cache, whole.
+fn dataset(set: &NamedSet, cache: &Path) -> Finding {
+    let what = format!("data {}", set.name);
+    let mut missing = Vec::new();
+    for file in set.files {
+        match data::cached(set, file, cache) {
+            Cached::Whole => {}
+            Cached::Absent => missing.push(file.name),
+            Cached::Wrong { what: wrong, remedy } => {
+                return Finding::missing(&what, format!("{}: {wrong}", cache.join(file.name).display()), remedy);
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Finding::good(&what, cache.display().to_string());
+    }
+    let remedy =
+        format!("`nanoresearch data get {}` fetches it; offline, put {} there", set.name, missing.join(" and "));
+    Finding::missing(&what, format!("not in {}", cache.display()), remedy)
+}
+
+/// What the host says of itself; sizes of memory, which the kernel tells in kB, as everywhere else.
+fn host_fact(what: &str, found: String) -> Finding {
+    let kib = found.strip_suffix(" kB").and_then(|n| n.trim().parse::<u64>().ok());
+    Finding::good(what, kib.map_or(found, |kib| Bytes(kib.saturating_mul(1024)).to_string()))
 }
 
 /// Whether this is a cluster's login node, and what it has free.
@@ -126,5 +138,16 @@ fn writable(what: &str, folder: &Path) -> Finding {
     match tried {
         Ok(()) => Finding::good(what, folder.display().to_string()),
         Err(problem) => Finding::missing(what, problem.what, "set XDG_CACHE_HOME to a folder this user can write"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_told_in_binary_units() {
+        assert_eq!(host_fact("memory", "24684092 kB".to_string()).found, "23.5 GiB");
+        assert_eq!(host_fact("cores", "2".to_string()).found, "2");
     }
 }

@@ -5,7 +5,7 @@ use super::{folder, replay};
 use crate::bundle::{self, Options, Replay};
 use crate::journal;
 use crate::problem::{Class, Problem, Result};
-use crate::sys::env;
+use crate::sys::{env, shell};
 use crate::units::Bytes;
 use clap::Args;
 use std::path::PathBuf;
@@ -39,7 +39,10 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     if journal::owner(&args.folder)?.is_some_and(|owner| owner.alive() == Some(true)) {
         return Err(Problem::new(Class::Owned, "a controller is at work on this campaign")
             .at(args.folder.display().to_string())
-            .remedy("wait until it ends, or let it end with `nanoresearch stop`"));
+            .remedy(format!(
+                "wait until it ends, or let it end with `nanoresearch stop --in {}`",
+                shell::path(&args.folder)
+            )));
     }
     let replayed = match args.without_replay {
         true => None,
@@ -91,7 +94,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     }
     output::print(&format!(
         "check it  tar xzf {} && nanoresearch run {} --replay\n",
-        path.file_name().unwrap_or_default().to_string_lossy(),
+        shell::path(&path),
         state.campaign.name
     ));
     Ok(())

@@ -1,8 +1,11 @@
 //! Which campaign a command is about, and which of its runs.
 
+use crate::campaign::placement::CAMPAIGN_FILE;
 use crate::campaign::{self, Run, State};
 use crate::ids::RunId;
+use crate::journal;
 use crate::problem::{Problem, Result};
+use crate::sys::shell;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +40,26 @@ pub fn load(folder: &Path) -> Result<State> {
     campaign::load(folder)
 }
 
+/// A campaign's folder is gone on with, or its file begun anew.
+pub fn refuse_folder(path: &Path) -> Result<()> {
+    let file = path.join(CAMPAIGN_FILE);
+    if !path.is_dir() || !file.is_file() {
+        return Ok(());
+    }
+    let anew = shell::path(&file);
+    let (what, remedy) = match path.join(journal::EVENTS_FILE).exists() {
+        true => (
+            "this is the folder of a campaign that has begun",
+            format!(
+                "`nanoresearch resume {}` goes on with it; to begin it anew elsewhere: `nanoresearch run {anew} --out DIR`",
+                shell::path(path)
+            ),
+        ),
+        false => ("this is a folder, and a campaign is begun from its file", format!("name the file: {anew}")),
+    };
+    Err(Problem::usage(what).at(path.display().to_string()).remedy(remedy))
+}
+
 /// What relative paths in a campaign's config refer to.
 pub fn base(folder: &Path, state: &State) -> PathBuf {
     let base = folder.join(&state.base);
@@ -44,11 +67,12 @@ pub fn base(folder: &Path, state: &State) -> PathBuf {
     base.canonicalize().unwrap_or(base)
 }
 
-/// A run chosen by a number (`7`, `0007`) or `last`.
-pub fn select<'a>(state: &'a State, selector: &str) -> Result<&'a Run> {
+/// A run of the campaign in `folder` chosen by a number (`7`, `0007`) or `last`.
+pub fn select<'a>(state: &'a State, folder: &Path, selector: &str) -> Result<&'a Run> {
     let last = state.runs.len();
     if last == 0 {
-        return Err(Problem::usage("this campaign has no runs yet").remedy("see `nanoresearch status`"));
+        let see = format!("see `nanoresearch status --in {}`", shell::path(folder));
+        return Err(Problem::usage("this campaign has no runs yet").remedy(see));
     }
     let number = match selector {
         "last" => Some(last as u32),

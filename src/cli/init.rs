@@ -1,13 +1,14 @@
 //! `init DIR`: writes a campaign from the nearest template, to be read and changed, and says what it will cost.
 
 use super::output::{self, Table, say};
-use super::run::site_of;
+use super::site::site_of;
 use super::{cluster, dry_run};
 use crate::config::{self, Fill, Template};
 use crate::data;
 use crate::problem::{Class, Problem, Result};
 use crate::slurm;
-use crate::sys::{env, fs};
+use crate::sys::{env, fs, shell};
+use crate::units::Bytes;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -62,9 +63,9 @@ pub fn run(args: &InitArgs) -> Result<()> {
         }
         return Err(Problem::usage("there is a campaign here already; nothing was changed")
             .at(file.display().to_string())
-            .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", file.display())));
+            .remedy(format!("look at it with `nanoresearch check {}`, or choose another folder", shell::path(&file))));
     }
-    let (mut template, mut fill) = chosen(args)?;
+    let (mut template, mut fill, subject) = chosen(args)?;
     fill.name = name(folder);
     if let Some(goal) = &args.goal {
         (template, fill) = super::goal::campaign(goal, args.model.as_deref(), folder, template, fill, fixed(args))?;
@@ -87,17 +88,19 @@ pub fn run(args: &InitArgs) -> Result<()> {
         fs::write_atomic(&folder.join(SITE), text.as_bytes())?;
         output::print(&format!("written    {} from what the cluster says of itself\n", folder.join(SITE).display()));
     }
-    output::print(&format!(
-        "written    {} from the template {}: {}\n",
-        file.display(),
-        template.name,
-        template.about()
-    ));
+    output::print(&match subject {
+        Some(subject) => format!(
+            "written    {} for {subject}\n           model, space and budget are those of the template {}\n",
+            file.display(),
+            template.name
+        ),
+        None => format!("written    {} from the template {}: {}\n", file.display(), template.name, template.about()),
+    });
     price(&file)?;
-    let (campaign, runs) = (file.display(), &fill.name);
+    let (campaign, runs) = (shell::path(&file), &fill.name);
     if site.is_some() {
         let file = folder.join(SITE);
-        output::print(&format!("\nread it    {0}\ncheck it   nanoresearch check {0} --cluster", file.display()));
+        output::print(&format!("\nread it    {0}\ncheck it   nanoresearch check {0} --cluster", shell::path(&file)));
     }
     output::print(&format!(
         "\nread it    {campaign}\ntry it     nanoresearch run {campaign} --smoke\nrun it     nanoresearch run {campaign}\n\
@@ -112,7 +115,7 @@ fn proposed_site(folder: &Path) -> Result<String> {
     if file.exists() {
         return Err(Problem::usage("there is a site here already; nothing was changed")
             .at(file.display().to_string())
-            .remedy(format!("compare it with the cluster: `nanoresearch check {} --cluster`", file.display())));
+            .remedy(format!("compare it with the cluster: `nanoresearch check {} --cluster`", shell::path(&file))));
     }
     let text = slurm::propose(&cluster::read()?);
     config::parse_site(&text, SITE, &[]).map_err(|p| {
@@ -129,7 +132,7 @@ fn only_site(folder: &Path, text: &str) -> Result<()> {
     output::print(&format!(
         "written    {0} from what the cluster says of itself\nread it    {0}\ncheck it   nanoresearch check {0} --cluster\n\
          use it     execution.site = \"{SITE}\" in {1}\n",
-        file.display(),
+        shell::path(&file),
         folder.join(FILE).display()
     ));
     Ok(())
@@ -144,7 +147,7 @@ fn fixed(args: &InitArgs) -> bool {
 fn price(file: &Path) -> Result<()> {
     let mut loaded = config::load_campaign(file, &[])?;
     site_of(&mut loaded.value, &loaded.base)?;
-    match dry_run::run(&loaded.value, &loaded.base).map(drop) {
+    match dry_run::run(&loaded).map(drop) {
         Err(problem) if problem.class == Class::Unavailable => {
             say(&format!("its price cannot be told yet: {problem}"));
             Ok(())
@@ -153,12 +156,15 @@ fn price(file: &Path) -> Result<()> {
     }
 }
 
-/// The template, and what its data lines are.
-fn chosen(args: &InitArgs) -> Result<(Template, Fill)> {
+/// The template, what its data lines are, and what a person's own data are in some words.
+fn chosen(args: &InitArgs) -> Result<(Template, Fill, Option<String>)> {
     let mut fill = Fill::default();
-    let by_data = match args.data.as_deref() {
-        None => None,
-        Some(path) => Some(about_data(path, args.target.as_deref(), &mut fill)?),
+    let (by_data, subject) = match args.data.as_deref() {
+        None => (None, None),
+        Some(path) => {
+            let (name, subject) = about_data(path, args.target.as_deref(), &mut fill)?;
+            (Some(name), Some(subject))
+        }
     };
     let template = match (&args.template, by_data) {
         (Some(word), None) => config::template(word)?,
@@ -170,11 +176,12 @@ fn chosen(args: &InitArgs) -> Result<(Template, Fill)> {
                 .remedy(format!("leave --template out; {name} is the one for them")));
         }
     };
-    Ok((template, fill))
+    Ok((template, fill, subject))
 }
 
-/// The template for a data file, and the lines of `[baseline.data]`; the path is put in once the folder is there.
-fn about_data(path: &Path, target: Option<&str>, fill: &mut Fill) -> Result<&'static str> {
+/// The template for a data file and what the file is; fills in the lines of `[baseline.data]` (the path is put in once the
+/// folder is there) and what follows from its size.
+fn about_data(path: &Path, target: Option<&str>, fill: &mut Fill) -> Result<(&'static str, String)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let shown = path.display().to_string();
     if !path.is_file() {
@@ -186,14 +193,15 @@ fn about_data(path: &Path, target: Option<&str>, fill: &mut Fill) -> Result<&'st
                 .at("command line: --target")
                 .remedy("leave it out, or name a .csv file with --data"));
         }
-        fs::read_text(path).map_err(|p| p.class(Class::Usage))?;
+        let text = fs::read_text(path).map_err(|p| p.class(Class::Usage))?;
         fill.data = Some(vec![line("kind", "text"), line("path", &shown), line("tokens", "char")]);
         fill.question = Some(format!(
             "Which changes to a very small transformer predict the characters of {name} best at equal steps?"
         ));
-        return Ok("shakespeare-gpt");
+        let size = Bytes(text.len() as u64);
+        return Ok(("shakespeare-gpt", format!("{shown}: a text of {size}, whose characters are predicted")));
     }
-    let columns = data::table_columns(path)?;
+    let data::TableSummary { rows, columns } = data::table_summary(path)?;
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
     let wanted = target.ok_or_else(|| {
         Problem::usage("which column is to be predicted?")
@@ -223,7 +231,28 @@ fn about_data(path: &Path, target: Option<&str>, fill: &mut Fill) -> Result<&'st
     fill.data = Some(lines);
     fill.question = Some(format!("How well can a small network predict {wanted} of {name}, and what limits it?"));
     fill.metric = (task == "classification").then_some("accuracy");
-    Ok("csv-regression")
+    batches(rows, fill);
+    let features = columns.len() - 1 - ignored.len();
+    let left_out = if ignored.is_empty() { String::new() } else { format!("; left out: {}", ignored.join(", ")) };
+    let what = match task {
+        "regression" => format!("the number {wanted}"),
+        _ => format!("{wanted}, one of {} classes,", column.distinct),
+    };
+    Ok((
+        "csv-regression",
+        format!("{shown}: {rows} rows, {what} predicted from {features} column(s) of numbers{left_out}"),
+    ))
+}
+
+/// Batches that a small table can fill: the template's go up to 120 of its 240 training rows.
+fn batches(rows: usize, fill: &mut Fill) {
+    let training = rows - rows / 5;
+    if training >= 240 {
+        return;
+    }
+    let (low, high) = ((training / 16).max(1), (training / 2).max(2));
+    fill.settings.push(("training".to_string(), format!("batch_size = {}", (training / 5).clamp(low, high))));
+    fill.ranges.push(format!("\"training.batch_size\" = {{ type = \"int\", low = {low}, high = {high}, log = true }}"));
 }
 
 fn line(key: &str, value: &str) -> String {

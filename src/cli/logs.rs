@@ -2,7 +2,7 @@
 
 use super::folder::{CampaignFolder, select};
 use super::output::{self, Format, significant};
-use crate::campaign;
+use crate::campaign::{self, Attempt};
 use crate::problem::Result;
 use crate::record::{Metrics, Outcome, read_metrics};
 use crate::sys::clock::{Clock, SystemClock};
@@ -32,7 +32,7 @@ pub fn run(args: &LogsArgs) -> Result<()> {
     let mut log_shown = false;
     loop {
         let state = args.campaign.load()?;
-        let run = select(&state, &args.run)?;
+        let run = select(&state, &args.campaign.folder, &args.run)?;
         let Some(attempt) = run.attempts.last() else {
             output::say("the run has not started yet");
             if !args.follow {
@@ -47,7 +47,10 @@ pub fn run(args: &LogsArgs) -> Result<()> {
             return Ok(());
         }
         // The outcome is read before the metrics, so that nothing written in between is missed.
-        let ended = Outcome::read(&folder)?;
+        let (ended, damaged) = match Outcome::read(&folder) {
+            Ok(ended) => (ended, None),
+            Err(problem) => (None, Some(problem)),
+        };
         if !log_shown && args.format == Format::Table {
             let log = fs::tail(&folder.join("worker.log"), 16 << 10);
             if !log.is_empty() {
@@ -68,10 +71,23 @@ pub fn run(args: &LogsArgs) -> Result<()> {
             output::say(&format!("attempt {} ended at step {}: {}", attempt.id, outcome.step, outcome.end));
             return Ok(());
         }
+        if let Some(problem) = damaged {
+            // How it ended is in the journal too; what it left is shown all the same.
+            output::say(&format!("warning: {}", problem.remedy(as_recorded(attempt))));
+            return Ok(());
+        }
         if !args.follow || attempt.ended.is_some() {
             return Ok(());
         }
         clock.sleep(0.5);
+    }
+}
+
+/// How an attempt ended by the campaign's own record.
+fn as_recorded(attempt: &Attempt) -> String {
+    match &attempt.ended {
+        Some(end) => format!("events.jsonl has it that attempt {}: {}", attempt.id, end.evidence.detail),
+        None => "the campaign has not recorded yet how it ended".to_string(),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Says on stderr what a campaign does, a line an event, and keeps results.tsv and report.html current.
 
 use super::output::{duration, say, significant};
-use crate::campaign::{Event, NextStep, Observer, Run, RunResult, State};
+use crate::campaign::{Event, NextStep, Observer, Run, RunResult, State, rejections};
+use crate::journal;
 use crate::report;
 use crate::sys::clock::Stopwatch;
+use crate::sys::shell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Seconds between two renewals of report.html while a campaign runs; results.tsv is renewed with every run.
@@ -16,12 +19,17 @@ pub struct Narrator {
     reported: f64,
     quiet: bool,
     concluded: bool,
+    /// Kinds of reasons for which proposals were rejected, each told once.
+    reasons: BTreeSet<String>,
+    /// Rejected since, for one of them.
+    more_rejected: usize,
 }
 
 impl Narrator {
     /// For the campaign in `folder`; `quiet` says only what went wrong and how it ended.
     pub fn new(folder: PathBuf, quiet: bool) -> Self {
-        Narrator { folder, watch: Stopwatch::start(), reported: 0.0, quiet, concluded: false }
+        let (watch, reasons) = (Stopwatch::start(), BTreeSet::new());
+        Narrator { folder, watch, reported: 0.0, quiet, concluded: false, reasons, more_rejected: 0 }
     }
 
     /// Whether the campaign was concluded while it was looked at.
@@ -47,6 +55,10 @@ fn name(state: &State, run: &Run) -> String {
 }
 
 impl Observer for Narrator {
+    fn on_notice(&mut self, text: &str) {
+        say(&format!("{}: {text}", self.folder.join(journal::EVENTS_FILE).display()));
+    }
+
     fn on_event(&mut self, state: &State, event: &Event) {
         match event {
             Event::Scoped { .. } if state.campaign.batch.is_some() => {}
@@ -67,7 +79,12 @@ impl Observer for Narrator {
                 }
             }
             Event::ProposalRejected { index, reason } => {
-                self.line(&format!("proposal {index} rejected: {}", reason.lines().next().unwrap_or_default()));
+                // The first of its kind is told; how many more there were, when the search ends.
+                if self.reasons.insert(rejections::kind_of(reason)) {
+                    self.line(&format!("proposal {index} rejected: {}", reason.lines().next().unwrap_or_default()));
+                } else {
+                    self.more_rejected += 1;
+                }
             }
             Event::RecoveryDecided {
                 id,
@@ -120,18 +137,26 @@ impl Observer for Narrator {
                 let said = state.decisions.last().map_or("", |d| d.text.as_str());
                 self.line(said.lines().next().unwrap_or_default());
             }
-            Event::ApprovalAsked { words, .. } => {
+            Event::ApprovalAsked { subject, words } => {
                 // Said to the quiet too: without an answer nothing goes on.
-                let folder = self.folder.display();
+                let folder = shell::path(&self.folder);
+                let refuse = if state.refusable(subject) { "; with --refuse it is passed over" } else { "" };
                 say(&format!(
-                    "{:>7}  waits for a person's word: {words}\n         `nanoresearch approve --in {folder}` lets it go on",
+                    "{:>7}  waits for a person's word: {words}\n         `nanoresearch approve --in {folder}` lets it go on{refuse}",
                     clock(self.watch.seconds())
                 ));
             }
             Event::ApprovalGiven { granted, .. } => {
                 self.line(if *granted { "a person agreed" } else { "a person refused" });
             }
-            Event::SearchEnded { why, .. } => self.line(&format!("search ended: {why}")),
+            Event::SearchEnded { why, .. } => {
+                match std::mem::take(&mut self.more_rejected) {
+                    0 => {}
+                    1 => self.line("1 more proposal rejected for such a reason"),
+                    n => self.line(&format!("{n} more proposals rejected for such reasons")),
+                }
+                self.line(&format!("search ended: {why}"));
+            }
             Event::FinalistChosen { index, why } => {
                 self.line(&format!("candidate {index} is confirmed over seeds: {why}"))
             }

@@ -5,6 +5,7 @@ use super::output::say;
 use crate::campaign::placement::{self, Word};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::shell;
 use clap::Args;
 
 /// Characters of a remark, at most.
@@ -33,7 +34,7 @@ pub struct PauseArgs {
 /// Arguments of `approve`.
 #[derive(Debug, Args)]
 pub struct ApproveArgs {
-    /// Refuse instead: a candidate is then not run
+    /// Refuse instead: a candidate is then not run, a finalist is judged by the seeds it has
     #[arg(long)]
     refuse: bool,
     #[command(flatten)]
@@ -66,7 +67,7 @@ pub fn pause(args: &PauseArgs) -> Result<()> {
         return Ok(());
     }
     leave(&args.campaign, &Word::Pause(!args.off))?;
-    let folder = args.campaign.folder.display();
+    let folder = shell::path(&args.campaign.folder);
     match args.off {
         true => say("asked to go on"),
         false => say(&format!(
@@ -82,12 +83,15 @@ pub fn approve(args: &ApproveArgs) -> Result<()> {
     let Some((subject, words)) = state.approvals.asked.clone() else {
         return Err(Problem::usage("this campaign asks nothing of a person now")
             .at(args.campaign.folder.display().to_string())
-            .remedy("see `nanoresearch status`"));
+            .remedy(format!("see `nanoresearch status --in {}`", shell::path(&args.campaign.folder))));
     };
-    if args.refuse && subject.candidate().is_none() {
-        return Err(Problem::usage("only a candidate can be refused; this is about the campaign itself")
+    if args.refuse && !state.refusable(&subject) {
+        return Err(Problem::usage("the baseline cannot be refused: everything is compared with it")
             .at(args.campaign.folder.display().to_string())
-            .remedy("end it with `nanoresearch stop`, or change its budget and resume"));
+            .remedy(format!(
+                "end it with `nanoresearch stop --in {0}`, or change the budget in its campaign.toml and `nanoresearch resume {0}`",
+                shell::path(&args.campaign.folder)
+            )));
     }
     let granted = !args.refuse;
     leave(&args.campaign, &Word::Approval { subject, granted })?;

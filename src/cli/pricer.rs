@@ -5,7 +5,9 @@ use super::output::say;
 use crate::bench::{self, Elsewhere, Family};
 use crate::campaign::{Price, Pricer};
 use crate::config::{self, Campaign, DataSpec, Experiment, Site};
-use crate::cost::{HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, predict, run_cost};
+use crate::cost::{
+    HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, initial_bytes, predict, run_cost,
+};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
@@ -103,27 +105,38 @@ impl MachinePricer {
     }
 
     /// What a job has measured on the site: in the first place that an attempt may be sent to, where it has, else in another.
-    /// GPU types of the usual speed come first: the others' times are weighed against theirs.
+    /// GPU types of the usual speed come first; another's times are made those of the usual speed, since that is what an
+    /// expected time means wherever a place is chosen.
     fn measured_there(&self, experiment: &Experiment) -> Option<(String, ThroughputProfile)> {
         let site = self.site.as_ref()?;
         let need = Need { gpu: experiment.resources.device.is_gpu(), ..Need::default() };
-        let unusual = |kind: &Option<String>| {
-            kind.as_ref().is_some_and(|k| site.relative_speed.get(k).is_some_and(|s| *s != 1.0))
-        };
+        let speed =
+            |kind: &Option<String>| kind.as_ref().and_then(|k| site.relative_speed.get(k)).copied().unwrap_or(1.0);
         let mut ways = slurm::ways(site, &need);
-        ways.sort_by_key(|(_, kind)| unusual(kind));
+        ways.sort_by_key(|(_, kind)| speed(kind) != 1.0);
         ways.into_iter().find_map(|(partition, kind)| {
             let there = Elsewhere::of(experiment, &site.name, &partition, kind.as_deref());
-            Some((format!("{} of site {}", there.place(), site.name), there.load()?))
+            Some((format!("{} of site {}", there.place(), site.name), there.load()?.faster(1.0 / speed(&kind))))
         })
+    }
+
+    /// The dataset and the programs of an experiment that can be trained on it; what cannot is refused.
+    fn build(&self, experiment: &Experiment) -> Result<(Rc<Dataset>, StepPrograms)> {
+        let dataset = self.dataset(&experiment.data)?;
+        let programs = graph::build(experiment, &dataset.shape())?;
+        DatasetSource::new(&dataset, &experiment.model).check(experiment.training.batch_size)?;
+        Ok((dataset, programs))
+    }
+
+    /// Refuses what [`assess`](Self::assess) would, and measures nothing.
+    pub fn validate(&self, experiment: &Experiment) -> Result<()> {
+        self.build(experiment).map(|_| ())
     }
 
     /// Builds, checks against the data and prices an experiment.
     pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
-        let dataset = self.dataset(&experiment.data)?;
-        let programs = graph::build(experiment, &dataset.shape())?;
+        let (dataset, programs) = self.build(experiment)?;
         let source = DatasetSource::new(&dataset, &experiment.model);
-        source.check(experiment.training.batch_size)?;
         let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
         let placement = Placement::of(experiment);
@@ -132,6 +145,7 @@ impl MachinePricer {
         let host = HostMemory {
             process: profile.machine.process_memory,
             data: dataset.size(),
+            initial: initial_bytes(&programs),
             checkpoint: checkpoint_bytes(&programs),
         };
         let cost = run_cost(experiment, &programs, &prediction, samples);

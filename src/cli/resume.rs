@@ -4,7 +4,8 @@ use super::detach::{self, Generation, WhereArgs, refuse_on_login_node};
 use super::folder;
 use super::output::say;
 use super::pricer::MachinePricer;
-use super::run::{SITE_FILE, Stay, drive, drive_with, elsewhere};
+use super::run::{Stay, drive, drive_with, elsewhere};
+use super::site::{SITE_FILE, edited};
 use crate::campaign::placement::CAMPAIGN_FILE;
 use crate::config::{self, Campaign};
 use crate::problem::Result;
@@ -39,7 +40,7 @@ pub fn run(args: &ResumeArgs) -> Result<u8> {
         fs::write_atomic(&file, config::to_toml(&state.campaign).as_bytes())?;
         say(&format!("{} was missing; it is written again as events.jsonl records it", file.display()));
     }
-    let loaded = config::load_campaign(&file, &args.overrides)?;
+    let loaded = edited(&args.folder, &args.overrides)?;
     say(&format!("campaign {} in {}", loaded.value.name, args.folder.display()));
     let base = folder::base(&args.folder, &state);
     let pricer = MachinePricer::of(&base, &loaded.value);

@@ -8,6 +8,7 @@ use crate::problem::{Problem, Result};
 use crate::review::{self, Manuscript, Review, Reviser};
 use crate::sys::clock::SystemClock;
 use crate::sys::http::Network;
+use crate::sys::shell;
 use crate::sys::{env, fs};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ pub fn run(args: &ReviewArgs) -> Result<u8> {
     if !file.exists() {
         return Err(Problem::usage("this campaign has no paper yet")
             .at(file.display().to_string())
-            .remedy("write it with `nanoresearch paper`"));
+            .remedy(format!("write it with `nanoresearch paper {}`", shell::path(&args.folder))));
     }
     let paper = Manuscript::of(&fs::read_text(&file)?);
     let clock = SystemClock::default();

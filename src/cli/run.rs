@@ -2,23 +2,26 @@
 
 use super::batch;
 use super::detach::{self, WhereArgs, cron_line, refuse_on_login_node};
+use super::folder::refuse_folder;
+use super::interrupts::Interrupts;
 use super::narrate::Narrator;
 use super::notify::notify;
 use super::output::{self, say};
 use super::pricer::MachinePricer;
-use super::{counsel, dry_run, replay, smoke, status};
-use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment};
-use crate::config::{self, Campaign, Loaded, Site};
+use super::site::{self, SITE_FILE, site_of};
+use super::{counsel, dry_run, replay, smoke, space, status};
+use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assignment, rejections};
+use crate::config::{self, Campaign, Loaded};
 use crate::engine::{thread_environment, threads_each};
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
 use crate::gpu::{GpuError, Inventory};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
 use crate::report::{self, Summary};
-use crate::sys::clock::{Clock, SystemClock};
+use crate::sys::clock::SystemClock;
 use crate::sys::process;
 use crate::sys::signal::StopFlag;
-use crate::sys::{env, fs};
+use crate::sys::{env, fs, shell};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -66,18 +69,28 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if args.replay {
         return replay::run(&args.file, output::Format::Table);
     }
+    refuse_folder(&args.file)?;
     let mut loaded = config::load_campaign(&args.file, &args.overrides)?;
     let site = site_of(&mut loaded.value, &loaded.base)?;
     start(args, &loaded, site).map_err(|p| loaded.places.locate(p))
 }
 
+/// The command that runs what was asked for here with these further words, to be typed as it stands.
+fn command(args: &RunArgs, further: &[&str]) -> String {
+    let out = args.out.iter().flat_map(|out| ["--out".to_string(), out.display().to_string()]);
+    let words = std::iter::once(args.file.display().to_string()).chain(args.overrides.iter().cloned()).chain(out);
+    let words: Vec<String> = words.chain(further.iter().map(|w| (*w).to_string())).map(|w| shell::word(&w)).collect();
+    format!("nanoresearch run {}", words.join(" "))
+}
+
 fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Result<u8> {
     let campaign = &loaded.value;
     if args.dry_run {
-        return dry_run::run(campaign, &loaded.base);
+        return dry_run::run(loaded);
     }
     if args.smoke {
-        return smoke::run(&campaign.baseline, &loaded.base).map(|()| 0);
+        let next = command(args, &["--dry-run"]);
+        return smoke::run(&campaign.baseline, &loaded.base, &next).map(|()| 0);
     }
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from(&campaign.name));
     let clock = SystemClock::default();
@@ -88,13 +101,14 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
     pricer.price(&campaign.baseline)?;
+    space::look(loaded, &pricer)?;
     let (kept, base) = campaign::create(&folder, campaign, &loaded.base, &clock)?;
     if let Some(text) = site {
         fs::write_atomic(&folder.join(SITE_FILE), text.as_bytes())?;
     }
     say(&format!("campaign {} in {}", campaign.name, folder.display()));
     if args.hold {
-        let shown = folder.display();
+        let shown = shell::path(&folder);
         say(&format!(
             "nothing is started\n  go on:       nanoresearch resume {shown}\n  one step:    nanoresearch tick {shown}\n  by cron:     {}",
             cron_line(&folder)
@@ -149,7 +163,7 @@ pub fn drive_with(
     let mut executor = executor(folder, campaign, program, &clock)?;
     let sampler = sampler(folder, campaign)?;
     let mut narrator = Narrator::new(folder.to_path_buf(), quiet);
-    let mut interrupts = Interrupts { stop: stop.clone(), clock, first: None };
+    let mut interrupts = Interrupts::new(stop.clone(), clock, folder);
     let mut counsel = counsel::agent(folder, campaign, base);
     let world = World {
         pricer,
@@ -199,7 +213,7 @@ pub fn drive_with(
             say(&format!(
                 "left; {live} attempt(s) go on without a controller\n  go on:     nanoresearch resume {0}\n  end them:  \
                  nanoresearch cancel --in {0} && nanoresearch resume {0}",
-                folder.display()
+                shell::path(folder)
             ));
             if stop.interrupts() > 0 { 130 } else { 143 }
         }
@@ -213,53 +227,6 @@ pub fn sampler(folder: &Path, campaign: &Campaign) -> Result<Box<dyn planner::Sa
         Some(spec) => Box::new(batch::listed(folder, spec)?),
         None => planner::sampler(&campaign.planner),
     })
-}
-
-/// The site of a campaign as the campaign's folder keeps it.
-pub const SITE_FILE: &str = "site.toml";
-
-/// Reads the site that a campaign names, as text for its folder, and reserves with every attempt what a job there may last
-/// beyond its wall time.
-pub fn site_of(campaign: &mut Campaign, base: &Path) -> Result<Option<String>> {
-    let Some(name) = campaign.execution.site.clone() else { return Ok(None) };
-    let loaded = config::load_site(&base.join(&name), &[])?;
-    refuse_other_gpus(&loaded.value, campaign, &name)?;
-    let execution = &mut campaign.execution;
-    if execution.device_memory_mib == 0 {
-        execution.device_memory_mib = loaded.value.largest_device_memory().unwrap_or(0);
-    }
-    let margin = campaign.execution.kill_margin_seconds.max(loaded.value.margin_seconds());
-    campaign.execution.kill_margin_seconds = margin;
-    let budget = &mut campaign.budget;
-    let dearest = loaded.value.dearest_hour(campaign.baseline.resources.device.is_gpu());
-    budget.dollars_per_device_hour = budget.dollars_per_device_hour.max(dearest);
-    let priced = budget.dollars_per_device_hour > 0.0 || budget.overhead_dollars_per_attempt > 0.0;
-    if budget.dollars > 0.0 && !priced && campaign.llm.is_none() {
-        let what =
-            format!("budget.dollars = {} never limits anything while a device-hour costs nothing", budget.dollars);
-        return Err(Problem::usage(what)
-            .at("budget.dollars")
-            .remedy(format!("set [prices] in {name}, or budget.dollars_per_device_hour, or dollars = 0")));
-    }
-    if campaign.execution.dollars_per_hour_waited == 0.0 && loaded.value.is_priced() {
-        // Without prices nobody knows what an hour of a device is worth beside it.
-        campaign.execution.dollars_per_hour_waited = loaded.value.dollars_per_hour_waited;
-    }
-    Ok(Some(loaded.text))
-}
-
-fn refuse_other_gpus(site: &Site, campaign: &Campaign, name: &str) -> Result<()> {
-    match site.gpus {
-        0 if campaign.baseline.resources.device.is_gpu() => {
-            Err(Problem::usage("gpus = 0, and the campaign's attempts compute on a GPU")
-                .at(name)
-                .remedy("set gpus = 1 in the site file, or baseline.resources.device = \"cpu\""))
-        }
-        0 | 1 => Ok(()),
-        n => Err(Problem::usage(format!("gpus = {n}, and an attempt uses one device"))
-            .at(name)
-            .remedy("set gpus = 1 in the site file, or 0 for CPU only")),
-    }
 }
 
 /// What starts the campaign's attempts: processes here, or jobs on its site.
@@ -295,7 +262,7 @@ fn executor<'c>(
         return Ok(Box::new(executor));
     }
     let site = config::load_site(&folder.join(SITE_FILE), &[])?.value;
-    refuse_other_gpus(&site, campaign, SITE_FILE)?;
+    site::refuse_other_gpus(&site, campaign, SITE_FILE)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
     let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
@@ -328,7 +295,7 @@ fn with_way_on(problem: Problem, folder: &Path) -> Problem {
     if !matches!(problem.class, Class::Failed | Class::Unavailable) {
         return problem;
     }
-    let on = format!("the campaign is kept as it is; go on with `nanoresearch resume {}`", folder.display());
+    let on = format!("the campaign is kept as it is; go on with `nanoresearch resume {}`", shell::path(folder));
     let remedy = problem.remedy.as_ref().map_or(on.clone(), |remedy| format!("{remedy}\n  {on}"));
     problem.remedy(remedy)
 }
@@ -356,40 +323,12 @@ fn finished(folder: &Path, state: &State) {
         let own = best.own.as_ref().map_or(String::new(), status::interval);
         output::print(&format!("best      {} {own}: {}\n", summary.metric, assignment(&best.assignment)));
     }
+    // Where nothing was tried, the finding says so.
+    let tried = state.candidates.iter().any(|c| !c.runs.is_empty());
+    if tried && !summary.rejected.is_empty() {
+        output::print(&format!("rejected  {}\n", rejections::words(&summary.rejected)));
+    }
     let total = summary.runs.len();
     output::print(&format!("cost      {total} runs, {}\n", summary.budget.words()));
     output::print(&format!("report    {}\n", folder.join(report::REPORT_FILE).display()));
-}
-
-/// Turns two Ctrl-C within three seconds into leaving; the first one only says what would happen.
-struct Interrupts {
-    stop: StopFlag,
-    clock: SystemClock,
-    first: Option<(usize, f64)>,
-}
-
-const SECOND_WITHIN: f64 = 3.0;
-
-impl Observer for Interrupts {
-    fn on_event(&mut self, _state: &State, _event: &campaign::Event) {}
-
-    fn on_tick(&mut self, state: &State) {
-        let now = self.clock.monotonic();
-        let count = self.stop.interrupts();
-        match self.first {
-            Some((seen, since)) if count > seen && now - since <= SECOND_WITHIN => self.stop.request(),
-            Some((seen, _)) if count == seen => {}
-            None if count == 0 => {}
-            // Pressed more than once since the last look, which a calibration can keep waiting for seconds.
-            first if count >= first.map_or(0, |(seen, _)| seen) + 2 => self.stop.request(),
-            _ => {
-                self.first = Some((count, now));
-                say(&format!(
-                    "\n{} attempt(s) under way go on if this controller leaves; press Ctrl-C again within 3 s to leave,\n\
-                     or end them with `nanoresearch cancel`",
-                    state.live().count()
-                ));
-            }
-        }
-    }
 }

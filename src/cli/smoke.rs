@@ -13,15 +13,17 @@ use std::path::Path;
 const STEPS: u64 = 6;
 const STOP_AFTER: u64 = 3;
 
-/// Runs it and says what was seen.
-pub fn run(baseline: &Experiment, base: &Path) -> Result<()> {
+/// Runs it and says what was seen; `next` is the command to try then.
+pub fn run(baseline: &Experiment, base: &Path, next: &str) -> Result<()> {
     let mut experiment = baseline.clone();
     experiment.training.budget = TrainingBudget::Steps(STEPS);
     experiment.evaluation.every = Some(STEPS);
     let folder = env::scratch_dir().join(format!("smoke-{}", std::process::id()));
     let result = twice(&experiment, base, &folder);
     fs::remove_dir(&folder)?;
-    result
+    result?;
+    print(&format!("next      {next}\n"));
+    Ok(())
 }
 
 fn twice(experiment: &Experiment, base: &Path, folder: &Path) -> Result<()> {
@@ -44,7 +46,7 @@ fn twice(experiment: &Experiment, base: &Path, folder: &Path) -> Result<()> {
 
 fn unexpected(doing: &str, end: &End) -> Problem {
     Problem::failed(format!("{doing} did not go as planned: {end}"))
-        .remedy("try the baseline alone with `nanoresearch train`")
+        .remedy("see `nanoresearch check` on the same file, and train the baseline alone, as a file of its own")
 }
 
 /// Asks for a checkpoint once enough steps are done.

@@ -3,13 +3,14 @@
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, duration, significant};
 use crate::analysis::Interval;
-use crate::campaign::{Forecast, State, attempt_path, placement};
+use crate::campaign::{Forecast, State, attempt_path, placement, rejections};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
 use crate::report::{JobSummary, RunSummary, Summary, percent};
 use crate::slurm::Look;
 use crate::sys::clock::rfc3339;
+use crate::sys::shell;
 use clap::Args;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -51,8 +52,11 @@ pub fn run(args: &StatusArgs) -> Result<()> {
             }
         }
     }
+    let folder = shell::path(&args.campaign.folder);
+    if summary.waits_for_approval.is_some() {
+        output::say(&format!("`nanoresearch approve --in {folder}` lets it go on"));
+    }
     if summary.conclusion.is_none() {
-        let folder = args.campaign.folder.display();
         let asked = match asked.as_slice() {
             [] => String::new(),
             asked => format!(" It was asked to {} meanwhile.", asked.join(" and to ")),
@@ -165,7 +169,7 @@ pub fn text(s: &Summary) -> String {
         out += &format!("model     {}\n", account.words());
     }
     if let Some(words) = &s.waits_for_approval {
-        out += &format!("waits     for `nanoresearch approve`: {words}\n");
+        out += &format!("waits     for a person's word: {words}\n");
     }
     if let Some(b) = &s.baseline {
         out += &format!(
@@ -181,12 +185,15 @@ pub fn text(s: &Summary) -> String {
         out +=
             &format!("best      {} {own}{difference}: {}\n", s.metric, crate::campaign::assignment(&best.assignment));
     }
+    if !s.rejected.is_empty() {
+        out += &format!("rejected  {}\n", rejections::words(&s.rejected));
+    }
     let counts: Vec<String> = s.runs_by_status.iter().map(|(status, n)| format!("{n} {status}")).collect();
     out += &format!("runs      {}\n\n", if counts.is_empty() { "none yet".to_string() } else { counts.join(", ") });
     out + &runs(s.metric, &s.runs)
 }
 
-/// `12 runs more at most, done in about 2.4 h: 10 min a run and 4 min in the queue, 4 at once`.
+/// `12 runs more at most, done in about 2.4 h: 10 min a run and 4 min in the queue, 15 s until its end is seen, 4 at once`.
 fn expected(rest: &Forecast) -> String {
     let begun = match (rest.runs, rest.live) {
         (0, live) => format!("{live} under way are the last"),
@@ -198,8 +205,12 @@ fn expected(rest: &Forecast) -> String {
         wait if wait >= 0.5 => format!(" and {} in the queue", duration(wait)),
         _ => String::new(),
     };
+    let notice = match rest.notice_seconds {
+        seconds if seconds >= 0.5 => format!(", {} until its end is seen", duration(seconds)),
+        _ => String::new(),
+    };
     let (done, run) = (duration(rest.seconds), duration(rest.run_seconds));
-    format!("{begun}{by}, done in about {done}: {run} a run{wait}, {} at once", rest.at_once)
+    format!("{begun}{by}, done in about {done}: {run} a run{wait}{notice}, {} at once", rest.at_once)
 }
 
 /// The table of runs.

@@ -3,8 +3,7 @@
 use super::folder;
 use super::pricer::MachinePricer;
 use super::run::{Stay, drive_with};
-use crate::campaign::placement::CAMPAIGN_FILE;
-use crate::config;
+use super::site::edited;
 use crate::problem::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -32,8 +31,7 @@ pub fn run(args: &TickArgs) -> Result<u8> {
         }
         return Ok(0);
     }
-    let file = args.folder.join(CAMPAIGN_FILE);
-    let loaded = config::load_campaign(&file, &[])?;
+    let loaded = edited(&args.folder, &[])?;
     let base = folder::base(&args.folder, &state);
     let pricer = MachinePricer::of(&base, &loaded.value);
     let driven = drive_with(&args.folder, &loaded.value, &base, &pricer, args.quiet, Stay::Step(args.at_most), None);

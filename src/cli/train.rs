@@ -2,12 +2,13 @@
 
 use super::check::with_device;
 use super::output::{self, say};
-use crate::config::{DeviceSpec, load_experiment};
+use crate::config::{DeviceSpec, Experiment, load_experiment};
 use crate::problem::{Problem, Result};
 use crate::record::{End, MemoryKind, Outcome, shortage};
 use crate::sys::signal::StopFlag;
-use crate::sys::{env, shell};
+use crate::sys::{env, process, shell};
 use crate::train::{Event, Observer, Stepped};
+use crate::units::Bytes;
 use crate::worker::{Here, exit_code, train_here};
 use clap::Args as Arguments;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -66,6 +67,11 @@ pub fn run(args: &Args) -> Result<u8> {
              repeat the command with --resume",
             outcome.step
         )),
+        End::OutOfMemory { wanted, limit, of: MemoryKind::Host }
+            if outcome.step == 0 && wanted.0 > 0 && limit.0 > 0 =>
+        {
+            say(&refused_for_memory(*wanted, *limit, &loaded.value))
+        }
         End::OutOfMemory { wanted, limit, of } => say(&format!(
             "error: out of {}memory at step {}{}\n  choose a smaller resources.micro_batch or resources.recompute=true, which change no result and help where \
              activations are the most of it; where weights and optimiser state are (see `nanoresearch check`), a smaller model; or {}",
@@ -84,6 +90,22 @@ pub fn run(args: &Args) -> Result<u8> {
         }
     }
     Ok(exit_code(&outcome.end))
+}
+
+/// A run that was not begun, since it would need more memory than it may have.
+fn refused_for_memory(wanted: Bytes, limit: Bytes, experiment: &Experiment) -> String {
+    let allowed = Bytes(experiment.resources.memory_mib.saturating_mul(1 << 20));
+    let (place, remedy) = match process::address_space_left() {
+        _ if limit == allowed => {
+            (format!("resources.memory_mib = {} allows {limit}", experiment.resources.memory_mib), "raise it")
+        }
+        Some(_) => (format!("the limit on address space (`ulimit -v`) leaves {limit}"), "raise that limit"),
+        None => (format!("this machine has {limit} available"), "use a machine with more memory"),
+    };
+    format!(
+        "error: this run needs about {wanted} of memory, and {place}: nothing was trained\n  {remedy}; or choose a smaller \
+         resources.micro_batch or resources.recompute=true, which change no result, or a smaller model (see `nanoresearch check`)"
+    )
 }
 
 /// Lines of `name value` for stdout.

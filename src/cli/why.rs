@@ -2,6 +2,9 @@
 
 use super::folder::{CampaignFolder, select};
 use super::output::{self, Format, duration};
+use crate::analysis::Verdict;
+use crate::campaign::{State, correction, hypotheses};
+use crate::ids::RunId;
 use crate::problem::Result;
 use crate::report::RunSummary;
 use crate::sys::clock::rfc3339;
@@ -23,7 +26,7 @@ pub struct WhyArgs {
 /// Prints the decisions in order.
 pub fn run(args: &WhyArgs) -> Result<()> {
     let state = args.campaign.load()?;
-    let run = select(&state, &args.run)?;
+    let run = select(&state, &args.campaign.folder, &args.run)?;
     let decisions = state.why(run.id);
     let summary = RunSummary::of(&state, run);
     if args.format == Format::Json {
@@ -44,6 +47,26 @@ pub fn run(args: &WhyArgs) -> Result<()> {
     for decision in decisions {
         text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace('\n', " "));
     }
+    text += &standing(&state, run.id);
     output::print(&text);
     Ok(())
+}
+
+/// How the candidates that the run serves stand now, beside all others: what changes after their own verdicts.
+fn standing(state: &State, run: RunId) -> String {
+    let mut text = String::new();
+    let (compared, survivors) = (correction::compared(state), correction::survivors(state));
+    for candidate in state.candidates.iter().filter(|c| c.runs.values().any(|id| *id == run)) {
+        let index = candidate.index;
+        if compared.iter().any(|c| c.index == index && c.verdict == Verdict::Better) {
+            let word = if survivors.contains(&index) { "kept" } else { "does not survive the correction" };
+            text += &format!("now       candidate {index}: {word}{}\n", correction::words(state, index));
+        }
+        if let Some(number) = state.counsel.design_of(index).and_then(|d| d.design.hypothesis) {
+            let judgement = hypotheses::judge(state, number);
+            let verdict = format!("{:?}", judgement.verdict).to_lowercase();
+            text += &format!("now       hypothesis {number}: {verdict}, {}\n", judgement.words);
+        }
+    }
+    if text.is_empty() { text } else { format!("\n{text}") }
 }

@@ -20,7 +20,8 @@ pub struct Campaign {
     pub baseline: super::Experiment,
     /// The search space: experiment path (`optimizer.learning_rate`) to its values. Order does not matter.
     pub space: BTreeMap<String, Parameter>,
-    /// Relations between parameters that a candidate must satisfy. Default none.
+    /// Relations between parameters that a candidate must satisfy: for each a section `[[constraints]]` with `left`,
+    /// `relation` and `right`. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
     /// What may be spent.
@@ -195,8 +196,8 @@ pub struct Seeds {
     /// Seeds of the baseline, run before anything is compared; they give the noise floor. At least 2. Default 3.
     #[serde(default = "three")]
     pub baseline: usize,
-    /// Fresh seeds a promising candidate is run with before it counts, out of the baseline's (it was chosen on another). At
-    /// least 2, at most `baseline`. Default 3.
+    /// Seeds a promising candidate is run with before it counts: the baseline's first ones, so that both are compared seed by
+    /// seed. They are fresh to the candidate: it was chosen on another. At least 2, at most `baseline`. Default 3.
     #[serde(default = "three")]
     pub confirm: usize,
     /// Candidates confirmed at the end, best at first look first. Default 2.

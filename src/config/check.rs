@@ -28,9 +28,27 @@ impl Check<'_> {
         self.found.push(Problem::usage(what).at(&*node.place).remedy(remedy));
     }
 
-    /// `[optimizer]`, or what the top level is called.
+    /// `[optimizer]`, `entry 2 of [[constraints]]`, or what the top level is called.
     fn section(&self) -> String {
-        if self.path.is_empty() { "the top level".to_string() } else { format!("[{}]", path_text(&self.path)) }
+        match self.entry() {
+            Some((list, number)) => format!("entry {number} of {list}"),
+            None if self.path.is_empty() => "the top level".to_string(),
+            None => format!("[{}]", path_text(&self.path)),
+        }
+    }
+
+    /// The list of tables that this is an entry of, as files write it, and which one, from 1.
+    fn entry(&self) -> Option<(String, usize)> {
+        let (last, list) = self.path.split_last()?;
+        let index: usize = last.parse().ok().filter(|_| !list.is_empty())?;
+        Some((format!("[[{}]]", path_text(list)), index + 1))
+    }
+
+    /// How a list of tables is written, with the keys of one.
+    fn double(&self, list: &str, item: &Type) -> String {
+        let keys: Vec<&str> = item.fields(None).into_iter().map(|f| f.name.as_str()).collect();
+        let keys = if keys.is_empty() { "its keys".to_string() } else { format!("its keys ({})", keys.join(", ")) };
+        format!("write {list}, in double brackets, once for each, with {keys} on the lines below")
     }
 
     fn key(&self) -> &str {
@@ -118,9 +136,12 @@ impl Check<'_> {
                 let advice = format!("it is one of {}", listed(words.iter().map(String::as_str)));
                 self.mismatch(node, "one of its words", &advice);
             }
-            Type::List(_) => {
-                let advice = match node.tree {
-                    Tree::Table(_) => String::new(),
+            Type::List(item) => {
+                let advice = match (&**item, &node.tree) {
+                    (Type::Record(_) | Type::Tagged { .. }, _) => {
+                        self.double(&format!("[[{}]]", path_text(&self.path)), item)
+                    }
+                    (_, Tree::Table(_)) => String::new(),
                     _ => format!("write {key} = [{}]", node.show()),
                 };
                 self.mismatch(node, "a list", &advice);
@@ -143,7 +164,10 @@ impl Check<'_> {
                 self.mismatch(node, "a table", &advice);
             }
             Type::Record(_) | Type::Map(_) => {
-                let advice = format!("write a section [{}] with its keys on the lines below", path_text(&self.path));
+                let advice = match self.entry() {
+                    Some((list, _)) => self.double(&list, ty),
+                    None => format!("write a section [{}] with its keys on the lines below", path_text(&self.path)),
+                };
                 self.mismatch(node, "a table", &advice);
             }
             Type::Any => {}

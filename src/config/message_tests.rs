@@ -230,6 +230,24 @@ fn spaces_are_judged_on_the_baseline() {
     );
 }
 
+/// A list of tables is written in double brackets, and its advice says so.
+#[test]
+fn constraints_are_shown_in_the_form_they_are_written_in() {
+    let form = "write [[constraints]], in double brackets, once for each, with its keys (left, relation, right) on the lines below";
+    let top = |line: &str| parse_campaign(&format!("{line}\n{CAMPAIGN}"), "rates.toml", &[]).unwrap_err().to_string();
+    for said in [
+        top("constraints = [\"model.width <= 64\"]"),
+        top("constraints = \"model.width <= 64\""),
+        space("[constraints]\nleft = \"training.batch_size\"\nrelation = \"at-most\"\nright = 64"),
+    ] {
+        assert!(said.contains(form) && !said.contains("[constraints.0]"), "{said}");
+    }
+    let said = space("[[constraints]]\nleft = \"training.batch_size\"\nrelation = \"at-most\"");
+    assert!(said.contains("entry 1 of [[constraints]] has no \"right\""), "{said}");
+    let said = space("[[constraints]]\nleft = 1\nrelation = \"at-most\"\nrihgt = \"training.batch_size\"");
+    assert!(said.contains("unknown key \"rihgt\" in entry 1 of [[constraints]]"), "{said}");
+}
+
 #[test]
 fn a_list_by_hand_stays_within_the_space() {
     let list = |text: &str| space(&format!("[planner]\nkind = \"manual\"\n{text}"));
@@ -242,4 +260,23 @@ fn a_list_by_hand_stays_within_the_space() {
     assert!(list("").contains("planner.list is empty"));
     let unused = space("[planner]\nlist = [{ \"optimizer.learning_rate\" = 0.01 }]");
     assert!(unused.contains("not used by this planner"), "{unused}");
+}
+
+#[test]
+fn a_language_model_that_the_budget_can_never_pay_is_told() {
+    let text = format!("{CAMPAIGN}\n[llm]\nmodel = \"large\"\nprices.large = {{ input = 3.0, output = 15.0 }}\n");
+    let parse = |dollars: &str, more: &str| {
+        let overrides = ["budget.dollars_per_device_hour=1", dollars, more].map(str::to_string);
+        parse_campaign(&text, "rates.toml", &overrides).map(|_| ()).map_err(|p| p.to_string())
+    };
+    let said = parse("budget.dollars=0.05", "planner.seed=1").unwrap_err();
+    assert!(
+        said.contains(
+            "one answer of large may cost $0.06, and budget.dollars = 0.05 for everything: it would never be asked"
+        ) && said.contains("lower llm.max_tokens"),
+        "{said}"
+    );
+    parse("budget.dollars=0.05", "llm.max_tokens=2000").unwrap();
+    parse("budget.dollars=0.05", "planner.kind=\"tpe\"").unwrap();
+    parse("budget.dollars=0", "planner.seed=1").unwrap();
 }

@@ -42,6 +42,7 @@ mod types;
 mod assign;
 mod constraint;
 mod difference;
+mod ends;
 mod identity;
 mod space;
 mod validate;

@@ -51,6 +51,12 @@ impl Places {
         Problem { place: Some(place.to_string()), what, ..problem }
     }
 
+    /// Where these keys stand, or the innermost of them that were written.
+    pub fn of(&self, keys: &[&str]) -> String {
+        let path: Vec<String> = keys.iter().map(|key| (*key).to_string()).collect();
+        self.document.place_of(&path).to_string()
+    }
+
     /// The keys of a place, where it is a setting of this config: `optimizer.groups[0].role`.
     fn path(&self, place: &str) -> Option<Vec<String>> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);

@@ -13,6 +13,7 @@ pub fn schema(which: &str) -> Option<String> {
         _ => return None,
     };
     without_null(&mut schema);
+    describe_variants(&mut schema);
     if let Some(model) = schema.pointer_mut("/$defs/ModelSpec/oneOf").and_then(Value::as_array_mut) {
         let preset = from_preset(model);
         model.push(preset);
@@ -58,6 +59,29 @@ fn without_null(schema: &mut Value) {
             entries.values_mut().for_each(without_null);
         }
         Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}
+
+/// The doc comment of a variant stands beside its properties. What names the variant (its only key, or the key that has one
+/// value) gets it too: editors show a key's own description.
+fn describe_variants(schema: &mut Value) {
+    match schema {
+        Value::Object(entries) => {
+            let about = entries.get("description").cloned();
+            if let (Some(about), Some(properties)) =
+                (about, entries.get_mut("properties").and_then(Value::as_object_mut))
+            {
+                let only = properties.len() == 1;
+                for property in properties.values_mut().filter_map(Value::as_object_mut) {
+                    if (only || property.contains_key("const")) && !property.contains_key("description") {
+                        property.insert("description".into(), about.clone());
+                    }
+                }
+            }
+            entries.values_mut().for_each(describe_variants);
+        }
+        Value::Array(items) => items.iter_mut().for_each(describe_variants),
         _ => {}
     }
 }
@@ -108,13 +132,21 @@ mod tests {
     #[test]
     fn every_setting_is_described_and_none_is_null() {
         fn walk(value: &Value, at: &str, bare: &mut Vec<String>) {
+            let without = |value: &Value| value["description"].as_str().is_none_or(str::is_empty);
             for (key, property) in value["properties"].as_object().into_iter().flatten() {
-                let tag = property.get("const").is_some();
-                let only =
-                    value["properties"].as_object().is_some_and(|p| p.len() == 1) && value["description"].is_string();
-                if !tag && !only && property["description"].as_str().is_none_or(str::is_empty) {
+                if without(property) {
                     bare.push(format!("{at}/{key}"));
                 }
+            }
+            // A variant that is told from others: a word, or a table that is one of several.
+            for (index, variant) in value["oneOf"].as_array().into_iter().flatten().enumerate() {
+                if without(variant) {
+                    bare.push(format!("{at}/oneOf/{index}"));
+                }
+            }
+            // Words in a list have no place for what they mean; presets are described by their files.
+            if let (Some(words), false) = (value["enum"].as_array(), at.ends_with("/preset") || at.ends_with("/kind")) {
+                bare.extend(words.iter().map(|word| format!("{at}/{word}")));
             }
             match value {
                 Value::Object(entries) => entries.iter().for_each(|(k, v)| walk(v, &format!("{at}/{k}"), bare)),
@@ -127,7 +159,10 @@ mod tests {
             assert!(!text.contains("\"null\""));
             let mut bare = Vec::new();
             walk(&serde_json::from_str(&text).unwrap(), "", &mut bare);
-            assert!(bare.is_empty(), "without description: {bare:?}");
+            assert!(bare.is_empty(), "{which}: without description: {bare:#?}");
+            let steps = "/$defs/TrainingBudget/oneOf/0/properties/steps/description";
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert!(which == "site" || value.pointer(steps).is_some_and(|d| d == "Optimiser steps."), "{which}");
         }
     }
 }

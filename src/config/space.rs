@@ -12,8 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most values of one parameter in a grid.
 const MOST_POINTS: usize = 1000;
 
-type Assignment = BTreeMap<String, Value>;
-
 /// Settings that must not differ between runs that are compared, with the reason.
 const FIXED: [(&str, &str); 6] = [
     ("training.seed", "the campaign sets it, from [seeds]"),
@@ -55,15 +53,6 @@ impl Domain {
                 whole && (x as i64).checked_sub(*low).is_some_and(|d| *step > 0 && d % *step == 0)
             }),
             Domain::Choice { values } => values.iter().any(|v| same_value(v, value)),
-        }
-    }
-
-    /// The ends of a range, or every choice.
-    fn probes(&self) -> Vec<Value> {
-        match self {
-            Domain::Float { low, high, .. } | Domain::LogFloat { low, high, .. } => vec![(*low).into(), (*high).into()],
-            Domain::Int { low, high, .. } => vec![(*low).into(), (*high).into()],
-            Domain::Choice { values } => values.clone(),
         }
     }
 }
@@ -229,31 +218,17 @@ impl SpaceCheck<'_> {
         false
     }
 
-    /// The first value of every condition, and of the conditions of those.
-    fn context(&self, parameter: &Parameter) -> Assignment {
-        let mut context = Assignment::new();
-        let mut open = vec![parameter];
-        while let Some(parameter) = open.pop() {
-            for (other, values) in parameter.when.iter().filter(|(_, values)| !values.is_empty()) {
-                if context.insert(other.clone(), values[0].clone()).is_none() {
-                    open.extend(self.campaign.space.get(other));
-                }
-            }
-        }
-        context
-    }
-
     /// A setting that only some kinds (or presets) have, in a space that searches the kind, must say with which.
     fn switches(&mut self, path: &str, parameter: &Parameter) {
         let Some((section, _)) = path.rsplit_once('.') else { return };
-        let Some(probe) = parameter.domain.probes().into_iter().next() else { return };
+        let Some(probe) = parameter.domain.ends().into_iter().next() else { return };
         for switch in ["kind", "preset"].map(|key| format!("{section}.{key}")) {
             let Some(Domain::Choice { values }) = self.campaign.space.get(&switch).map(|p| &p.domain) else { continue };
             if switch == path {
                 continue;
             }
             let exists = |value: &Value| {
-                let mut assignment = self.context(parameter);
+                let mut assignment = self.campaign.beside(parameter);
                 assignment.extend([(switch.clone(), value.clone()), (path.to_string(), probe.clone())]);
                 self.campaign.baseline.assign(&assignment).is_ok()
             };
@@ -270,12 +245,12 @@ impl SpaceCheck<'_> {
 
     /// Tries the ends of a range, or every choice, on the baseline.
     fn values(&mut self, path: &str, parameter: &Parameter) {
-        let context = self.context(parameter);
+        let context = self.campaign.beside(parameter);
         let Ok(base) = self.campaign.baseline.assign(&context) else { return };
         let keys = split_path(path);
         let json = serde_json::to_value(&base).unwrap_or_default();
         let ty = types::experiment().at(&json, &keys).map(|(ty, _)| ty);
-        if let (None, Some(probe), false) = (ty, parameter.domain.probes().first(), path == "model.preset") {
+        if let (None, Some(probe), false) = (ty, parameter.domain.ends().first(), path == "model.preset") {
             let mut assignment = context;
             assignment.insert(path.to_string(), probe.clone());
             if let Err(problem) = self.campaign.baseline.assign(&assignment) {
@@ -290,7 +265,7 @@ impl SpaceCheck<'_> {
             let log = if matches!(parameter.domain, Domain::LogFloat { .. }) { ", log = true" } else { "" };
             return self.add(&["space", path, "type"], what, &format!("use type = \"int\"{log}"));
         }
-        for value in parameter.domain.probes() {
+        for value in parameter.domain.ends() {
             let mut assignment = context.clone();
             assignment.insert(path.to_string(), value.clone());
             let experiment = match self.campaign.baseline.assign(&assignment) {
@@ -402,7 +377,7 @@ fn bounds(side: &Value, campaign: &Campaign, baseline: &Value) -> Option<(f64, f
         Some(numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(*x), h.max(*x))))
     };
     match campaign.space.get(path) {
-        Some(parameter) => ends(&parameter.domain.probes()),
+        Some(parameter) => ends(&parameter.domain.ends()),
         None => ends(&[split_path(path).iter().try_fold(baseline, |v, key| v.get(key))?.clone()]),
     }
 }

@@ -67,7 +67,7 @@ const ABOUT: [(&str, &str); 7] = [
     ("[budget]", "Never exceeded: devices held times wall time (on a CPU each process is one), and runs in all."),
     (
         "[seeds]",
-        "The baseline's repetitions give the noise floor; the best candidates are repeated on as many fresh seeds.",
+        "The baseline's repetitions give the noise floor; the best candidates, chosen on another seed, are repeated on `confirm` of those.",
     ),
     ("[execution]", "How many attempts go on side by side."),
     ("[baseline.data]", "The baseline: the experiment that everything is compared with."),
@@ -126,6 +126,8 @@ pub struct Fill {
     pub execution: Vec<String>,
     /// Lines of `[space]`, where it is another.
     pub space: Vec<String>,
+    /// Lines of the template's own `[space]` that are others.
+    pub ranges: Vec<String>,
     /// Settings of the baseline that are others: section and line.
     pub settings: Vec<(String, String)>,
     /// Device-hours of the budget, where they are others.
@@ -166,8 +168,9 @@ impl Template {
         }
         if let Some(data) = baseline.iter_mut().find(|s| s.title == "[baseline.data]") {
             match &fill.data {
-                Some(lines) => data.lines.clone_from(lines),
-                None => data.comments = about,
+                // What the template says of its own data is not true of others.
+                Some(lines) => (data.lines, data.comments) = (lines.clone(), Vec::new()),
+                None => data.comments.splice(0..0, about).for_each(drop),
             }
         }
         let mut text = format!(
@@ -186,6 +189,7 @@ impl Template {
             match (section.title.as_str(), fill.metric) {
                 ("[objective]", Some(metric)) => section.lines = vec![format!("metric = \"{metric}\"")],
                 ("[space]", _) if !fill.space.is_empty() => section.lines.clone_from(&fill.space),
+                ("[space]", _) => fill.ranges.iter().for_each(|line| section.set(line.clone())),
                 ("[budget]", _) => fill.hours.iter().for_each(|h| section.set(format!("device_hours = {h}"))),
                 // With a language model the planner is the one that asks it.
                 ("[planner]", _) if !fill.llm.is_empty() => section.lines.retain(|l| !l.starts_with("kind")),
@@ -301,13 +305,19 @@ mod tests {
             metric: Some("accuracy"),
             execution: vec!["site = \"site.toml\"".into(), "parallel = 4".into()],
             llm: vec!["model = \"m\"".into()],
+            ranges: vec!["\"training.batch_size\" = { type = \"int\", low = 2, high = 24 }".into()],
             ..Fill::default()
         };
-        let (campaign, _) = read(&template("table").unwrap(), &fill);
+        let (campaign, text) = read(&template("table").unwrap(), &fill);
         assert_eq!((campaign.name.as_str(), campaign.question.as_str()), ("mine", "Is \"this\" it?"));
         assert_eq!((campaign.execution.site.as_deref(), campaign.execution.parallel), (Some("site.toml"), 4));
         assert_eq!(campaign.objective.metric.name(), "accuracy");
         assert_eq!(campaign.planner.kind, crate::config::PlannerKind::Hybrid);
+        assert!(campaign.space["training.batch_size"].domain.contains(&24.into()), "{text}");
+        assert_eq!(text.matches("training.batch_size").count(), 1, "{text}");
+        assert!(!text.contains("pendulum"), "{text}");
+        // Seeds of the baseline are nothing fresh.
+        assert!(!text.contains("fresh"), "{text}");
     }
 
     #[test]

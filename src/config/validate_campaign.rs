@@ -4,7 +4,7 @@ use super::document::split_path;
 use super::space;
 use super::types;
 use super::validate::Issue;
-use super::{Campaign, DeviceSpec, PlannerKind, TrainingBudget};
+use super::{Campaign, DeviceSpec, LlmSpec, PlannerKind, TrainingBudget};
 use crate::problem::{Problem, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -132,6 +132,22 @@ impl Campaign {
                 unpriced.unwrap_or_default()
             ),
             "add its price, dollars a million tokens: [llm.prices.\"MODEL\"] with input = and output =, both 0 for a model of your own",
+        );
+        // Unpriced ones are told above.
+        let answer = |l: &LlmSpec, m: &str| l.prices.get(m).map(|p| p.output * f64::from(l.max_tokens) / 1e6);
+        let dearest = asked.and_then(|l| {
+            let costs = l.planning_models().into_iter().filter_map(|m| Some((m.to_string(), answer(l, m)?)));
+            costs.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, dollars)| *dollars > budget.dollars)
+        });
+        let (model, dollars) = dearest.clone().unwrap_or_default();
+        relate(
+            dearest.is_none(),
+            "llm.max_tokens",
+            format!(
+                "one answer of {model} may cost ${dollars:.2}, and budget.dollars = {} for everything: it would never be asked",
+                budget.dollars
+            ),
+            "lower llm.max_tokens, or raise budget.dollars",
         );
         relate(
             self.planner.classical.is_none() || self.planner.kind.asks(),

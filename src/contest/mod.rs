@@ -6,13 +6,15 @@
 //! recorded   a surrogate fitted to recorded real runs
 //! simulate   one arm on one task in virtual time, under a budget of device-seconds
 //! real       one arm of a real campaign: its settings, and what its journal says came of it
-//! score      traces to figures: best so far, waste, time to random search's best, paired intervals
+//! score      traces to numbers: best so far, waste, time to random search's best, paired intervals
+//! picture    traces to figures: the best so far of every arm, and its distance from the first arm's
 //! ```
 //! Boundary: proposes and stops by the planner's own functions, the ones that campaigns use; draws no conclusions for
 //! the reader. Must not know tensors, processes or the command line.
 
 pub mod arms;
 pub mod functions;
+pub mod picture;
 pub mod real;
 pub mod recorded;
 pub mod score;

@@ -1,4 +1,4 @@
-//! From traces to figures.
+//! From traces to numbers.
 
 use super::Trace;
 use crate::analysis::{Interval, mean, paired_bootstrap, paired_interval, paired_p_value, percentile};
@@ -47,12 +47,7 @@ pub struct Standing {
 /// The standings of all arms in `traces`, in the order in which they first appear; `reference` names the arm that the others
 /// are compared with, seed by seed.
 pub fn score(traces: &[Trace], reference: &str, confidence: f64) -> Vec<Standing> {
-    let mut names: Vec<&str> = vec![];
-    for trace in traces {
-        if !names.contains(&trace.arm.as_str()) {
-            names.push(&trace.arm);
-        }
-    }
+    let names = super::picture::arms(traces);
     let of = |name: &str, seed: u64| traces.iter().find(|t| t.arm == name && t.seed == seed);
     let mut standings: Vec<Standing> = names
         .iter()

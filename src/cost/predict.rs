@@ -70,6 +70,13 @@ pub fn checkpoint_bytes(programs: &StepPrograms) -> Bytes {
     Bytes(kept.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
 }
 
+/// Bytes of the values that a run starts from and keeps: parameters and their averages. (Slots start at zero; memory that was only
+/// asked for takes no room.)
+pub fn initial_bytes(programs: &StepPrograms) -> Bytes {
+    let drawn = programs.state.tensors.iter().filter(|t| matches!(t.role, StateRole::Param { .. } | StateRole::Ema(_)));
+    Bytes(drawn.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
+}
+
 /// Seconds of one execution.
 fn seconds(tasks: &[Task], profile: &ThroughputProfile) -> f64 {
     tasks.iter().map(|task| profile.rate(task.class).seconds(task.work)).sum()

@@ -67,6 +67,18 @@ pub struct ThroughputProfile {
 }
 
 impl ThroughputProfile {
+    /// The same on a device `factor` times as fast.
+    pub fn faster(mut self, factor: f64) -> Self {
+        for rate in self.rates.values_mut().chain([&mut self.fallback]) {
+            *rate = Rate {
+                seconds_per_op: rate.seconds_per_op / factor,
+                seconds_per_flop: rate.seconds_per_flop / factor,
+                seconds_per_byte: rate.seconds_per_byte / factor,
+            };
+        }
+        self
+    }
+
     /// The speed of a class, measured or fallen back to.
     pub fn rate(&self, class: OpClass) -> Rate {
         self.rates.get(&class).copied().unwrap_or(self.fallback)
@@ -129,6 +141,9 @@ mod tests {
         assert_eq!(rate.seconds(work(1e6, 100)), 1e-5 + 1e-4);
         assert_eq!(rate.seconds(work(10.0, 1_000_000)), 1e-5 + 2e-4);
         assert_eq!(profile().rate(OpClass::Pool), Rate::default());
+        let slower = profile().faster(0.5);
+        assert_eq!(slower.rate(OpClass::ConvGrad).seconds(work(1e6, 100)), 2.0 * (1e-5 + 1e-4));
+        assert_eq!((slower.log_spread, slower.rate(OpClass::Pool)), (0.1, Rate::default()));
     }
 
     #[test]

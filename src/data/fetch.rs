@@ -4,7 +4,7 @@
 //! after its checksum was seen. A folder that somebody filled by hand serves as a cache just as well, read-only too.
 
 use super::registry::{NamedSet, RemoteFile, find};
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use crate::sys;
 use crate::sys::http::Fetch;
 use sha2::{Digest, Sha256};
@@ -49,6 +49,40 @@ pub(super) fn get_set(
         done += file.bytes;
     }
     Ok(set.files.iter().map(|f| cache.join(f.name)).collect())
+}
+
+/// A file of a named set as the cache has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cached {
+    /// Not there.
+    Absent,
+    /// There, byte for byte what was published.
+    Whole,
+    /// There, and something else: what is wrong with it, and what to do.
+    Wrong {
+        /// In some words: `damaged: 512 of 1115394 bytes`.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+}
+
+/// Looks at a file in the cache, down to its checksum; fetches nothing.
+pub fn cached(set: &NamedSet, file: &RemoteFile, cache: &Path) -> Cached {
+    let path = cache.join(file.name);
+    let what = match sys::fs::length(&path) {
+        _ if !path.exists() => return Cached::Absent,
+        Ok(length) if path.is_file() && length != file.bytes => format!("damaged: {length} of {} bytes", file.bytes),
+        _ => match in_cache(set, file, cache) {
+            Ok(true) => return Cached::Whole,
+            Ok(false) => return Cached::Absent,
+            Err(problem) if problem.class == Class::Usage => "damaged: its checksum is another one".to_string(),
+            Err(problem) => return Cached::Wrong { what: problem.what, remedy: problem.remedy.unwrap_or_default() },
+        },
+    };
+    let shown = sys::shell::path(&path);
+    let remedy = format!("remove it (`rm {shown}`), and `nanoresearch data get {}` fetches it again", set.name);
+    Cached::Wrong { what, remedy }
 }
 
 /// What to do where the program cannot fetch a file itself.

@@ -56,7 +56,7 @@ pub(super) fn gunzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>> {
 
 /// What bytes look like, for a message about a file that is not what its reader wants: `a web page (HTML)`.
 pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
-    const MAGIC: [(&[u8], &str); 13] = [
+    const MAGIC: [(&[u8], &str); 15] = [
         (b"\x89PNG", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"GIF8", "a GIF image"),
@@ -70,6 +70,8 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
         (b"PAR1", "a Parquet file"),
         (b"version https://git-lfs", "a Git LFS pointer instead of the file (run `git lfs pull`)"),
         (b"SQLite format 3", "an SQLite database"),
+        (b"\xff\xfe", "text in UTF-16"),
+        (b"\xfe\xff", "text in UTF-16"),
     ];
     if bytes.is_empty() {
         return "an empty file";
@@ -88,6 +90,20 @@ pub(super) fn looks_like(bytes: &[u8]) -> &'static str {
     } else {
         "text"
     }
+}
+
+/// Refuses UTF-16, which spreadsheets write as "Unicode text": by its byte order mark.
+pub(super) fn refuse_utf16(bytes: &[u8], place: &str) -> Result<()> {
+    let mark = match bytes {
+        [0xff, 0xfe, ..] => "FF FE",
+        [0xfe, 0xff, ..] => "FE FF",
+        _ => return Ok(()),
+    };
+    let what = format!("this is text in UTF-16 (it begins with the bytes {mark}), and UTF-8 is read");
+    let word = sys::shell::word(place);
+    Err(Problem::usage(what).at(place).remedy(format!(
+        "save it as UTF-8 (in a spreadsheet: \"CSV UTF-8\"), or convert it: `iconv -f UTF-16 -t UTF-8 {word} > utf8-copy`"
+    )))
 }
 
 /// Whether the content is binary rather than text in an 8-bit or UTF-8 encoding.

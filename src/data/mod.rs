@@ -27,7 +27,7 @@ mod text;
 mod tests;
 
 pub use batch::{Batch, Column, Part};
-pub use columns::{ColumnSummary, table_columns};
+pub use columns::{ColumnSummary, TableSummary, table_summary};
 pub use dataset::Dataset;
-pub use fetch::get;
+pub use fetch::{Cached, cached, get};
 pub use registry::{NamedSet, RemoteFile, SetKind, registry};

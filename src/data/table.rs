@@ -1,6 +1,6 @@
 //! CSV tables: numeric features and one target column, checked cell by cell.
 
-use super::files::{binary, looks_like, nearest, shown};
+use super::files::{binary, looks_like, nearest, refuse_utf16, shown};
 use crate::config::{CsvData, TableTask};
 use crate::problem::{Problem, Result};
 use std::collections::BTreeSet;
@@ -27,6 +27,7 @@ pub(super) enum Target {
 
 /// Reads a table; `place` is the path that problems name.
 pub(super) fn parse(bytes: &[u8], spec: &CsvData, place: &str) -> Result<Table> {
+    refuse_utf16(bytes, place)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if binary(bytes) || bytes.starts_with(b"%PDF") || bytes.starts_with(b"version https://git-lfs") {
         return Err(Problem::usage(format!("this is not a CSV table: it looks like {}", looks_like(bytes)))

@@ -2,17 +2,26 @@
 //!
 //! Boundary: builds charts and says what is in them; captions, pages and documents are made by those who show them.
 
+mod attempts;
 mod curves;
+mod effects;
+mod learning;
+mod readable;
 mod results;
+#[cfg(test)]
+pub(crate) mod tests;
 mod timelines;
 mod work;
 
 use crate::campaign::State;
-use crate::config::{Domain, Metric};
-use crate::plot::{BarChart, Figure};
+use crate::config::{DataSpec, Domain, Metric, TableTask};
+use crate::plot::{BarChart, Figure, StripChart};
 
+pub use attempts::{Attempts, attempts};
 pub use curves::{band, training, validation};
-pub use results::{BestSoFar, Curves, best_so_far, effect, learning_curves, scaling};
+pub use effects::{EffectDrawn, effect};
+pub use learning::{Arm, Curves, arms, learning_curves, training_curves};
+pub use results::{BestSoFar, best_so_far, scaling};
 pub use timelines::{Spread, Timeline, stacked};
 pub use work::{PARTS, cost_calibration, devices, ledger};
 
@@ -23,13 +32,15 @@ pub const CANDIDATE: usize = 1;
 /// The best.
 pub const BEST: usize = 2;
 
-/// A chart of either kind.
+/// A chart of any kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Chart {
     /// Two numeric axes.
     Figure(Figure),
     /// Horizontal bars.
     Bars(BarChart),
+    /// Points in rows.
+    Strips(StripChart),
 }
 
 impl Chart {
@@ -38,6 +49,7 @@ impl Chart {
         match self {
             Chart::Figure(figure) => figure.svg(),
             Chart::Bars(bars) => bars.svg(),
+            Chart::Strips(strips) => strips.svg(),
         }
     }
 
@@ -46,6 +58,7 @@ impl Chart {
         match self {
             Chart::Figure(figure) => figure.tikz(points),
             Chart::Bars(bars) => bars.tikz(points),
+            Chart::Strips(strips) => strips.tikz(points),
         }
     }
 
@@ -54,20 +67,26 @@ impl Chart {
         match &mut self {
             Chart::Figure(figure) => figure.title = title.into(),
             Chart::Bars(bars) => bars.title = title.into(),
+            Chart::Strips(strips) => strips.title = title.into(),
         }
         self
     }
 }
 
-/// The objective as the label of an axis.
+/// The objective as the label of an axis, with its unit where it has one.
 pub fn metric_label(state: &State) -> String {
     match state.campaign.objective.metric {
-        Metric::Loss => "validation loss",
-        Metric::Accuracy => "validation accuracy",
-        Metric::BitsPerByte => "bits per byte",
-        Metric::R2 => "R squared",
+        Metric::Loss => loss_label(state, "validation loss"),
+        Metric::Accuracy => "validation accuracy".to_string(),
+        Metric::BitsPerByte => "validation bits per byte".to_string(),
+        Metric::R2 => "validation R squared".to_string(),
     }
-    .to_string()
+}
+
+/// A loss with its unit: cross-entropy in nats, or the squared error of standardised targets.
+fn loss_label(state: &State, name: &str) -> String {
+    let regression = matches!(&state.campaign.baseline.data, DataSpec::Csv(csv) if csv.task == TableTask::Regression);
+    format!("{name} ({})", if regression { "mean squared error" } else { "nats" })
 }
 
 /// The unit for a span of seconds, and its length in seconds.

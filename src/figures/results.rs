@@ -1,13 +1,10 @@
-//! What was found: the best so far, learning curves, effects of parameters, scaling with size.
+//! What was found: the best so far, scaling with size.
 
-use super::{BASELINE, BEST, CANDIDATE, Chart, curves, is_log, metric_label, time_unit};
-use crate::analysis::{self, Effect, EffectKind, Line, mean};
-use crate::campaign::{Purpose, Run, State, value_text};
-use crate::config::Direction;
-use crate::ids::RunId;
-use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
-use serde_json::Value;
-use std::path::Path;
+use super::readable::{axis, cut, worse};
+use super::{BASELINE, BEST, CANDIDATE, Chart, metric_label, time_unit};
+use crate::analysis::{self, Line};
+use crate::campaign::{Purpose, Run, State};
+use crate::plot::{Axis, Figure, Mark};
 
 /// The objective over the device time spent.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,141 +13,61 @@ pub struct BestSoFar {
     pub chart: Chart,
     /// Finished runs with a value.
     pub n: usize,
-    /// Of them, those outside of it.
+    /// Of them, those beyond its axis.
     pub outside: usize,
+    /// Runs that ended without a value.
+    pub failed: usize,
 }
 
-/// Objective of every finished run, and the best single run so far, against the device time settled when it ended.
+/// Objective of every run that ended, and the best single run so far, against the device time settled when it ended.
 pub fn best_so_far(state: &State) -> BestSoFar {
-    let mut finished: Vec<&Run> = state.runs.iter().filter(|r| r.finished.is_some()).collect();
-    finished
+    let mut ended: Vec<&Run> = state.runs.iter().filter(|r| r.finished.is_some()).collect();
+    ended
         .sort_by(|a, b| a.finished.partial_cmp(&b.finished).unwrap_or(std::cmp::Ordering::Equal).then(a.id.cmp(&b.id)));
     let mut spent = 0.0;
     let mut points: [Vec<(f64, f64)>; 2] = Default::default();
-    let (mut at, mut values) = (Vec::new(), Vec::new());
-    for run in finished {
+    let (mut at, mut values, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for run in ended {
         spent += run.used().time.seconds();
         let value = state.value(run);
         at.push(spent);
         values.push(value);
         let kind = usize::from(run.purpose != Purpose::Baseline);
-        points[kind].extend(value.map(|v| (spent, v)));
+        match value {
+            Some(value) => points[kind].push((spent, value)),
+            None => without.push(spent),
+        }
     }
     let best: Vec<(f64, f64)> =
         at.iter().zip(analysis::best_so_far(&values, state.direction())).filter_map(|(x, v)| Some((*x, v?))).collect();
     let (unit, scale) = time_unit(spent);
     let scaled = |points: &[(f64, f64)]| points.iter().map(|p| (p.0 / scale, p.1)).collect::<Vec<_>>();
-    let n = values.iter().flatten().count();
-    let (range, outside) = readable_range(state, values.iter().flatten().copied().collect());
-    let mut y = Axis::linear(metric_label(state));
-    y.range = range;
-    let mut figure = Figure::new("Best so far", Axis::linear(format!("device time spent ({unit})")), y);
+    let known: Vec<f64> = values.into_iter().flatten().collect();
+    let (y, outside) = axis(state, metric_label(state), &known, cut(state, &known));
+    // From the beginning of the campaign, so that the baseline's share of the time is seen.
+    let x = Axis::linear(format!("device time spent ({unit})"));
+    let x = if spent > 0.0 { x.over(0.0, 1.03 * spent / scale) } else { x };
+    let mut figure = Figure::new("Best so far", x, y);
     if let Some(baseline) = &state.baseline {
         figure = figure.with("baseline mean", BASELINE, Mark::Rule(baseline.interval.mean));
     }
-    let figure = figure
-        .with("baseline runs", BASELINE, Mark::Points(scaled(&points[0])))
-        .with("candidate runs", CANDIDATE, Mark::Points(scaled(&points[1])))
-        .with("best single run", BEST, Mark::Steps(scaled(&best)));
-    BestSoFar { chart: Chart::Figure(figure), n, outside }
-}
-
-/// A range that shows the good runs apart: beyond the worse side only as far as the worst baseline run lies from the
-/// best run, one and a half times. None where everything fits; and how many runs lie outside.
-fn readable_range(state: &State, values: Vec<f64>) -> (Option<(f64, f64)>, usize) {
-    let Some(baseline) = &state.baseline else { return (None, 0) };
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let reference = baseline.values.values().copied();
-    let range = match state.direction() {
-        Direction::Maximize => {
-            let worst = reference.fold(high, f64::min);
-            (low.max(high - 1.5 * (high - worst)), high + 0.1 * (high - worst))
-        }
-        Direction::Minimize => {
-            let worst = reference.fold(low, f64::max);
-            (low - 0.1 * (worst - low), high.min(low + 1.5 * (worst - low)))
-        }
-    };
-    let outside = values.iter().filter(|v| **v < range.0 || **v > range.1).count();
-    if range.1 > range.0 { (Some(range), outside) } else { (None, 0) }
-}
-
-/// Validation curves of the baseline and of a candidate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Curves {
-    /// The chart.
-    pub chart: Chart,
-    /// Name and number of curves of each arm.
-    pub arms: Vec<(&'static str, usize)>,
-}
-
-/// Validation curves of the baseline and of the best candidate (or the best screened one), with bands over seeds.
-pub fn learning_curves(folder: &Path, state: &State) -> Curves {
-    let confidence = state.campaign.objective.confidence;
-    let baseline: Vec<RunId> =
-        state.runs.iter().filter(|r| r.purpose == Purpose::Baseline && r.result.is_some()).map(|r| r.id).collect();
-    let confirmed = state.best();
-    let shown = confirmed.or_else(|| state.contenders().first().copied());
-    let mut figure = Figure::new("Learning curves", Axis::linear("steps"), Axis::linear(metric_label(state)));
-    let mut arms = Vec::new();
-    let mut add = |figure: Figure, name: &'static str, style: usize, runs: &[RunId]| {
-        let lines: Vec<_> = runs
-            .iter()
-            .map(|id| curves::validation(folder, *id, state.metric()))
-            .filter(|curve| !curve.is_empty())
-            .collect();
-        arms.push((name, lines.len()));
-        let (line, band) = curves::band(&lines, confidence);
-        figure.with("", style, Mark::Band(band)).with(name, style, Mark::Line(line))
-    };
-    figure = add(figure, "baseline", BASELINE, &baseline);
-    if let Some(candidate) = shown {
-        // The run by which it was chosen flatters it, so it is shown only while there is no other.
-        let fresh: Vec<RunId> = candidate.fresh().map(|(_, run)| run).collect();
-        let runs = if fresh.is_empty() { candidate.screening.into_iter().collect() } else { fresh };
-        let name = if confirmed.is_some() { "best confirmed candidate" } else { "best screened candidate" };
-        figure = add(figure, name, CANDIDATE, &runs);
+    let [of_baseline, of_candidates] = points;
+    if !of_baseline.is_empty() {
+        figure = figure.with("baseline runs", BASELINE, Mark::Points(scaled(&of_baseline)));
     }
-    Curves { chart: Chart::Figure(figure), arms }
-}
-
-/// The objective of every screened candidate against one parameter. `label`: what the parameter is called.
-pub fn effect(state: &State, effect: &Effect, label: &str) -> Chart {
-    let pairs = state.candidates.iter().filter_map(|c| Some((c.assignment.get(&effect.parameter)?, c.value?)));
-    match &effect.kind {
-        EffectKind::Correlation { .. } => {
-            let points: Vec<(f64, f64)> = pairs.filter_map(|(v, y)| Some((v.as_f64()?, y))).collect();
-            let log = is_log(state, &effect.parameter);
-            let x = if log { Axis::log(label) } else { Axis::linear(label) };
-            let figure = Figure::new("", x, Axis::linear(metric_label(state)));
-            Chart::Figure(figure.with("", CANDIDATE, Mark::Points(points)))
-        }
-        EffectKind::Groups { groups } => {
-            let pairs: Vec<(&Value, f64)> = pairs.collect();
-            let rows = groups.iter().map(|group| range_row(&group.choice, &pairs)).collect();
-            let x = Axis::linear(metric_label(state));
-            Chart::Bars(BarChart { title: String::new(), x: within(x, &pairs), series: Vec::new(), rows })
-        }
+    if !of_candidates.is_empty() {
+        figure = figure.with("candidate runs", CANDIDATE, Mark::Points(scaled(&of_candidates)));
     }
-}
-
-/// The span of the values of one choice.
-fn range_row(choice: &Value, pairs: &[(&Value, f64)]) -> BarRow {
-    let values: Vec<f64> = pairs.iter().filter(|(v, _)| *v == choice).map(|(_, y)| *y).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    BarRow {
-        label: value_text(choice),
-        bars: vec![Bar { from: low, to: high, series: CANDIDATE }],
-        interval: None,
-        note: format!("{:.3} (n={})", mean(&values), values.len()),
+    if !best.is_empty() {
+        figure = figure.with("best single run", BEST, Mark::Steps(scaled(&best)));
     }
-}
-
-/// The axis over the range of all values, with a little room.
-fn within(axis: Axis, pairs: &[(&Value, f64)]) -> Axis {
-    let (low, high) = pairs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
-    let room = 0.03 * (high - low);
-    if room > 0.0 { axis.over(low - room, high + room) } else { axis }
+    let failed = without.len();
+    if failed > 0 {
+        let places = without.iter().map(|at| at / scale).collect();
+        let name = format!("failed or diverged ({failed})");
+        figure = figure.with(name, CANDIDATE, Mark::Missing(places, worse(state)));
+    }
+    BestSoFar { chart: Chart::Figure(figure), n: known.len(), outside, failed }
 }
 
 /// Errors against the model's size on logarithmic axes. `sizes`: parameters, the best error, all errors; `line`: the fit

@@ -5,39 +5,54 @@ use super::{BASELINE, CANDIDATE, Chart, time_unit};
 use crate::analysis::Point;
 use crate::campaign::{Purpose, State};
 use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
+use crate::units::DeviceTime;
 
 /// Parts of the campaign's time in the figure of devices.
 pub const PARTS: usize = 60;
 
-/// Where the budget went.
+/// Where the budget went: a row a part, each beginning where the one above ends, with its time and its share of the budget.
+/// What is left is an empty frame.
 pub fn ledger(state: &State) -> Chart {
     let of = |wanted: fn(&Purpose) -> bool| {
-        state.runs.iter().filter(|r| wanted(&r.purpose)).map(|r| r.used().time.seconds()).sum::<f64>()
+        state.runs.iter().filter(|r| wanted(&r.purpose)).map(|r| r.used().time).sum::<DeviceTime>()
     };
     let parts = [
-        of(|p| matches!(p, Purpose::Baseline)),
-        of(|p| matches!(p, Purpose::Candidate { .. })),
-        of(|p| matches!(p, Purpose::Confirm { .. })),
-        state.ledger.reserved().time.seconds(),
-        state.ledger.free().time.seconds(),
+        ("baseline", of(|p| matches!(p, Purpose::Baseline))),
+        ("candidates", of(|p| matches!(p, Purpose::Candidate { .. }))),
+        ("confirmations", of(|p| matches!(p, Purpose::Confirm { .. }))),
+        ("reserved", state.ledger.reserved().time),
+        ("free", state.ledger.free().time),
     ];
-    let (unit, scale) = time_unit(state.ledger.budget().seconds());
+    let budget = state.ledger.budget().seconds();
+    let (unit, scale) = time_unit(budget);
     let mut from = 0.0;
-    let bars = parts
-        .iter()
-        .enumerate()
-        .map(|(series, seconds)| {
-            let bar = Bar { from, to: from + seconds / scale, series };
-            from = bar.to;
-            bar
-        })
-        .collect();
+    let row = |(series, (name, time)): (usize, (&str, DeviceTime))| {
+        let open = name == "free";
+        let bar = Bar { from, to: from + time.seconds() / scale, series, open, ..Bar::default() };
+        from = bar.to;
+        let share = 100.0 * time.seconds() / budget.max(f64::MIN_POSITIVE);
+        // Nothing is no bar; little is never called nothing.
+        let share = if share > 0.0 && share < 0.1 { "<0.1%".to_string() } else { format!("{share:.1}%") };
+        let bars = if time == DeviceTime::default() { Vec::new() } else { vec![bar] };
+        BarRow { label: name.to_string(), bars, interval: None, note: format!("{}, {share}", short(time)) }
+    };
+    let rows = parts.into_iter().enumerate().map(row).collect();
+    let x = Axis::linear(format!("device time ({unit})"));
     Chart::Bars(BarChart {
         title: "The budget".into(),
-        x: Axis::linear(format!("device time ({unit})")),
-        series: ["baseline", "candidates", "confirmations", "reserved", "free"].map(String::from).to_vec(),
-        rows: vec![BarRow { label: "ledger".into(), bars, interval: None, note: String::new() }],
+        x: if budget > 0.0 { x.over(0.0, budget / scale) } else { x },
+        rows,
+        ..BarChart::default()
     })
+}
+
+/// `3.2 s`, `12.0 min`, `4.5 h`.
+fn short(time: DeviceTime) -> String {
+    match time_unit(time.seconds()) {
+        (_, 1.0) => format!("{:.1} s", time.seconds()),
+        (_, 60.0) => format!("{:.1} min", time.seconds() / 60.0),
+        (_, scale) => format!("{:.1} h", time.seconds() / scale),
+    }
 }
 
 /// Devices allocated and devices busy over the campaign's time, as means over [`PARTS`] equal parts of it.
@@ -63,10 +78,11 @@ pub fn devices(state: &State) -> Chart {
     };
     let (held, busy) = (scaled(&held), scaled(&busy));
     let most = held.iter().map(|p| p.1).fold(0.0, f64::max);
+    let x = Axis::linear(format!("time since the campaign began ({unit})"));
     let between = held.iter().zip(&busy).map(|(h, b)| (h.0, b.1, h.1)).collect();
     let figure = Figure::new(
         "Devices allocated and busy",
-        Axis::linear(format!("time since the campaign began ({unit})")),
+        if length > 0.0 { x.over(0.0, length / scale) } else { x },
         Axis::linear("devices").over(0.0, 1.08 * most.max(1.0)),
     );
     Chart::Figure(

@@ -151,18 +151,32 @@ fn accept(parsed: &mut Parsed, envelope: Envelope, path: &Path) -> Result<()> {
 fn refuse(fault: Fault, path: &Path, good: usize) -> Problem {
     let place = format!("{}:{}", path.display(), good + 1);
     match fault {
-        Fault::Newer(format) => Problem::usage(format!(
-            "this event has format {format}, and this program reads formats up to {FORMAT}"
-        ))
-        .at(place)
-        .remedy("use the version of the program that wrote the campaign, or a later one; nothing was changed"),
+        Fault::Newer(format) => {
+            Problem::usage(format!("this event has format {format}, and this program reads formats up to {FORMAT}"))
+                .at(place)
+                .remedy("use the version of the program that wrote the campaign, or a later one; nothing was changed")
+        }
         Fault::Damaged(what) => Problem::usage(format!("{what}: the file was changed after it was written"))
             .at(place)
-            .remedy(format!(
-                "nothing was cut or changed; restore the file from a backup. Where there is none, keep a copy and cut the \
-                 file to its first {good} lines: what was recorded later is then lost, and its runs may be run again"
-            )),
+            .remedy(format!("nothing was cut or changed; restore the file from a backup. {}", without_backup(good))),
     }
+}
+
+/// What can be done without a backup, where so many lines are good.
+fn without_backup(good: usize) -> String {
+    let keep = match good {
+        0 => {
+            return "Where there is none, the campaign cannot be read any more: run it again in another folder; what its \
+                    runs left stays under runs/"
+                .to_string();
+        }
+        1 => "first line".to_string(),
+        n => format!("first {n} lines"),
+    };
+    format!(
+        "Where there is none, keep a copy and cut the file to its {keep}: what was recorded later is then lost, and its runs \
+         may be run again"
+    )
 }
 
 #[cfg(test)]

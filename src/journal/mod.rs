@@ -20,4 +20,4 @@ mod tests;
 
 pub use line::{Envelope, FORMAT};
 pub use owner::{HEARTBEAT_SECONDS, OBSERVATION_SECONDS, Owner, owner};
-pub use store::{EVENTS_FILE, Journal, read};
+pub use store::{EVENTS_FILE, Journal, Torn, read};

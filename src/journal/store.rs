@@ -23,6 +23,17 @@ pub struct Journal<'c> {
     last: u64,
     /// An append failed in a way that leaves unknown what is on disk.
     broken: bool,
+    /// What was cut off when it was opened.
+    torn: Option<Torn>,
+}
+
+/// An append that never finished, cut off the journal's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// Its bytes.
+    pub bytes: usize,
+    /// The file beside the journal that keeps them.
+    pub kept: String,
 }
 
 /// Reads the events of the campaign in `folder` without locking anything; a torn end is ignored, since an append may be
@@ -56,6 +67,7 @@ impl<'c> Journal<'c> {
             return Err(ownership.lost());
         }
         let mut length = parsed.length as u64;
+        let mut torn = None;
         match parsed.tail {
             Tail::None => {}
             Tail::Unterminated => {
@@ -63,14 +75,20 @@ impl<'c> Journal<'c> {
                 length += 1;
             }
             Tail::Torn => {
-                keep_torn(&path, recorded.0 + 1, &bytes[parsed.length..])?;
+                let rest = &bytes[parsed.length..];
+                torn = Some(Torn { bytes: rest.len(), kept: keep_torn(&path, recorded.0 + 1, rest)? });
                 fs::truncate(&path, length)?;
             }
         }
         appender.sync()?;
         fs::sync_dir(folder)?;
-        let journal = Journal { path, clock, ownership, appender, length, last: recorded.0, broken: false };
+        let journal = Journal { path, clock, ownership, appender, length, last: recorded.0, broken: false, torn };
         Ok((journal, parsed.envelopes))
+    }
+
+    /// What was cut off when it was opened, if anything was.
+    pub fn torn(&self) -> Option<&Torn> {
+        self.torn.as_ref()
     }
 
     /// The time to write beside an event that is recorded now.
@@ -135,16 +153,16 @@ impl<'c> Journal<'c> {
     }
 }
 
-/// Keeps the bytes of an unfinished append beside the journal, never over an earlier such file.
-fn keep_torn(path: &Path, seq: u64, bytes: &[u8]) -> Result<()> {
-    let name = |n: u32| {
+/// Keeps the bytes of an unfinished append beside the journal, never over an earlier such file; returns that file's name.
+fn keep_torn(path: &Path, seq: u64, bytes: &[u8]) -> Result<String> {
+    let mut n = 1;
+    loop {
         let suffix = if n == 1 { String::new() } else { format!("-{n}") };
-        path.with_file_name(format!("{EVENTS_FILE}.torn-{seq}{suffix}"))
-    };
-    for n in 1.. {
-        if fs::create_exclusive(&name(n), bytes)? || fs::read_if_there(&name(n))?.as_deref() == Some(bytes) {
-            break;
+        let name = format!("{EVENTS_FILE}.torn-{seq}{suffix}");
+        let kept = path.with_file_name(&name);
+        if fs::create_exclusive(&kept, bytes)? || fs::read_if_there(&kept)?.as_deref() == Some(bytes) {
+            return Ok(name);
         }
+        n += 1;
     }
-    Ok(())
 }

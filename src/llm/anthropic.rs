@@ -1,6 +1,7 @@
 //! Messages as Anthropic defines them. Structured output is a tool that must be used: its input is the answer.
 
 use super::chat::{ChatRequest, Finish, Reply, Speaker, Usage};
+use crate::sys::retry::complaint;
 use serde_json::{Value, json};
 
 /// Where the public service is.
@@ -39,7 +40,8 @@ pub(super) fn encode(request: &ChatRequest) -> Value {
 
 /// The answer in a response's body; what is wrong with it otherwise.
 pub(super) fn decode(body: &Value) -> Result<Reply, String> {
-    let blocks = body.get("content").and_then(Value::as_array).ok_or("the response has no content")?;
+    let missing = || format!("the response has no content{}", complaint(body));
+    let blocks = body.get("content").and_then(Value::as_array).ok_or_else(missing)?;
     let of_type = |kind: &'static str| blocks.iter().filter(move |b| b["type"] == kind);
     let text = match of_type("tool_use").next() {
         Some(block) => block.get("input").map(Value::to_string).unwrap_or_default(),

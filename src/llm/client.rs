@@ -8,12 +8,14 @@ use super::{anthropic, openai, price};
 use crate::config::{LlmProvider, LlmRole, LlmSpec};
 use crate::problem::Result;
 use crate::sys::clock::Clock;
-use crate::sys::http::{Post, PostRequest};
+use crate::sys::http::{Post, PostReply, PostRequest};
 use crate::units::Dollars;
 use std::fmt;
 
 /// Characters of a bad answer that are sent back with what is wrong about it.
 const QUOTED: usize = 4_000;
+/// Length from which a key counts as a secret: shorter ones are the made-up ones of local servers (`none`, `EMPTY`), and words.
+const SECRET: usize = 12;
 
 /// Where a service is, and the key to it.
 #[derive(Clone, PartialEq)]
@@ -27,6 +29,17 @@ impl Access {
     /// For replays, which ask nobody.
     pub fn nowhere() -> Self {
         Access { base_url: String::new(), key: None }
+    }
+
+    /// What a service said without our key, which some quote back: it goes on the tape, into the journal and into reports.
+    fn without_key(&self, mut reply: PostReply) -> PostReply {
+        if let Some(key) = self.key.as_deref().filter(|key| key.len() >= SECRET) {
+            let text = String::from_utf8_lossy(&reply.body).into_owned();
+            if text.contains(key) {
+                reply.body = text.replace(key, "[key]").into_bytes();
+            }
+        }
+        reply
     }
 }
 
@@ -235,7 +248,7 @@ impl<'c> Client<'c> {
         let mut strict = self.spec.provider == LlmProvider::Openai;
         let (mut tried, mut served) = (0, false);
         loop {
-            let result = self.post.post(&self.wire(request, strict));
+            let result = self.post.post(&self.wire(request, strict)).map(|reply| self.access.without_key(reply));
             served |=
                 matches!(result, Err(crate::sys::http::SendError::TimedOut | crate::sys::http::SendError::Broken(_)));
             match next(&result, tried, self.spec.retries, strict, self.clock.unix()) {
@@ -300,7 +313,7 @@ impl<'c> Client<'c> {
     }
 }
 
-fn cause(result: &std::result::Result<crate::sys::http::PostReply, crate::sys::http::SendError>) -> String {
+fn cause(result: &std::result::Result<PostReply, crate::sys::http::SendError>) -> String {
     match result {
         Ok(reply) => format!("status {}", reply.status),
         Err(error) => error.to_string(),

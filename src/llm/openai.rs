@@ -4,6 +4,7 @@
 //! question is asked again without it ([`encode`]'s `strict = false`): the schema is in the prompt as well.
 
 use super::chat::{ChatRequest, Finish, Reply, Speaker, Usage};
+use crate::sys::retry::complaint;
 use serde_json::{Value, json};
 
 /// Where the public service is.
@@ -41,7 +42,9 @@ pub(super) fn encode(request: &ChatRequest, strict: bool) -> Value {
 
 /// The answer in a response's body; what is wrong with it otherwise.
 pub(super) fn decode(body: &Value) -> Result<Reply, String> {
-    let choice = body.pointer("/choices/0").ok_or("the response has no choices")?;
+    // Gateways answer with status 200 and an error in the body.
+    let missing = || format!("the response has no choices{}", complaint(body));
+    let choice = body.pointer("/choices/0").ok_or_else(missing)?;
     let message = choice.get("message").ok_or("the choice has no message")?;
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|r| !r.is_empty());
     let finish = match (refusal, choice.get("finish_reason").and_then(Value::as_str)) {

@@ -108,12 +108,17 @@ fn the_key_is_in_one_header_and_nowhere_else() {
     let echo = |r: &PostRequest| {
         assert!(r.headers.contains(&("authorization".to_string(), format!("Bearer {KEY}"))));
         assert!(!r.url.contains(KEY) && !String::from_utf8_lossy(&r.body).contains(KEY));
-        reply(401, json!({ "error": { "message": "bad key" } }))
+        // Some services quote what they were sent.
+        reply(401, json!({ "error": { "message": format!("bad key {KEY}.") } }))
     };
     let (spec, clock) = (spec(LlmProvider::Openai), FakeClock::default());
     let post = FakePost::new(echo);
     let answered = ask_as(LlmRole::Ideator, &spec, &post, &clock, Tape::record(folder.path()).unwrap(), None);
     assert!(!format!("{answered:?} {:?}", open(&spec)).contains(KEY));
+    assert!(
+        matches!(&answered.result, Err(Failure::Unavailable(why)) if why.contains("bad key [key].")),
+        "{answered:?}"
+    );
     assert!(!std::fs::read_to_string(folder.path().join("0001.json")).unwrap().contains(KEY));
 }
 
@@ -145,6 +150,7 @@ fn garbage_of_every_kind_is_a_failure_and_never_a_panic() {
         (vec![truncated()], "longer than"),
         (vec![reply(200, json!({}))], "no choices"),
         (vec![reply(200, json!({ "choices": [] }))], "no choices"),
+        (vec![reply(200, json!({ "error": { "message": "no credit" } }))], "no choices: no credit"),
         (
             vec![Ok(PostReply { status: 200, retry_after: None, body: b"<html>".to_vec(), truncated: false })],
             "not JSON",

@@ -106,6 +106,11 @@ pub trait Sampler {
         index: u64,
         accept: &dyn Fn(&Assignment) -> bool,
     ) -> Option<Assignment>;
+    /// What it believes of where good values lie, a line each, for a language model beside it; empty while it believes
+    /// nothing yet, or never does. Deterministic in its arguments.
+    fn belief(&self, _space: &Space, _observations: &[Observation]) -> Vec<String> {
+        Vec::new()
+    }
     /// Of a list of whole experiments, the `index`-th; only batches have one.
     fn experiment(&self, _index: u64) -> Option<Experiment> {
         None

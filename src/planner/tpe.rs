@@ -71,6 +71,15 @@ impl Sampler for Tpe {
         }
         draw_free(&tree, &taken, self.seed, index, accept)
     }
+
+    fn belief(&self, _: &Space, observations: &[Observation]) -> Vec<String> {
+        let ended = observations.iter().filter(|o| o.ended()).count();
+        if ended < self.startup {
+            return Vec::new();
+        }
+        let good = split(observations).0.len();
+        vec![format!("proposes where the best {good} of {ended} results lie dense and the others do not")]
+    }
 }
 
 /// The good and the bad, each in the order in which they became known.

@@ -1,19 +1,16 @@
 //! Horizontal bars, one row a name: magnitudes, stacks, timelines.
 
 use super::axis::{Axis, Scale};
-use super::canvas::{Anchor, Area, LINE, Sheet, TEXT, render, width, wrap};
+use super::canvas::{Anchor, Area, LINE, Sheet, TEXT, render, wrap};
 use super::figure::vertical_grid;
+use super::glyph::glyph;
 use super::legend::{Legend, SAMPLE};
+use super::rows::{MARGIN, Rows};
 use super::style::{AXIS, INK, PAPER, SOLID, colour, hatch};
 use super::tikz::UNIT;
 
-const MARGIN: f64 = 10.0;
-const ROW: f64 = 21.0;
-/// Share of the width that labels may take beside their bars; longer ones stand above them.
-const BESIDE: f64 = 0.34;
-
 /// A piece of a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Bar {
     /// Where it begins on the axis: 0 for a magnitude, the end of the bar before for a stack, a start time for a timeline.
     pub from: f64,
@@ -21,6 +18,12 @@ pub struct Bar {
     pub to: f64,
     /// Index into the chart's `series`; chooses colour and hatching.
     pub series: usize,
+    /// Drawn as an empty frame: what is not taken.
+    pub open: bool,
+    /// Index into the chart's `signs` of the one at its beginning.
+    pub begun: Option<usize>,
+    /// And of the one at its end.
+    pub ended: Option<usize>,
 }
 
 /// A named row.
@@ -37,16 +40,25 @@ pub struct BarRow {
 }
 
 /// Rows of horizontal bars over one axis.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct BarChart {
     /// Heading; wraps.
     pub title: String,
     /// The axis of all bars.
     pub x: Axis,
-    /// Names of the kinds of bars, for the legend; no legend if there is at most one.
+    /// Names of the kinds of bars. The legend has those that occur; none where there is one kind at most.
     pub series: Vec<String>,
+    /// Names of the signs at the ends of bars; the legend has those that occur.
+    pub signs: Vec<String>,
     /// From top to bottom.
     pub rows: Vec<BarRow>,
+}
+
+/// What the legend has a sample of.
+#[derive(Clone, Copy)]
+enum Entry {
+    Kind(usize),
+    Sign(usize),
 }
 
 impl BarChart {
@@ -60,6 +72,17 @@ impl BarChart {
         self.draw(Sheet::print(points / UNIT))
     }
 
+    /// What occurs, with its name.
+    fn entries(&self) -> Vec<(Entry, &str)> {
+        let bars = || self.rows.iter().flat_map(|row| &row.bars);
+        let occurs = |kind: usize| bars().any(|b| b.series == kind && !b.open);
+        let signs = |sign: usize| bars().any(|b| b.begun == Some(sign) || b.ended == Some(sign));
+        let kinds = self.series.iter().enumerate().filter(|(i, _)| self.series.len() > 1 && occurs(*i));
+        let signs = self.signs.iter().enumerate().filter(|(i, _)| signs(*i));
+        let kinds = kinds.map(|(i, name)| (Entry::Kind(i), name.as_str()));
+        kinds.chain(signs.map(|(i, name)| (Entry::Sign(i), name.as_str()))).collect()
+    }
+
     fn draw(&self, sheet: Sheet) -> String {
         let values = self.rows.iter().flat_map(|r| {
             let ends = r.bars.iter().flat_map(|b| [b.from, b.to]);
@@ -68,32 +91,25 @@ impl BarChart {
         let x = Scale::new(&self.x, values, true);
         let room = sheet.width - 2.0 * MARGIN;
         let title = sheet.title(&self.title, room);
-        let names: &[String] = if self.series.len() > 1 { &self.series } else { &[] };
-        let legend = Legend::new(names.iter().map(String::as_str), room);
-        let widest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|t| width(t, TEXT)).fold(0.0, f64::max);
-        let label = widest(&mut self.rows.iter().map(|r| &r.label));
-        let above = label > room * BESIDE;
-        let lift = if above { LINE } else { 0.0 };
-        let row_height = ROW + lift;
-        let note_room = widest(&mut self.rows.iter().map(|r| &r.note)).min(room * 0.34);
+        let entries = self.entries();
+        let legend = Legend::new(entries.iter().map(|e| e.1), room);
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;
-        let area = Area {
-            left: if above { MARGIN + 6.0 } else { MARGIN + label + 8.0 },
-            top,
-            right: sheet.width - MARGIN - if note_room > 0.0 { note_room + 8.0 } else { 6.0 },
-            bottom: top + self.rows.len().max(2) as f64 * row_height + 6.0,
-        };
+        let rows = Rows::new(sheet, top, self.rows.iter().map(|r| (r.label.as_str(), r.note.as_str())));
+        let area = rows.area;
         let below = area.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;
         render(sheet, &self.title, height, |canvas| {
             for (i, line) in title.iter().enumerate() {
                 canvas.title(line, (MARGIN, MARGIN + (i as f64 + 0.5) * (LINE + 2.0)));
             }
-            legend.draw(canvas, MARGIN, legend_top, |canvas, i, left, middle| {
-                let swatch = Area { left, top: middle - 5.5, right: left + SAMPLE, bottom: middle + 5.5 };
-                canvas.bar(swatch, colour(i), hatch(i));
+            legend.draw(canvas, MARGIN, legend_top, |canvas, i, left, middle| match entries[i].0 {
+                Entry::Kind(kind) => {
+                    let swatch = Area { left, top: middle - 5.5, right: left + SAMPLE, bottom: middle + 5.5 };
+                    canvas.bar(swatch, colour(kind), hatch(kind));
+                }
+                Entry::Sign(sign) => canvas.glyph((left + SAMPLE / 2.0, middle), glyph(sign)),
             });
             vertical_grid(canvas, &x, area, sheet.width);
             for (i, line) in x_label.iter().enumerate() {
@@ -101,21 +117,14 @@ impl BarChart {
                 canvas.text(line, (centre, below + (i as f64 + 0.5) * LINE), Anchor::Middle, room);
             }
             if x.empty {
-                canvas.text("no data yet", area.at((0.5, 0.5)), Anchor::Middle, room);
+                // In the last row, where a label above it is out of the way.
+                let (centre, middle) = (area.at((0.5, 0.5)).0, rows.middle(self.rows.len().max(1) - 1));
+                canvas.text("no data yet", (centre, middle), Anchor::Middle, room);
             }
             for (i, row) in self.rows.iter().enumerate() {
-                let middle = top + 3.0 + i as f64 * row_height + lift + ROW / 2.0;
-                if above {
-                    // On a patch of paper, so that no grid line runs through the words.
-                    let (left, at) = (area.left + 4.0, middle - ROW / 2.0 - LINE / 2.0 + 2.0);
-                    let right = (left + width(&row.label, TEXT)).min(area.right);
-                    let patch = Area { left, top: at - LINE / 2.0, right, bottom: at + LINE / 2.0 };
-                    canvas.fill(patch, PAPER, 0.85);
-                    canvas.text(&row.label, (left, at), Anchor::Start, area.right - left);
-                } else {
-                    canvas.text(&row.label, (area.left - 8.0, middle), Anchor::End, label);
-                }
-                canvas.text(&row.note, (sheet.width - MARGIN, middle), Anchor::End, note_room);
+                let middle = rows.middle(i);
+                rows.write(canvas, i, &row.label, &row.note);
+                let mut signs = Vec::new();
                 for bar in &row.bars {
                     let (Some(a), Some(b)) = (x.share(bar.from), x.share(bar.to)) else { continue };
                     let (low, high) = (a.min(b).max(0.0), a.max(b).min(1.0));
@@ -126,7 +135,19 @@ impl BarChart {
                     let (left, _) = area.at((low, 0.0));
                     let right = area.at((high, 0.0)).0.max(left + 2.0);
                     let piece = Area { left, top: middle - 7.0, right, bottom: middle + 7.0 };
-                    canvas.bar(piece, colour(bar.series), hatch(bar.series));
+                    if bar.open {
+                        canvas.fill(piece, PAPER, 1.0);
+                        canvas.frame(piece, INK, 0.75);
+                    } else {
+                        canvas.bar(piece, colour(bar.series), hatch(bar.series));
+                    }
+                    // Within the bar, so that an end and the beginning that follows at once do not cover each other.
+                    signs.extend(bar.begun.map(|sign| (left + 5.0, sign)));
+                    signs.extend(bar.ended.map(|sign| (right - 5.0, sign)));
+                }
+                // Over all bars of the row, so that the next one does not cover them.
+                for (at, sign) in signs {
+                    canvas.glyph((at, middle), glyph(sign));
                 }
                 if let Some((low, high)) = row.interval
                     && let (Some(low), Some(high)) = (x.share(low), x.share(high))

@@ -209,6 +209,8 @@ impl Canvas<'_> {
                 Marker::Triangle => vec![(0.0, -1.2), (1.15, 0.9), (-1.15, 0.9)],
                 Marker::Diamond => vec![(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)],
                 Marker::TriangleDown => vec![(0.0, 1.2), (1.15, -0.9), (-1.15, -0.9)],
+                Marker::TriangleLeft => vec![(-1.2, 0.0), (0.9, -1.15), (0.9, 1.15)],
+                Marker::TriangleRight => vec![(1.2, 0.0), (-0.9, -1.15), (-0.9, 1.15)],
             };
             let shape: Vec<Point> = shape.into_iter().map(|(dx, dy)| (x + dx * r, y + dy * r)).collect();
             self.polygon(&shape, colour, 1.0);

@@ -6,13 +6,19 @@
 //!
 //! A figure is [`WIDTH`] units wide with text of [`TEXT`] units, so that it is legible at a phone's width as well as in a
 //! printed column. Series differ by colour (Okabe and Ito's palette, safe for colour-blind readers) and by dash, marker or
-//! hatching, so that a grey print tells them apart.
+//! hatching, so that a grey print tells them apart. A point beyond a fixed range is never dropped: it stands as an arrowhead in a
+//! strip at that end, and what has no value as a cross beside it.
 
 mod axis;
 mod bars;
 mod canvas;
 mod figure;
+mod glyph;
+mod lanes;
 mod legend;
+mod mark;
+mod rows;
+mod strips;
 mod style;
 mod tikz;
 
@@ -22,5 +28,8 @@ mod tests;
 pub use axis::Axis;
 pub use bars::{Bar, BarChart, BarRow};
 pub use canvas::{TEXT, WIDTH};
-pub use figure::{Figure, Mark, Series};
+pub use figure::{Figure, Series};
+pub use lanes::End;
+pub use mark::Mark;
+pub use strips::{StripChart, StripRow};
 pub use tikz::{FONT, escape as tex_escape};

@@ -15,6 +15,8 @@ const PALETTE: [RGBColor; 7] = [
 
 /// Drawn and skipped lengths in turn, in units; empty is solid. Five against seven colours: 35 combinations.
 pub(super) const DASHES: [&[f64]; 5] = [&[], &[7.0, 3.0], &[2.0, 2.5], &[9.0, 3.0, 2.0, 3.0], &[13.0, 4.0]];
+/// Index of the dash between a chart's field and its strips.
+pub(super) const DOTTED: usize = 2;
 /// Index of the undashed line.
 pub(super) const SOLID: usize = 0;
 
@@ -37,6 +39,8 @@ pub(super) enum Marker {
     Triangle,
     Diamond,
     TriangleDown,
+    TriangleLeft,
+    TriangleRight,
 }
 
 /// Lines over a bar.

@@ -138,7 +138,7 @@ fn gallery() -> Vec<(&'static str, String)> {
         .with("grid", 2, Mark::Points((0..6).map(|i| (10f64.powf(-3.7 + f64::from(i) * 0.3), 0.2)).collect()));
     let row = |label: &str, bars: &[(f64, f64, usize)], note: &str| BarRow {
         label: label.into(),
-        bars: bars.iter().map(|&(from, to, series)| Bar { from, to, series }).collect(),
+        bars: bars.iter().map(|&(from, to, series)| Bar { from, to, series, ..Bar::default() }).collect(),
         interval: None,
         note: note.into(),
     };
@@ -146,6 +146,7 @@ fn gallery() -> Vec<(&'static str, String)> {
         title: "Attempts".into(),
         x: Axis::linear("seconds since the campaign began"),
         series: ["completed", "failed", "timed out", "running"].map(String::from).to_vec(),
+        signs: Vec::new(),
         rows: vec![
             row("0001/01", &[(0.0, 12.0, 0)], "0.94"),
             row("0002/01", &[(0.5, 3.0, 1)], "crashed"),
@@ -159,6 +160,7 @@ fn gallery() -> Vec<(&'static str, String)> {
         title: "Effect of each choice on validation loss, with 95% intervals".into(),
         x: Axis::linear("difference to the baseline (nats; less is better)"),
         series: vec!["effect".into()],
+        signs: Vec::new(),
         rows: [
             ("optimizer.learning_rate = 0.003", -0.31),
             ("model.widths = [256, 256]", -0.12),
@@ -172,6 +174,7 @@ fn gallery() -> Vec<(&'static str, String)> {
         title: "Ledger".into(),
         x: Axis::linear("device-minutes"),
         series: ["settled", "reserved", "free"].map(String::from).to_vec(),
+        signs: Vec::new(),
         rows: vec![row("budget", &[(0.0, 6.1, 0), (6.1, 7.9, 1), (7.9, 10.0, 2)], "10 min")],
     };
     let long = "a very long label that nobody would write by hand but a generated path of a parameter may well be";
@@ -185,10 +188,33 @@ fn gallery() -> Vec<(&'static str, String)> {
         title: unbroken.into(),
         x: Axis::linear(long),
         series: vec![long.into(), unbroken.into()],
+        signs: vec![unbroken.into()],
         rows: (0..5)
             .map(|i| row(if i % 2 == 0 { long } else { unbroken }, &[(0.0, f64::from(i) * 1e7, i as usize)], long))
             .collect(),
     };
+    let strips = StripChart {
+        title: "model.activation".into(),
+        x: Axis::linear("validation accuracy").over(0.9, 0.98),
+        style: 1,
+        names: ["candidates", "median", "failed or diverged"].map(String::from),
+        missing: End::Low,
+        rule: Some(("baseline mean".into(), 0, 0.943)),
+        rows: [("relu", 7, 0), ("gelu", 0, 3), ("a \u{3b2}-scaled tanh", 12, 1)]
+            .iter()
+            .map(|&(label, n, missing)| StripRow {
+                label: label.into(),
+                points: (0..n).map(|i| 0.97 - 0.012 * f64::from(i * i % 9)).collect(),
+                middle: (n > 0).then_some(0.95),
+                missing,
+                note: format!("0.950 (n={n})"),
+            })
+            .collect(),
+        legend: true,
+    };
+    let edges = Figure::new("Values at the edges", Axis::log("x"), Axis::linear("y").over(0.0, 1.0))
+        .with("looks", 1, Mark::Points((1..9).map(|i| (f64::from(i), f64::from(i * i % 5) - 1.5)).collect()))
+        .with("failed", 1, Mark::Missing(vec![0.5, 3.0, 20.0], End::Low));
     let many = (0..12).fold(Figure::new("Many series", Axis::linear("x"), Axis::linear("y")), |f, i| {
         f.with(
             format!("series {i}"),
@@ -203,6 +229,8 @@ fn gallery() -> Vec<(&'static str, String)> {
         ("timeline", timeline.svg()),
         ("effects", effects.svg()),
         ("ledger", ledger.svg()),
+        ("strips", strips.svg()),
+        ("edges", edges.svg()),
         ("awful", awful.svg()),
         ("long-rows", long_rows.svg()),
         ("many", many.svg()),
@@ -300,6 +328,63 @@ fn values_beyond_a_fixed_range_are_cut_off() {
     }
 }
 
+/// Nothing is dropped without a word: a point beyond the axis is an arrowhead in a strip at that end, what has no value a cross.
+#[test]
+fn points_beyond_the_axis_and_what_has_no_value_stand_in_strips() {
+    let crosses = |svg: &str| svg.matches("stroke=\"#1C1C1C\" stroke-width=\"8\"").count() / 2;
+    let points = Mark::Points(vec![(0.0, 5.0), (1.0, 50.0), (2.0, 6.0), (3.0, -1.0)]);
+    let plain = Figure::new("", Axis::linear("x"), Axis::linear("y").over(0.0, 10.0)).with("looks", 0, points);
+    let seen = labels(&plain.svg());
+    for words in ["lower", "higher", "beyond the axis (2)"] {
+        assert!(seen.iter().any(|l| l == words), "no {words:?} in {seen:?}");
+    }
+    assert_eq!(plain.svg().matches("fill=\"#0072B2\"").count(), 5, "two discs and their sample, two arrowheads");
+    assert_eq!(crosses(&plain.svg()), 0);
+    let failed = plain.clone().with("failed", 0, Mark::Missing(vec![1.5, 9.0], End::Low));
+    assert_eq!(crosses(&failed.svg()), 3, "two, and the legend's");
+    assert!(labels(&failed.svg()).iter().any(|l| l == "8"), "they stretch the other axis");
+    let bare = Figure { legend: false, ..failed };
+    assert!(!labels(&bare.svg()).iter().any(|l| l.contains("beyond") || l == "failed"));
+
+    let row = StripRow { points: vec![1.0, 1.0, 2.0, 30.0], middle: Some(1.5), missing: 12, ..StripRow::default() };
+    let strips = StripChart {
+        x: Axis::linear("y").over(0.0, 10.0),
+        names: ["looks", "median", "failed"].map(String::from),
+        missing: End::High,
+        rows: vec![row],
+        legend: true,
+        ..StripChart::default()
+    };
+    let seen = labels(&strips.svg());
+    for words in ["beyond the axis (1)", "failed (12)", "12", "median"] {
+        assert!(seen.iter().any(|l| l == words), "no {words:?} in {seen:?}");
+    }
+    assert_eq!(strips.svg().matches("<circle").count(), 8, "three points and the sample, each with its rim");
+    let svg = strips.svg();
+    let discs = svg.lines().filter(|l| l.starts_with("<circle"));
+    let heights: std::collections::BTreeSet<&str> = discs.filter_map(|l| attribute(l, "cy")).collect();
+    assert_eq!(heights.len(), 3, "equal values are at two heights, and the legend's sample");
+    assert_eq!(strips.tikz(300.0).matches("circle[radius").count(), 8);
+}
+
+#[test]
+fn a_legend_has_what_occurs_and_what_is_free_is_an_empty_frame() {
+    let bar = Bar { from: 0.0, to: 2.0, series: 1, ended: Some(1), ..Bar::default() };
+    let free = Bar { from: 2.0, to: 9.0, series: 2, open: true, ..Bar::default() };
+    let chart = BarChart {
+        x: Axis::linear("s"),
+        series: ["one", "two", "three"].map(String::from).to_vec(),
+        signs: ["failed", "diverged"].map(String::from).to_vec(),
+        rows: vec![BarRow { bars: vec![bar, free], ..BarRow::default() }],
+        ..BarChart::default()
+    };
+    let seen = labels(&chart.svg());
+    assert!(seen.iter().any(|l| l == "two") && seen.iter().any(|l| l == "diverged"), "{seen:?}");
+    assert!(!seen.iter().any(|l| ["one", "three", "failed"].contains(&l.as_str())), "{seen:?}");
+    // The green of the third series is nowhere.
+    assert!(!chart.svg().contains("#009E73") && chart.svg().contains("#D55E00"));
+}
+
 #[test]
 fn long_curves_stay_small_and_keep_their_peaks() {
     let mut points: Vec<(f64, f64)> = (0..200_000).map(|i| (f64::from(i), (f64::from(i) * 1e-3).sin())).collect();
@@ -352,15 +437,35 @@ proptest! {
             .with("", 3, Mark::Points(xy))
             .with("band", 3, Mark::Band(points.iter().map(|p| (p.0, p.1, p.2)).collect()))
             .with("whiskers", 4, Mark::Whiskers(points.clone()))
-            .with("rule", 5, Mark::Rule(points.first().map_or(f64::NAN, |p| p.3)));
+            .with("rule", 5, Mark::Rule(points.first().map_or(f64::NAN, |p| p.3)))
+            .with("failed", 6, Mark::Missing(points.iter().map(|p| p.0).collect(), End::High));
         check(&figure.svg());
         let rows = points.iter().enumerate().map(|(i, p)| BarRow {
             label: names[i % 5].clone(),
-            bars: vec![Bar { from: p.0, to: p.1, series: i }],
+            bars: vec![Bar { from: p.0, to: p.1, series: i, open: i % 3 == 0, begun: Some(i), ended: Some(i + 1) }],
             interval: Some((p.2, p.3)),
             note: names[(i + 1) % 5].clone(),
         });
-        check(&BarChart { title: names[3].clone(), x, series: names.clone(), rows: rows.collect() }.svg());
+        let signs = names.clone();
+        check(&BarChart { title: names[3].clone(), x: x.clone(), series: names.clone(), signs, rows: rows.collect() }.svg());
+        let rows = names.iter().enumerate().map(|(i, name)| StripRow {
+            label: name.clone(),
+            points: points.iter().map(|p| if i % 2 == 0 { p.0 } else { p.1 }).collect(),
+            middle: points.first().map(|p| p.2),
+            missing: i * 37,
+            note: names[(i + 1) % 5].clone(),
+        });
+        let strips = StripChart {
+            title: names[3].clone(),
+            x: Axis { range, ..x },
+            names: [0, 1, 2].map(|i| names[i].clone()),
+            missing: if log_x { End::High } else { End::Low },
+            rule: points.first().map(|p| (names[4].clone(), 0, p.3)),
+            rows: rows.collect(),
+            legend: true,
+            ..StripChart::default()
+        };
+        check(&strips.svg());
     }
 }
 

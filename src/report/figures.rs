@@ -1,83 +1,121 @@
 //! The figures of a report, each from the campaign's state and its runs' metrics, with a caption that says what is drawn.
 
-use crate::analysis::EffectKind;
-use crate::campaign::{Purpose, State, gain};
-use crate::failure::Class;
-use crate::figures::{self, BASELINE, CANDIDATE, time_unit};
+use crate::campaign::{State, gain};
+use crate::figures::{self, Arm, BASELINE, CANDIDATE};
 use crate::planner::Group;
-use crate::plot::{Axis, Bar, BarChart, BarRow, Figure, Mark};
+use crate::plot::{Axis, Figure, Mark};
 use std::path::Path;
 
 /// SVG and caption.
 pub type Drawn = (String, String);
 
+/// `1 run`, `3 runs`.
+pub fn counted(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// The objective in a sentence.
+fn objective(state: &State) -> String {
+    figures::metric_label(state)
+}
+
+/// What stands at the edges of a figure, in sentences; empty where nothing does.
+pub fn at_the_edge(outside: usize, failed: usize) -> String {
+    let mut text = String::new();
+    if outside > 0 {
+        text += &match outside {
+            1 => " 1 much worse value is an arrowhead at the edge, not to scale.".to_string(),
+            n => format!(" {n} much worse values are arrowheads at the edge, not to scale."),
+        };
+    }
+    if failed > 0 {
+        let verb = if failed == 1 { "is a cross" } else { "are crosses" };
+        text += &format!(" {failed} that ended without a value {verb} at the edge.");
+    }
+    text
+}
+
 /// Objective of every finished run, and the best single run so far, against the device time settled when it ended.
 pub fn best_so_far_figure(state: &State) -> Drawn {
     let drawn = figures::best_so_far(state);
+    if drawn.n + drawn.failed == 0 {
+        return (drawn.chart.svg(), "No run has ended yet.".to_string());
+    }
+    let rule = match &state.baseline {
+        Some(baseline) => format!("; the level line is the baseline's mean (n = {})", baseline.interval.n),
+        None => String::new(),
+    };
     let caption = format!(
-        "Validation {} of each of the {} finished runs, and the best single run so far, against the device time settled \
-         when the run ended. A single run is not evidence: the best of many is too good by luck, which is why candidates \
-         are confirmed over seeds.{}",
-        state.metric(),
-        drawn.n,
-        match drawn.outside {
-            0 => String::new(),
-            1 => " One much worse run lies outside the figure.".to_string(),
-            n => format!(" {n} much worse runs lie outside the figure."),
-        }
+        "{} of {} that finished, one point a run and without intervals, and the best single run so far, against the device \
+         time settled when the run ended{rule}. A single run is not evidence: the best of many is too good by luck, which is \
+         why candidates are confirmed over seeds.{}",
+        capital(&objective(state)),
+        counted(drawn.n, "run"),
+        at_the_edge(drawn.outside, drawn.failed)
     );
     (drawn.chart.svg(), caption)
 }
 
-/// Validation curves of the baseline and of the best candidate (or the best screened one), with bands over seeds.
-pub fn curves_figure(folder: &Path, state: &State) -> Drawn {
+/// `validation loss` as a sentence begins.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// `baseline: n = 5; candidate 2, the best confirmed: n = 5`.
+fn arms_in_words(arms: &[(Arm, usize)]) -> String {
+    arms.iter().map(|(arm, n)| format!("{}: n = {n}", arm.name())).collect::<Vec<_>>().join("; ")
+}
+
+/// Validation curves of the baseline and of the candidate that stands for the search, with bands over seeds; none where no
+/// run left any.
+pub fn curves_figure(folder: &Path, state: &State) -> Option<Drawn> {
     let drawn = figures::learning_curves(folder, state);
-    let words: Vec<String> = drawn.arms.iter().map(|(name, n)| format!("{name}: n = {n}")).collect();
+    if drawn.arms.iter().all(|(_, n)| *n == 0) {
+        return None;
+    }
+    let over = state.conclusion.is_some();
+    let none = if over { "No candidate was confirmed" } else { "No candidate is confirmed yet" };
+    let who = match drawn.arms.last().map(|(arm, _)| *arm) {
+        Some(Arm::Confirmed(index)) => format!(
+            "Candidate {index} has the best mean of those confirmed to be better than the baseline; it is drawn by its \
+             repetitions, without the run by which it was chosen."
+        ),
+        Some(Arm::Unconfirmed(index)) => format!(
+            "{none}. Candidate {index} had the best first look; it is drawn by its repetitions, which did not show it to be \
+             better than the baseline."
+        ),
+        Some(Arm::Confirming(index)) => {
+            format!("{none}. Candidate {index} had the best first look and is being repeated.")
+        }
+        Some(Arm::FirstLook(index)) => format!(
+            "{none}. Candidate {index} had the best first look: one run, which being the best of many flatters it."
+        ),
+        Some(Arm::Baseline) if state.candidates.is_empty() => "There is no candidate yet.".to_string(),
+        _ => "No candidate's first look was better than the baseline's mean, so none is drawn.".to_string(),
+    };
     let caption = format!(
-        "Validation {} during training, mean over seeds ({}); bands are {:.0}% Student intervals of the mean where there \
-         are two seeds or more.",
-        state.metric(),
-        words.join("; "),
+        "{} during training, mean over seeds ({}); bands are {:.0}% Student intervals of the mean, where there are two seeds \
+         or more. {who}",
+        capital(&objective(state)),
+        arms_in_words(&drawn.arms),
         100.0 * state.campaign.objective.confidence
     );
-    (drawn.chart.svg(), caption)
+    Some((drawn.chart.svg(), caption))
 }
 
-/// Training loss of the baseline's first run and of the best candidate's, averaged in bins.
+/// Training loss of the same runs; none before there is any.
 pub fn training_figure(folder: &Path, state: &State) -> Option<Drawn> {
-    let baseline = state.runs.iter().find(|r| r.purpose == Purpose::Baseline)?.id;
-    let candidate =
-        state.best().or_else(|| state.contenders().first().copied()).and_then(|c| c.runs.values().next().copied());
-    let mut figure = Figure::new("Training loss", Axis::linear("steps"), Axis::log("training loss"));
-    figure = figure.with("baseline", BASELINE, Mark::Line(figures::training(folder, baseline, 100)));
-    if let Some(run) = candidate {
-        figure = figure.with("best candidate", CANDIDATE, Mark::Line(figures::training(folder, run, 100)));
+    let drawn = figures::training_curves(folder, state);
+    if drawn.arms.iter().all(|(_, n)| *n == 0) {
+        return None;
     }
-    Some((figure.svg(), "Training loss of one seed each, averaged in bins of equal length.".to_string()))
-}
-
-/// One figure for each parameter that was varied: the objective of every screened candidate against its value.
-pub fn effect_figures(state: &State) -> Vec<Drawn> {
-    super::effects(state)
-        .into_iter()
-        .take(6)
-        .map(|effect| {
-            let svg = figures::effect(state, &effect, &effect.parameter).svg();
-            let caption = match &effect.kind {
-                EffectKind::Correlation { rho, p_value } => format!(
-                    "{}: n = {}, Spearman's rho {rho:.2} ({}, not corrected for the number of parameters).",
-                    effect.parameter,
-                    effect.n,
-                    if *p_value < 0.01 { "p < 0.01".to_string() } else { format!("p = {p_value:.2}") }
-                ),
-                EffectKind::Groups { .. } => format!(
-                    "{}: from the worst to the best screened candidate of each choice; at the right their mean and number.",
-                    effect.parameter
-                ),
-            };
-            (svg, caption)
-        })
-        .collect()
+    let caption = format!(
+        "Training loss of the same runs, averaged in bins of equal length: mean over seeds ({}); bands from the lowest seed to \
+         the highest, where there are two seeds or more.",
+        arms_in_words(&drawn.arms)
+    );
+    Some((drawn.chart.svg(), caption))
 }
 
 /// Predicted against realised gains of the candidates that were weighed; none before anything came of one.
@@ -114,47 +152,32 @@ pub fn reliability_figure(state: &State) -> Option<Drawn> {
     Some((figure.svg(), caption))
 }
 
-/// What ran when, a row a run.
+/// What ran when.
 pub fn timeline_figure(state: &State) -> Drawn {
-    const KINDS: [&str; 4] = ["completed", "diverged", "stopped or failed", "running"];
-    let (unit, scale) = time_unit(state.updated - state.created);
-    let rows = state
-        .runs
-        .iter()
-        .filter(|run| !run.attempts.is_empty())
-        .map(|run| BarRow {
-            label: run.id.to_string(),
-            bars: run
-                .attempts
-                .iter()
-                .map(|attempt| {
-                    let (end, kind) = match &attempt.ended {
-                        None => (state.updated, 3),
-                        Some(end) => match end.class {
-                            Class::Completed => (end.at, 0),
-                            Class::Diverged => (end.at, 1),
-                            _ => (end.at, 2),
-                        },
-                    };
-                    let start = attempt.launched_at.unwrap_or(attempt.reserved_at);
-                    Bar { from: (start - state.created) / scale, to: (end - state.created) / scale, series: kind }
-                })
-                .collect(),
-            interval: None,
-            note: run.purpose.name().to_string(),
-        })
-        .collect();
-    let chart = BarChart {
-        title: "Timeline of attempts".into(),
-        x: Axis::linear(format!("time since the campaign began ({unit})")),
-        series: KINDS.map(String::from).to_vec(),
-        rows,
+    let drawn = figures::attempts(state);
+    if drawn.n == 0 {
+        return (drawn.chart.svg(), "Nothing has been started yet.".to_string());
+    }
+    let rows = match (drawn.by_run, drawn.left_out) {
+        (true, _) => "a row a run, with what the run is for at its right".to_string(),
+        (false, 0) => "those that did not overlap share a row, apart by what they are for".to_string(),
+        (false, n) => format!(
+            "those that did not overlap share a row, apart by what they are for; {} would not fit",
+            counted(n, "further row")
+        ),
     };
-    (chart.svg(), "Each bar is one attempt, from its launch to the moment its end was seen.".to_string())
+    let caption = format!(
+        "Each bar is one attempt, from its launch to the moment its end was seen ({} in all), {rows}. Where no sign stands at \
+         its end, it completed.",
+        counted(drawn.n, "attempt")
+    );
+    (drawn.chart.svg(), caption)
 }
 
 /// Where the budget went.
 pub fn ledger_figure(state: &State) -> Drawn {
-    let caption = "Device time settled by purpose, reserved for live attempts, and left.".to_string();
+    let caption = "The device-time budget: what runs of each purpose settled, failed attempts included, what is reserved for live \
+                   attempts, and what is free (the empty frame). Each part begins where the one above it ends."
+        .to_string();
     (figures::ledger(state).svg(), caption)
 }

@@ -55,6 +55,16 @@ impl Page {
         self.raw(&format!("<p class=finding>{}</p>", escape(text)));
     }
 
+    /// A remark in small letters: how to read a table.
+    pub fn note(&mut self, text: &str) {
+        self.raw(&format!("<p class=note>{}</p>", escape(text)));
+    }
+
+    /// A remark that only a print has.
+    pub fn printed_only(&mut self, text: &str) {
+        self.raw(&format!("<p class=printed>{}</p>", escape(text)));
+    }
+
     /// Key figures side by side: (label, value, remark).
     pub fn cards(&mut self, cards: &[(String, String, String)]) {
         let mut html = String::from("<dl class=cards>");
@@ -73,7 +83,8 @@ impl Page {
 
     /// A figure (SVG from `plot`, trusted) with a caption.
     pub fn figure(&mut self, svg: &str, caption: &str) {
-        self.raw(&format!("<figure>{svg}<figcaption>{}</figcaption></figure>", escape(caption)));
+        let caption = escape(caption).replace("n = ", "n\u{a0}=\u{a0}");
+        self.raw(&format!("<figure>{svg}<figcaption>{caption}</figcaption></figure>"));
     }
 
     /// Several small figures, side by side where there is room.
@@ -85,7 +96,8 @@ impl Page {
         self.raw("</div>");
     }
 
-    /// A table; titles that start with `>` belong to numbers.
+    /// A table; titles that start with `>` belong to numbers. On a phone each row becomes a block in which every cell carries
+    /// its title, so that nothing has to be scrolled sideways.
     pub fn table(&mut self, titles: &[&str], rows: &[Vec<String>]) {
         let numeric: Vec<bool> = titles.iter().map(|t| t.starts_with('>')).collect();
         let class = |i: usize| if numeric.get(i) == Some(&true) { " class=n" } else { "" };
@@ -97,7 +109,8 @@ impl Page {
         for row in rows {
             html.push_str("<tr>");
             for (i, cell) in row.iter().enumerate() {
-                let _ = write!(html, "<td{}>{}</td>", class(i), escape(cell));
+                let title = titles.get(i).map_or("", |title| title.trim_start_matches('>'));
+                let _ = write!(html, "<td{} data-t=\"{}\">{}</td>", class(i), escape(title), escape(cell));
             }
             html.push_str("</tr>");
         }
@@ -121,7 +134,7 @@ impl Page {
     pub fn finish(self) -> String {
         format!(
             "<!doctype html>\n<html lang=en><head><meta charset=utf-8>\
-             <meta name=viewport content=\"width=device-width, initial-scale=1\">\
+             <meta name=viewport content=\"width=device-width, initial-scale=1\"><meta name=color-scheme content=light>\
              <title>{}</title><style>{STYLE}</style></head><body><main>\n{}</main></body></html>\n",
             escape(&self.title),
             self.body
@@ -146,18 +159,53 @@ dt{color:var(--soft);font-size:.82rem}
 dd{margin:0;font-size:1.2rem;font-weight:600;font-variant-numeric:tabular-nums}
 dd.remark{font-size:.82rem;font-weight:400;color:var(--soft)}
 figure{margin:1rem 0 1.6rem}
-figure svg{width:100%;height:auto;display:block}
-figure svg{max-width:42rem}
-.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:0 1.4rem}
+figure svg{width:100%;height:auto;display:block;max-width:36rem}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:0 1.4rem}
 figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
+.note{color:var(--soft);font-size:.85rem}
+.printed{display:none}
 .scroll{overflow-x:auto}
+h1,p,dd,figcaption,td:last-child:not(.n){overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
-th{text-align:left;border-bottom:2px solid var(--ink);padding:.3rem .6rem .3rem 0;white-space:nowrap}
-td{border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0;vertical-align:top}
+th{text-align:left;border-bottom:2px solid var(--ink);padding:.3rem .8rem .3rem 0;vertical-align:bottom}
+td{border-bottom:1px solid var(--line);padding:.3rem .8rem .3rem 0;vertical-align:top}
 .n{text-align:right}
+td:last-child:not(.n){min-width:12rem}
 pre{background:var(--tint);border:1px solid var(--line);border-radius:6px;padding:.7rem .9rem;overflow-x:auto;font-size:.85rem;line-height:1.45}
 summary{cursor:pointer;font-weight:600;margin:.8rem 0}
-@media print{body{font-size:9.5pt}main{max-width:none;padding:0}td,th{padding:.15rem .5rem .15rem 0}details{display:none}figure,tr,.cards div{break-inside:avoid}figure svg{max-height:8.5cm}td:last-child{min-width:11rem;overflow-wrap:normal}pre{white-space:pre-wrap}h2{break-after:avoid}.scroll{overflow:visible}}
+@media screen and (max-width:40rem){
+thead{display:none}
+table,tbody{display:block}
+tr{display:flex;flex-wrap:wrap;gap:.05rem .9rem;border-bottom:1px solid var(--line);padding:.5rem 0}
+td{border:0;padding:0;text-align:left}
+td:nth-child(n){max-width:100%;overflow-wrap:anywhere}
+td.n{text-align:left}
+td:last-child:not(.n){flex-basis:100%;min-width:0}
+td:empty{display:none}
+td::before{content:attr(data-t) ' ';color:var(--soft);font-size:.85em}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}
+}
+@media print{
+@page{size:A4;margin:15mm 14mm 16mm}
+html{font-size:9.5pt}
+body{font-size:1rem}
+main{max-width:none;padding:0}
+h1{font-size:1.6rem}
+h2{margin:1.6rem 0 .4rem;break-after:avoid}
+h2+p{break-after:avoid}
+p{orphans:3;widows:3}
+figure,tr,.finding,.cards,pre{break-inside:avoid}
+figure{margin:.6rem 0 1rem}
+figure svg{max-width:11.5cm!important}
+.grid{grid-template-columns:1fr 1fr;gap:0 .8cm}
+.cards{grid-template-columns:repeat(3,1fr)}
+table{font-size:.85rem}
+td,th{padding:.12rem .5rem .12rem 0}
+details{display:none}
+.printed{display:block;break-before:avoid;color:var(--soft);font-size:.9rem}
+pre{white-space:pre-wrap}
+.scroll{overflow:visible}
+}
 ";
 
 #[cfg(test)]
@@ -173,7 +221,7 @@ mod tests {
         assert!(!html.contains("<script"), "{html}");
         assert!(
             html.contains("&lt;b&gt;")
-                && html.contains("<td class=n>1 &amp; 2</td>")
+                && html.contains("<td class=n data-t=\"b\">1 &amp; 2</td>")
                 && html.contains("&quot;&#39;&lt;")
         );
     }

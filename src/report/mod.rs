@@ -4,10 +4,13 @@
 //! Everything written here can be deleted and made again with `nanoresearch report`.
 
 mod counsel;
+mod effects;
 mod figures;
 mod html;
 mod page;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod utilization;
 
 use crate::campaign::{State, results_tsv};

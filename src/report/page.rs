@@ -5,7 +5,7 @@ use super::summary::Summary;
 use super::{Account, figures, percent, utilization};
 use crate::analysis;
 use crate::campaign::assignment;
-use crate::campaign::{Candidate, Standing, State, correction};
+use crate::campaign::{Candidate, Standing, State, correction, rejections};
 use crate::config;
 use crate::sys::clock::rfc3339;
 use crate::units::{Bytes, DeviceTime};
@@ -24,19 +24,18 @@ pub fn page(folder: &Path, state: &State) -> String {
     page.heading("What was found");
     figure(&mut page, figures::best_so_far_figure(state));
     candidates(&mut page, state);
-    figure(&mut page, figures::curves_figure(folder, state));
-    if let Some(drawn) = figures::training_figure(folder, state) {
-        figure(&mut page, drawn);
+    rejected(&mut page, &summary);
+    let curves = [figures::curves_figure(folder, state), figures::training_figure(folder, state)];
+    let curves: Vec<figures::Drawn> = curves.into_iter().flatten().collect();
+    if curves.is_empty() {
+        page.paragraph(match state.runs.iter().any(|run| run.finished.is_some()) {
+            true => "There are no learning curves: the runs' metrics.jsonl are not in the folder.",
+            false => "There are no learning curves yet.",
+        });
+    } else {
+        page.figures(&curves);
     }
-    let drawn = figures::effect_figures(state);
-    if !drawn.is_empty() {
-        page.heading("What the parameters did");
-        page.paragraph(
-            "One seed a candidate, strongest association first. These describe what was tried; a planner that concentrates on \
-             good regions makes parameters move together, so they are not causes.",
-        );
-        page.figures(&drawn);
-    }
+    super::effects::section(&mut page, state);
     if let Some(drawn) = figures::reliability_figure(state) {
         figure(&mut page, drawn);
     }
@@ -57,6 +56,9 @@ pub fn page(folder: &Path, state: &State) -> String {
         page.table(&["time (UTC)", "run", "decision"], &rows);
     });
     reproduce(&mut page, state, &summary);
+    page.printed_only(
+        "Left out in print: the decisions with their reasons, and configs. They are in report.html, campaign.toml and events.jsonl.",
+    );
     page.finish()
 }
 
@@ -109,7 +111,12 @@ fn bootstrap(state: &State, candidate: &Candidate) -> String {
         return "-".to_string();
     }
     let interval = analysis::paired_bootstrap(&own, &base, state.campaign.objective.confidence, 0);
-    format!("[{:.4}, {:.4}]", interval.low, interval.high)
+    format!("[{:.4},\u{a0}{:.4}]", interval.low, interval.high)
+}
+
+/// A mean with its interval, which a narrow column does not break within the brackets.
+fn unbroken(interval: &analysis::Interval) -> String {
+    format!("{interval:.4}").replace(", ", ",\u{a0}")
 }
 
 /// Candidates that were compared with the baseline over seeds.
@@ -122,8 +129,8 @@ fn candidates(page: &mut Page, state: &State) {
             Standing::Judged { verdict, difference, own, .. } => Some(vec![
                 c.index.to_string(),
                 assignment(&c.assignment),
-                own.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
-                difference.as_ref().map_or_else(|| "-".into(), |i| format!("{i:.4}")),
+                own.as_ref().map_or_else(|| "-".into(), unbroken),
+                difference.as_ref().map_or_else(|| "-".into(), unbroken),
                 difference.as_ref().map_or(0, |i| i.n).to_string(),
                 format!("{verdict:?}").to_lowercase(),
                 bootstrap(state, c),
@@ -153,6 +160,14 @@ fn candidates(page: &mut Page, state: &State) {
     }
 }
 
+/// Proposals that were never run, in one sentence.
+fn rejected(page: &mut Page, summary: &Summary) {
+    let words = rejections::words(&summary.rejected);
+    if !words.is_empty() {
+        page.paragraph(&format!("{words}."));
+    }
+}
+
 fn runs(page: &mut Page, state: &State, summary: &Summary) {
     let rows: Vec<Vec<String>> = summary
         .runs
@@ -175,16 +190,30 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
         .collect();
     let metric = format!(">{}", summary.metric);
     page.table(
-        &["run", "purpose", ">seed", &metric, "status", ">attempts", ">device-s", ">busy", ">peak memory", "what"],
+        &[
+            "run",
+            "purpose",
+            ">seed",
+            &metric,
+            "status",
+            ">attempts",
+            ">device\u{2011}s",
+            ">busy",
+            ">peak memory",
+            "what",
+        ],
         &rows,
     );
 }
 
 fn reproduce(page: &mut Page, state: &State, summary: &Summary) {
     page.heading("Do it again");
+    page.paragraph("In the campaign's folder:");
     let again = "nanoresearch run campaign.toml --out again        # the whole campaign";
     page.code(&match &summary.best {
-        Some(_) => format!("{again}\nnanoresearch best > best.toml && nanoresearch train best.toml --out best"),
+        Some(_) => format!(
+            "{again}\nnanoresearch best > best.toml && nanoresearch train best.toml --out best   # its best candidate"
+        ),
         None => again.to_string(),
     });
     let best = summary.best.as_ref().and_then(|b| b.runs.values().next()).and_then(|id| state.run(*id));

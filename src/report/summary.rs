@@ -5,8 +5,8 @@
 use super::counsel::{LanguageModel, small};
 use crate::analysis::{self, Effect, Interval, Trial, Verdict};
 use crate::campaign::{
-    Conclusion, Forecast, Halt, Overhead, PlaceSum, Run, RunResult, Standing, State, Usage, assignment, goal_met,
-    places,
+    Conclusion, Forecast, Halt, Overhead, PlaceSum, Rejections, Run, RunResult, Standing, State, Usage, assignment,
+    goal_met, places, rejections,
 };
 use crate::config::Direction;
 use crate::ids::RunId;
@@ -59,6 +59,9 @@ pub struct Summary {
     pub baseline: Option<BaselineSummary>,
     /// Best confirmed candidate.
     pub best: Option<CandidateSummary>,
+    /// Proposals that could not be run, by reason; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejections>,
     /// Runs by status: `planned`, `running`, `retrying`, `finished`, `failed`.
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
@@ -199,6 +202,7 @@ impl Summary {
                 noise_floor: b.floor,
             }),
             best: best(state),
+            rejected: rejections(state),
             runs_by_status,
             runs: state.runs.iter().map(|run| RunSummary::of(state, run)).collect(),
         }

@@ -65,12 +65,16 @@ impl Account {
             || self.job.derived_exit.is_some_and(ExitStatus::is_out_of_memory)
     }
 
-    /// Whether the record can still change for the better: just after an outage of the database a failed job has `0:0`, and
-    /// one whose end has not come through yet still counts its seconds.
-    pub fn is_settling(&self) -> bool {
+    /// Whether the code can still change for the better: just after an outage of the database a failed job has `0:0`.
+    pub fn lacks_code(&self) -> bool {
         let silent = |e: ExitStatus| e.code == 0 && e.signal == 0;
-        let codeless = self.job.state == State::Failed && self.exit().is_none_or(silent);
-        self.job.state.phase() == Phase::Ended && (codeless || self.job.end.is_none())
+        self.job.state == State::Failed && self.exit().is_none_or(silent)
+    }
+
+    /// Whether the record says that the job has ended and not when: after an outage of the database it does so for ten
+    /// seconds and longer, counts the seconds up to now meanwhile, and is corrected then (seen on 22.05.8).
+    pub fn lacks_end(&self) -> bool {
+        self.job.state.phase() == Phase::Ended && self.job.end.is_none()
     }
 }
 

@@ -88,7 +88,7 @@ fn every_record_of_the_reference_cluster_is_understood() {
     assert!(named("oomcgsrun").is_out_of_memory(), "COMPLETED by its own word, out of memory by its step's");
     assert!(!named("ok").is_out_of_memory() && !named("oom").is_out_of_memory());
     assert!(named("nolog").exit().unwrap().is_launch_failure());
-    assert!(!named("dbd").is_settling(), "after the outage was over");
+    assert!(!named("dbd").lacks_code() && !named("dbd").lacks_end(), "after the outage was over");
     // A requeued job has several executions, and what was preempted is seen only there.
     let requeued: Vec<_> = accounts.iter().filter(|a| a.job.state == State::Preempted).collect();
     assert!(requeued.len() >= 5);
@@ -99,15 +99,16 @@ fn a_failure_without_a_code_is_not_settled_yet() {
     let row = |exit: &str, state: &str| {
         format!("5|{state}|{exit}|0:0|N/A|2026-11-26T14:49:22|2026-11-26T14:49:25|3|cpu=1|n1|x\n")
     };
-    let settling = |text: &str| sacct::accounts(&sacct::parse(text).rows)[0].is_settling();
+    let settling = |text: &str| sacct::accounts(&sacct::parse(text).rows)[0].lacks_code();
+    let counting = |text: &str| sacct::accounts(&sacct::parse(text).rows)[0].lacks_end();
     assert!(settling(&row("0:0", "FAILED")));
     assert!(
         !settling(&row("3:0", "FAILED")) && !settling(&row("0:0", "COMPLETED")) && !settling(&row("0:0", "TIMEOUT"))
     );
     // Its end has not come through, so its seconds are not its last.
     let endless = row("0:0", "COMPLETED").replace("2026-11-26T14:49:25", "Unknown");
-    assert!(settling(&endless));
-    assert!(!settling(&endless.replace("COMPLETED", "RUNNING")));
+    assert!(counting(&endless) && !counting(&row("0:0", "COMPLETED")));
+    assert!(!counting(&endless.replace("COMPLETED", "RUNNING")));
 }
 
 #[test]
@@ -390,7 +391,7 @@ fn read_everything(text: &str) {
     }
     let accounts = sacct::accounts(&sacct::parse(text).rows);
     for account in &accounts {
-        let _ = (account.exit(), account.is_out_of_memory(), account.is_settling());
+        let _ = (account.exit(), account.is_out_of_memory(), account.lacks_code(), account.lacks_end());
     }
     let _ = sinfo::free_gpus(&sinfo::parse(text).rows);
     let _ = (scontrol::parse_config(text), scontrol::parse_partitions(text));

@@ -112,13 +112,28 @@ pub fn reset_peak_memory() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Memory this process could still get, in bytes: what the kernel calls available, or what its control group (a
-/// container, a job) has left, whichever is less. `None` where the system does not say.
+/// Memory this process could still get, in bytes: what the kernel calls available, what its control group (a container, a
+/// job) has left, or what its limit on address space leaves, whichever is least. `None` where the system does not say.
 pub fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
     let host = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
-    Some(control_group_memory().map_or(host, |group| host.min(group)))
+    [Some(host), control_group_memory(), address_space_left()].into_iter().flatten().min()
+}
+
+/// What the limit on this process's address space (`ulimit -v`) leaves, in bytes; `None` where there is no such limit.
+/// Beyond it allocations fail, however much memory the machine has.
+pub fn address_space_left() -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call fills a struct that this function owns.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } == 0;
+    if !told || limit.rlim_cur == libc::RLIM_INFINITY {
+        return None;
+    }
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|l| l.starts_with("VmSize:"))?;
+    let used = line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024;
+    Some(limit.rlim_cur.saturating_sub(used))
 }
 
 /// What the control group (version 2) has left; cached files can be dropped and do not count as used.

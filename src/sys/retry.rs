@@ -62,13 +62,14 @@ fn seconds(value: &str, now: f64) -> Option<f64> {
     Some(date.timestamp().as_second() as f64 - now)
 }
 
-/// The service's own words on an error, bounded and on one line.
 fn message(body: &[u8]) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let said = value.as_ref().and_then(|v| {
-        v.pointer("/error/message").or_else(|| v.get("error")).or_else(|| v.get("message")).and_then(|m| m.as_str())
-    });
-    let Some(said) = said else { return String::new() };
+    serde_json::from_slice(body).map_or_else(|_| String::new(), |body| complaint(&body))
+}
+
+/// `: ` and the service's own words on an error, bounded and on one line; empty where it has none.
+pub fn complaint(body: &serde_json::Value) -> String {
+    let said = body.pointer("/error/message").or_else(|| body.get("error")).or_else(|| body.get("message"));
+    let Some(said) = said.and_then(|m| m.as_str()) else { return String::new() };
     let line: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect();
     format!(": {}", line.trim())
 }

@@ -1,5 +1,12 @@
 //! Words for a shell.
 
+use std::path::Path;
+
+/// A path as one word: commands that are printed for somebody to type work as they stand.
+pub fn path(path: &Path) -> String {
+    word(&path.display().to_string())
+}
+
 /// A word that a shell reads as exactly this text.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
@@ -21,5 +28,6 @@ mod tests {
         {
             assert_eq!(word(text), word_of_it);
         }
+        assert_eq!(path(Path::new("my runs/a")), "'my runs/a'");
     }
 }

@@ -10,6 +10,7 @@ use crate::literature::{Record, read_bib};
 use crate::problem::{Problem, Result};
 use crate::sys::clock::day_in_words;
 use crate::sys::fs;
+use crate::sys::shell;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,7 +56,7 @@ pub fn check(folder: &Path, measured: &Measured, made: Option<&Made>) -> Result<
     let Some(page) = page else {
         return Err(Problem::usage("this campaign has no paper yet (no paper.html)")
             .at(paper.display().to_string())
-            .remedy("write it with `nanoresearch paper`"));
+            .remedy(format!("write it with `nanoresearch paper {}`", shell::path(folder))));
     };
     let quantities = Quantities::of(measured);
     let works = read_bib(&read("paper.bib")?.unwrap_or_default()).records;

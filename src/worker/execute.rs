@@ -1,14 +1,16 @@
 //! The work itself: data, programs, engine, manifest, training.
 
 use super::perform::Setting;
+use crate::cost::{checkpoint_bytes, initial_bytes};
 use crate::data::Dataset;
-use crate::engine::{self, HostState, Placement};
+use crate::engine::{self, EngineError, HostState, Placement};
 use crate::graph::{self, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::{FORMAT, Manifest};
 use crate::sys::clock::{Clock, rfc3339};
-use crate::sys::{env, http::Network};
+use crate::sys::{env, http::Network, process};
 use crate::train::{BatchSource, DatasetSource, Ended, Job, Limit, Observer, TrainError, Trainer};
+use crate::units::Bytes;
 use crate::{data::Part, record::AttemptSpec};
 use std::path::Path;
 
@@ -40,6 +42,7 @@ pub(super) fn execute(
     };
     let programs = build(experiment, &dataset)?;
     check_key(spec, &dataset)?;
+    room(spec, &programs)?;
     let source = DatasetSource::new(&dataset, &experiment.model);
     let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
     let initial = graph::initial_values(&programs.state, experiment.training.seed);
@@ -83,6 +86,34 @@ pub(super) fn execute(
     manifest.write(setting.folder)?;
     Ok(trainer.run(observer))
 }
+
+/// Refuses, before anything of it is allocated, a run whose predicted peak is beyond the attempt's memory limit or what a
+/// limit on address space leaves. The watchdog would end it for the first, and the second would abort the process.
+fn room(spec: &AttemptSpec, programs: &StepPrograms) -> Result<(), EngineError> {
+    let placement = Placement::of(&spec.experiment);
+    // An engine on a GPU compares its own memory with what is free there.
+    let engine = if placement.device.is_gpu() { Bytes(0) } else { engine::footprint(placement, programs)? };
+    // While a checkpoint is written there are two copies of the state: the values, and the file.
+    let state = checkpoint_bytes(programs).0;
+    let more = engine.0 + initial_bytes(programs).0 + 2 * state;
+    let refuse = |wanted: u64, free: u64| Err(EngineError::OutOfMemory { wanted: Bytes(wanted), free: Bytes(free) });
+    let peak = process::resident_memory().0 + more;
+    if spec.memory.0 > 0 && peak > spec.memory.0 {
+        return refuse(peak, spec.memory.0);
+    }
+    let stacks = (engine::thread_count(placement.threads) as u64 + OWN_THREADS) * STACK;
+    // What is asked for and never used counts there: the zeros that slots start from.
+    let space = engine.0 + 3 * state + stacks;
+    match process::address_space_left() {
+        Some(left) if space > left => refuse(space, left),
+        _ => Ok(()),
+    }
+}
+
+/// Address space of a thread: its stack.
+const STACK: u64 = 2 << 20;
+/// Threads of an attempt beside its engine's.
+const OWN_THREADS: u64 = 2;
 
 /// A run is what its key says. Other data under the same path would give results under a wrong name.
 fn check_key(spec: &AttemptSpec, dataset: &Dataset) -> Result<()> {

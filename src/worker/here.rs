@@ -7,10 +7,12 @@ use crate::engine::limit_threads;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
 use crate::record::{
-    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model, weights_hash,
+    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model,
+    weights_hash,
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
+use crate::sys::shell;
 use crate::sys::signal::StopFlag;
 use crate::train::{Event, Observer};
 use crate::units::Bytes;
@@ -74,7 +76,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         if earlier.key != spec.key && begun(folder) {
             return Err(another_run(&earlier, &spec, folder));
         }
-        match Outcome::read(folder)? {
+        match Outcome::read(folder).map_err(|p| without_outcome(p, folder))? {
             Some(outcome) if stands(&outcome, folder, observer) => return Ok(outcome),
             Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
             None => {}
@@ -89,10 +91,27 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
 }
 
-/// Whether a run is in the folder. One that did not get its device has left its word on that and nothing else, so another
-/// may take its place.
+/// What to do about an outcome that cannot be read: it says how the run ended, and nothing that training needs.
+fn without_outcome(problem: Problem, folder: &Path) -> Problem {
+    let newer = problem.what.contains("newer");
+    if problem.class != Class::Usage || newer {
+        return problem;
+    }
+    let file = shell::path(&folder.join(OUTCOME_FILE));
+    problem.remedy(format!(
+        "it only says how the run ended: set it aside (`mv {file} {file}.damaged`) and give this command again; the run goes \
+         on from its newest checkpoint, or from its start where it has none"
+    ))
+}
+
+/// Whether a run is in the folder. One that did not get its device, or was not given the memory, has left its word on that and
+/// nothing else, so another may take its place.
 fn begun(folder: &Path) -> bool {
-    let unavailable = |end: &End| matches!(end, End::DeviceFailed { fault, .. } if fault.is_unavailable());
+    let unavailable = |end: &End| match end {
+        End::DeviceFailed { fault, .. } => fault.is_unavailable(),
+        End::OutOfMemory { .. } => !folder.join(METRICS_FILE).exists(),
+        _ => false,
+    };
     let outcome = Outcome::read(folder).ok().flatten();
     folder.join(ATTEMPT_FILE).exists() && !outcome.is_some_and(|o| o.step == 0 && unavailable(&o.end))
 }

@@ -194,6 +194,11 @@ fn a_campaign_through_every_role_is_replayed_byte_for_byte_and_feeds_the_next() 
     assert!(why.stdout.contains("question 2: the designer is asked"), "{}", why.stdout);
     assert!(why.stdout.contains("question 2 (llm/0002.json): the designer said"), "{}", why.stdout);
     assert!(why.stdout.contains("llm/0002.json") && why.stdout.contains("hypothesis 1"), "{}", why.stdout);
+    // The test was repeated right after its first look, so its hypothesis is decided, and it is compared with the others.
+    let verdict =
+        why.stdout.lines().find(|l| l.contains("now       hypothesis 1: ")).unwrap_or_else(|| panic!("{}", why.stdout));
+    assert!(verdict.contains("supported") && verdict.contains("predicted"), "{verdict}");
+    assert!(why.stdout.contains("now       candidate 3: kept (p "), "{}", why.stdout);
     let report = std::fs::read_to_string(field.folder().join("report.html")).unwrap();
     assert!(report.contains("Hypotheses and readings") && report.contains("lowers the loss"));
 

@@ -6,4 +6,6 @@ mod commands;
 mod datasets;
 mod disks;
 pub mod kit;
+mod memory;
 mod runs;
+mod spaces;

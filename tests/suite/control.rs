@@ -204,6 +204,8 @@ fn a_controller_is_asked_interrupted_and_replaced_while_its_attempt_goes_on() {
     controller.signal(libc::SIGINT);
     let warned = Instant::now();
     until("the warning", || (warnings(controller.said()) == 1).then_some(()));
+    // As it is to be typed from where the controller was started.
+    until("the command", || controller.said().contains("or end them with `nanoresearch cancel --in c`").then_some(()));
     until("3 seconds to pass", || (warned.elapsed() > Duration::from_millis(3500)).then_some(()));
     assert_eq!(controller.ended(), None);
     controller.signal(libc::SIGINT);

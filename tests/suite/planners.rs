@@ -96,3 +96,82 @@ fn real_campaigns_their_record_and_its_surrogate() {
     let table = done(at, "bench planners --recorded two.json --arms random,tpe --seeds 2");
     assert!(table.contains("tiny-random-0 (surrogate): 2 seeds") && table.contains("\ntpe "), "{table}");
 }
+
+/// Every row of the tables in docs/benchmarks/planners.md is what the committed numbers say, and the numbers of the real task
+/// are what the code makes of its committed traces.
+#[test]
+fn the_published_tables_are_what_the_committed_traces_give() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks");
+    let text = std::fs::read_to_string(docs.join("planners.md")).unwrap();
+    let committed: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(docs.join("planners.json")).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let json = docs.join("planners.json");
+    let line = format!("bench planners --again {} --figures drawn --format json", json.display());
+    let again: Vec<Value> = serde_json::from_str(&done(folder.path(), &line)).unwrap();
+    assert_eq!(again.len(), 1, "only the real task's traces are committed");
+    let (old, new) = (committed[0]["standings"].as_array().unwrap(), again[0]["standings"].as_array().unwrap());
+    assert_eq!(old.len(), new.len());
+    for (old, new) in old.iter().zip(new) {
+        for at in ["/median", "/difference/low", "/difference/high", "/adjusted", "/best/3", "/reached", "/runs"] {
+            let number = |v: &Value| v.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at} of {v}"));
+            assert!((number(old) - number(new)).abs() <= 1e-9, "{at}: {old} {new}");
+        }
+    }
+    let mut rows = 0;
+    for task in &committed {
+        let name = task["task"].as_str().unwrap();
+        let begin = text.find(&format!("### {name} (")).unwrap_or_else(|| panic!("{name}"));
+        let section = &text[begin..];
+        let section = &section[..section[3..].find("\n## ").map_or(section.len(), |end| end + 3)];
+        for standing in task["standings"].as_array().unwrap() {
+            let row = row(standing);
+            assert!(section.contains(&row), "{name}: {row}");
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 64);
+    for what in ["best", "difference"] {
+        let svg =
+            std::fs::read_to_string(folder.path().join(format!("drawn/planners-shakespeare-{what}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("tpe-cost-blind"), "{what}");
+    }
+    // A cut to two arms; what is no contest is refused.
+    let table = done(folder.path(), &format!("bench planners --again {} --arms random,tpe", json.display()));
+    assert!(table.contains("planners-shakespeare: 10 seeds") && !table.contains("cma-es"), "{table}");
+    std::fs::write(folder.path().join("other.json"), "{}").unwrap();
+    let other = run(folder.path(), "bench planners --again other.json");
+    assert!(
+        other.status.code() == Some(2) && String::from_utf8_lossy(&other.stderr).contains("no traces of a contest")
+    );
+}
+
+/// A row as the document has it.
+fn row(s: &Value) -> String {
+    let number = |at: &str| s.pointer(at).and_then(Value::as_f64);
+    let best = |k: usize| number(&format!("/best/{k}")).map_or("-".into(), |v| format!("{v:.4}"));
+    let of = |at: &str| number(at).unwrap_or_else(|| panic!("{at} of {s}"));
+    let compared = of("/p_value") < 1.0;
+    let difference =
+        format!("{:.4} [{:.4}, {:.4}]", of("/difference/mean"), of("/difference/low"), of("/difference/high"));
+    let reach = number("/reach").map_or("never".to_string(), |r| format!("{r:.2}"));
+    let wasted =
+        s["wasted"].as_object().unwrap().iter().map(|(k, v)| format!("{k} {:.0}%", 100.0 * v.as_f64().unwrap()));
+    let wasted = wasted.collect::<Vec<_>>().join(", ");
+    let decided = number("/decided_per_hour");
+    let cells = [
+        s["arm"].as_str().unwrap().to_string(),
+        best(0),
+        best(1),
+        best(3),
+        format!("{:.4}", of("/median")),
+        if compared { difference } else { "-".into() },
+        if compared { format!("{:.3}", of("/adjusted")) } else { "-".into() },
+        format!("{reach} ({}/{})", s["reached"], s["seeds"]),
+        if wasted.is_empty() { "-".into() } else { wasted },
+        format!("{:.0}", of("/runs")),
+        decided.map_or("-".into(), |d| format!("{d:.0} ({}/{})", s["deciding"], s["seeds"])),
+        number("/survivors_per_hour").map_or("-".into(), |k| format!("{k:.0}")),
+    ];
+    format!("| {} |", cells.join(" | "))
+}

@@ -262,6 +262,40 @@ fn a_design_that_asks_for_seeds_decides_its_hypothesis() {
     assert!(matches!(state.candidates[3].standing, Standing::Judged { .. }));
 }
 
+/// Of designs that settle equally much the cheap one is tried first, whatever their order; of equally dear ones the one that
+/// settles more.
+#[test]
+fn designs_are_tried_by_what_they_settle_for_their_cost() {
+    let campaign = hybrid(
+        "space = { \"optimizer.learning_rate\" = { type = \"log-float\", low = 0.001, high = 1.0 }, \
+                   \"training.budget.steps\" = { type = \"int\", low = 100, high = 2000 } }",
+    );
+    let of = |hypothesis: usize, steps: u64, rate: f64| {
+        let mut design = Design { hypothesis: Some(hypothesis), ..design(rate, 1) };
+        design.settings.insert("training.budget.steps".into(), json!(steps));
+        design
+    };
+    let lab = Lab::quiet(&campaign);
+    let answer = |s: &State, q: &Question| match q.inquiry {
+        Inquiry::Ideas => {
+            let Reply::Ideas { mut hypotheses } = ideas() else { unreachable!() };
+            // All but known already: little to settle.
+            hypotheses.push(Hypothesis { belief: 0.99, ..hypotheses[0].clone() });
+            Some(Reply::Ideas { hypotheses })
+        }
+        Inquiry::Designs { index: 3 } => {
+            Some(Reply::Designs { designs: vec![of(1, 2000, 0.3), of(2, 200, 0.25), of(1, 200, 0.2)] })
+        }
+        Inquiry::Designs { .. } => Some(Reply::Nothing { why: "no more".into(), unheard: false }),
+        _ => wise(s, q),
+    };
+    let state = concluded(&lab, &campaign, &mut Scripted::new(answer));
+    let rates: Vec<f64> = state.candidates.iter().filter(|c| c.planner == "llm").map(learning_rate_of).collect();
+    assert_eq!(rates, [0.2, 0.3, 0.25]);
+    let sampler = planner::sampler(&campaign.planner);
+    replay(&lab.folder, sampler.as_ref(), &mut Scripted::new(answer)).unwrap();
+}
+
 /// The example: 4 GPUs for 2 hours at $2 are $16. The language model's share and the overhead come out of the same purse.
 #[test]
 fn dollars_bound_devices_model_and_overhead_together() {
@@ -379,6 +413,55 @@ fn people_approve_refuse_pause_and_remark() {
         let sampler = planner::sampler(&campaign.planner);
         replay(&lab.folder, sampler.as_ref(), &mut Scripted::new(wise)).unwrap();
         assert!(state.conclusion.is_some());
+    }
+
+    // Of a run beyond the bound a candidate's can be refused: the first look at the first, a confirmation of the second.
+    let above = campaign(
+        "approval = \"above-0.000001-gpu-hours\"\nseeds = { baseline = 3, confirm = 3, finalists = 1 }\n\
+         planner = { kind = \"manual\", candidates = 2, list = [{ \"optimizer.learning_rate\" = 0.1 }, \
+         { \"optimizer.learning_rate\" = 0.2 }, { \"optimizer.learning_rate\" = 0.3 }] }",
+    );
+    let lab = Lab::quiet(&above);
+    let mut asked = Vec::new();
+    let mut picky = |state: &State, event: &Event| {
+        let Event::ApprovalAsked { subject, words } = event else { return None };
+        asked.push(words.clone());
+        assert_eq!(state.refusable(subject), state.baseline.is_some(), "{words}");
+        let granted = !words.contains("candidate 0") && !words.contains("confirmation");
+        Some(Word::Approval { subject: subject.clone(), granted })
+    };
+    let mut person = Person { folder: lab.folder.clone(), says: &mut picky };
+    lab.live(&above, None, &mut [&mut person]).unwrap();
+    let state = lab.check();
+    let standing = |index: usize| state.candidates[index].standing.clone();
+    assert!(matches!(standing(0), Standing::Rejected { reason } if reason.contains("refused")), "{:?}", standing(0));
+    let judged =
+        |s: &Standing| matches!(s, Standing::Judged { why, .. } if why.contains("0 fresh seeds are too few (a person"));
+    assert_eq!(state.candidates.iter().filter(|c| judged(&c.standing)).count(), 1, "{asked:?}");
+    assert!(state.conclusion.is_some() && state.runs.len() == 3 + 2, "{asked:?}");
+    replay(&lab.folder, planner::sampler(&above.planner).as_ref(), &mut nobody()).unwrap();
+
+    // A run that was below the bound, and whose limit is raised beyond it, is asked about before its next attempt.
+    for granted in [true, false] {
+        let above = campaign(
+            "approval = \"above-0.002-gpu-hours\"\nplanner = { candidates = 1 }\nseeds = { baseline = 2, confirm = 2 }\n\
+             baseline = { resources = { wall_seconds = 4.0 } }",
+        );
+        let lab = Lab::new(&above, |spec, _| match (spec.id.run.0, spec.id.number) {
+            (3, 1) => Play::ends(4.0, crate::record::End::TimedOut { limit_seconds: 4.0 }),
+            _ => completes(spec),
+        });
+        let mut says = |_: &State, event: &Event| {
+            let Event::ApprovalAsked { subject, words } = event else { return None };
+            assert!(words.contains("a further attempt of run 0003"), "{words}");
+            Some(Word::Approval { subject: subject.clone(), granted })
+        };
+        let mut person = Person { folder: lab.folder.clone(), says: &mut says };
+        lab.live(&above, None, &mut [&mut person]).unwrap();
+        let run = lab.check().runs[2].clone();
+        assert_eq!(run.attempts.len(), if granted { 2 } else { 1 });
+        let refused = |r: &crate::campaign::RunResult| matches!(r, crate::campaign::RunResult::Failed { reason } if reason.contains("refused a further"));
+        assert_eq!(run.result.as_ref().is_some_and(refused), !granted, "{:?}", run.result);
     }
 
     // A pause: nothing starts until it is over.

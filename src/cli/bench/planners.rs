@@ -8,7 +8,7 @@ use crate::config::{self, Campaign};
 use crate::contest::arms::{ARMS, ASKING, arm};
 use crate::contest::functions::functions;
 use crate::contest::recorded::{Record, Surrogate, collect, merge};
-use crate::contest::{Arm, Standing, Task, Trace, real, score, simulate};
+use crate::contest::{Arm, Standing, Task, Trace, picture, real, score, simulate};
 use crate::engine::thread_environment;
 use crate::exec::LocalExecutor;
 use crate::llm;
@@ -36,6 +36,12 @@ pub struct PlannersArgs {
     /// Write one record of these concluded campaigns' folders to stdout, for `--recorded`, and do nothing else
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["campaign", "recorded"])]
     record: Vec<PathBuf>,
+    /// Score the traces that an earlier `--format json` left in this file again; nothing is run
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["campaign", "recorded", "record"])]
+    again: Option<PathBuf>,
+    /// Draw the best so far, and its difference from the first arm's, of every task into this folder as SVG
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// What competes; the first is what the others are compared with [default: all but those that ask a language model:
     /// hybrid, hybrid-cma-es, llm]
     #[arg(long, value_delimiter = ',')]
@@ -62,13 +68,15 @@ pub fn run(args: &PlannersArgs) -> Result<()> {
         return Ok(());
     }
     let arms = chosen(&args.arms)?;
-    if let (Some(asking), None) = (arms.iter().find(|a| a.asks()), &args.campaign) {
+    if let (Some(asking), None, None) = (arms.iter().find(|a| a.asks()), &args.campaign, &args.again) {
         return Err(Problem::usage(format!("the arm {} asks a language model, which only campaigns do", asking.name))
             .at("--arms")
             .remedy("name a campaign with an [llm] section by --campaign, or leave the arm out"));
     }
     let mut tables: Vec<(String, Vec<Trace>)> = Vec::new();
-    if let Some(file) = &args.campaign {
+    if let Some(file) = &args.again {
+        tables = kept(file, &args.arms)?;
+    } else if let Some(file) = &args.campaign {
         let loaded = config::load_campaign(file, &args.overrides)?;
         can_ask(&loaded.value, &arms)?;
         tables.push((loaded.value.name.clone(), real_traces(args, &loaded.value, &loaded.base, &arms)?));
@@ -84,12 +92,21 @@ pub fn run(args: &PlannersArgs) -> Result<()> {
     }
     let mut all: Vec<Value> = Vec::new();
     for (name, traces) in &tables {
-        let standings = score(traces, arms[0].name, CONFIDENCE);
+        // Of kept traces the first arm is whichever they begin with, unless one is named.
+        let first = match (&args.again, traces.first()) {
+            (Some(_), Some(trace)) if args.arms.is_empty() => trace.arm.as_str(),
+            _ => arms[0].name,
+        };
+        let standings = score(traces, first, CONFIDENCE);
+        if let Some(folder) = &args.figures {
+            draw(folder, name, traces, first)?;
+        }
         if args.format == Format::Json {
             all.push(json!({ "task": name, "standings": standings, "traces": traces }));
         } else {
             let budget = traces.first().map_or(0.0, |t| t.budget);
-            output::print(&format!("\n{name}: {} seeds, {budget:.0} device-s each\n{}", args.seeds, table(&standings)));
+            let seeds = standings.iter().map(|s| s.seeds).max().unwrap_or(0);
+            output::print(&format!("\n{name}: {seeds} seeds, {budget:.0} device-s each\n{}", table(&standings)));
         }
     }
     if args.format == Format::Json {
@@ -135,6 +152,48 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Arm>> {
         })
     };
     names.iter().map(one).collect()
+}
+
+/// Tasks with their traces from an earlier contest's JSON, of these arms or all; a task of which only standings were kept is
+/// passed over.
+fn kept(path: &Path, arms: &[String]) -> Result<Vec<(String, Vec<Trace>)>> {
+    #[derive(serde::Deserialize)]
+    struct Kept {
+        task: String,
+        #[serde(default)]
+        traces: Vec<Trace>,
+    }
+    let file = path.display().to_string();
+    let tasks: Vec<Kept> = serde_json::from_str(&fs::read_text(path)?).map_err(|e| {
+        Problem::usage(format!("these are no traces of a contest: {e}"))
+            .at(&*file)
+            .remedy("give what `nanoresearch bench planners --format json` wrote")
+    })?;
+    let of = |mut kept: Kept| {
+        kept.traces.retain(|t| arms.is_empty() || arms.contains(&t.arm));
+        (kept.task, kept.traces)
+    };
+    let tasks: Vec<(String, Vec<Trace>)> = tasks.into_iter().map(of).filter(|(_, traces)| !traces.is_empty()).collect();
+    match tasks.is_empty() {
+        true => Err(Problem::usage("there are no traces of these arms").at(file).remedy("name arms that are in it")),
+        false => Ok(tasks),
+    }
+}
+
+/// Writes a task's figures into `folder`.
+fn draw(folder: &Path, task: &str, traces: &[Trace], first: &str) -> Result<()> {
+    fs::create_dir(folder)?;
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+    let stem: String = task.chars().map(plain).collect();
+    let stem = stem.trim_matches('-');
+    let mut drawn = vec![("best", picture::best_so_far(task, traces))];
+    drawn.extend(picture::differences(task, traces, first, CONFIDENCE).map(|figure| ("difference", figure)));
+    for (what, figure) in drawn {
+        let path = folder.join(format!("{stem}-{what}.svg"));
+        fs::write_atomic(&path, figure.svg().as_bytes())?;
+        say(&format!("written    {}", path.display()));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Record> {

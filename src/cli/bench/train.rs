@@ -58,6 +58,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     } else {
         output::print(&table(&rows).render());
         output::print(&ceilings_line(&rows));
+        output::print(&memory_line(&rows));
     }
     Ok(())
 }
@@ -131,6 +132,21 @@ fn table(rows: &[Row]) -> Table {
         ]);
     }
     table
+}
+
+/// How far what the process grew by is from what was predicted.
+fn memory_line(rows: &[Row]) -> String {
+    let mut apart: Vec<String> = Vec::new();
+    for row in rows {
+        if let (Some(steps), Some(process)) = (row.peak_memory, row.process_memory) {
+            let more = 100.0 * (steps.0 as f64 / row.predicted_memory.0.max(1) as f64 - 1.0);
+            apart.push(format!("{} {more:+.1}% (whole process {process})", row.config));
+        }
+    }
+    if apart.is_empty() {
+        return "memory: this kernel does not tell a process's peak\n".to_string();
+    }
+    format!("memory, what steps made the process grow by against what was predicted: {}\n", apart.join(", "))
 }
 
 /// The ceilings' range over the rows, which shows how steady the machine was.

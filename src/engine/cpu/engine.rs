@@ -1,30 +1,25 @@
 //! The engine around the plan: buffers, threads, and the three programs run on them.
 
-use super::kernels::optimizer::{self, AdamW};
+use super::in_step::{Times, in_step};
+use super::kernels::optimizer;
 use super::kernels::tail::Moment;
 use super::lower::{Lowered, part};
 use super::memory::{Buffer, Memory};
-use super::pool::{Barrier, Pool};
+use super::pool::Pool;
 use super::run::{self, Context};
+use super::update::{self, update};
 use crate::cost::{OpClass, Task};
 use crate::data::Batch;
 use crate::engine::host::{self, Values};
-use crate::engine::plan::{self, Plan, Region, UpdateRule};
+use crate::engine::plan::{self, Plan, Region};
 use crate::engine::{Engine, EngineError, EvalOutput, HostState, PartTime, StepInputs, StepOutput, fingerprint};
 use crate::graph::{Program, StepPrograms};
 use crate::sys::clock::Stopwatch;
 use crate::units::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Raised whenever plans, tiles or kernels give other bits than before.
-const PLAN_VERSION: u32 = 3;
-/// Elements of the flat state in one tile of the update at least.
-const UPDATE_ELEMENTS: usize = 16_384;
-/// Tiles of the update at most.
-const UPDATE_TILES: usize = 64;
-
+const PLAN_VERSION: u32 = 4;
 /// Executes compiled plans on CPU threads.
 pub struct CpuEngine {
     programs: StepPrograms,
@@ -58,7 +53,7 @@ impl Sizes {
             arena: plan.arena(),
             partials: micro.partials.max(eval.partials),
             scratch: micro.scratch.max(eval.scratch),
-            sums: micro.sums.max(eval.sums).max(update_tiles(plan)),
+            sums: micro.sums.max(eval.sums).max(update::tiles(plan)),
         }
     }
 
@@ -67,10 +62,6 @@ impl Sizes {
         let buffers = lines(self.state) + lines(self.arena) + lines(self.partials) + threads * lines(self.scratch);
         Bytes((buffers + 16 * self.sums) as u64)
     }
-}
-
-fn update_tiles(plan: &Plan) -> usize {
-    plan.layout.region.div_ceil(UPDATE_ELEMENTS).clamp(1, UPDATE_TILES)
 }
 
 impl CpuEngine {
@@ -114,6 +105,32 @@ impl CpuEngine {
         let elements: usize = self.programs.state.tensors[index].shape.iter().product();
         let offset = self.plan.layout.offset(index).expect("the loss sum is kept elsewhere");
         self.state.as_slice()[offset..offset + elements].to_vec()
+    }
+
+    /// Bytes of all buffers, and of those the cache lines that one micro-batch, one update and one evaluation write to; for
+    /// tests. What a step needs and does not get would show elsewhere: tensors would overlap.
+    #[cfg(test)]
+    pub(crate) fn written(&mut self, batch: &Batch, evaluated: &Batch, inputs: &StepInputs) -> (Bytes, Bytes) {
+        const STRANGE: f32 = f32::from_bits(0x7fab_cdef);
+        let kept = self.save().expect("a state");
+        let mut lines = 0;
+        // All of it is written when a state is loaded.
+        lines += self.state.bytes() / 64;
+        let buffers = |engine: &mut Self, act: &mut dyn FnMut(&mut [f32])| {
+            act(engine.arena.as_mut_slice());
+            act(engine.partials.as_mut_slice());
+            engine.scratch.iter_mut().for_each(|scratch| act(scratch.as_mut_slice()));
+        };
+        buffers(self, &mut |values| values.fill(STRANGE));
+        self.load(&kept).expect("its own state");
+        self.micro(batch, inputs, 0).expect("a micro-batch");
+        self.apply(inputs).expect("an update");
+        self.eval(evaluated).expect("an evaluation");
+        buffers(self, &mut |values| {
+            let strange = |line: &[f32]| line.iter().all(|v| v.to_bits() == STRANGE.to_bits());
+            lines += values.chunks(16).filter(|line| !strange(line)).count();
+        });
+        (self.footprint(), Bytes((64 * lines + 16 * self.sums.len()) as u64))
     }
 
     fn memory(&mut self, batch: [*const f32; 3]) -> Memory {
@@ -207,67 +224,6 @@ fn columns(program: &Program, lowered: &Lowered, batch: &Batch) -> Result<[*cons
     Ok(pointers)
 }
 
-/// Runs stages of jobs on all threads: within a stage tiles are handed out one by one, between stages threads meet.
-fn in_step(
-    pool: &mut Pool,
-    stages: &[std::ops::Range<usize>],
-    tiles: &(dyn Fn(usize) -> usize + Sync),
-    work: &(dyn Fn(usize, usize, usize) + Sync),
-    times: Option<&Times>,
-) {
-    let alone = |stage: &std::ops::Range<usize>| stage.clone().all(|job| tiles(job) == 1);
-    if pool.threads() == 1 || stages.iter().all(alone) {
-        for job in stages.iter().cloned().flatten() {
-            (0..tiles(job)).for_each(|tile| work(job, tile, 0));
-            times.inspect(|times| times.stamp());
-        }
-        return;
-    }
-    let barrier = Barrier::new(pool.threads());
-    let next: Vec<AtomicUsize> = stages.iter().map(|_| AtomicUsize::new(0)).collect();
-    pool.run(&|thread| {
-        for (stage, next) in stages.iter().zip(&next) {
-            if alone(stage) {
-                if thread == 0 {
-                    stage.clone().for_each(|job| work(job, 0, 0));
-                }
-            } else {
-                let job = stage.start;
-                let count = tiles(job);
-                loop {
-                    let tile = next.fetch_add(1, Ordering::Relaxed);
-                    if tile >= count {
-                        break;
-                    }
-                    work(job, tile, thread);
-                }
-            }
-            barrier.meet();
-            if thread == 0 {
-                times.inspect(|times| times.stamp());
-            }
-        }
-    });
-}
-
-/// When stages ended, in seconds since the watch was started.
-struct Times {
-    watch: Stopwatch,
-    ends: Mutex<Vec<f64>>,
-}
-
-impl Times {
-    fn start() -> Self {
-        Times { watch: Stopwatch::start(), ends: Mutex::new(Vec::with_capacity(1024)) }
-    }
-
-    fn stamp(&self) {
-        if let Ok(mut ends) = self.ends.lock() {
-            ends.push(self.watch.seconds());
-        }
-    }
-}
-
 impl Engine for CpuEngine {
     fn name(&self) -> &'static str {
         "cpu"
@@ -321,7 +277,7 @@ impl Engine for CpuEngine {
         }
         let memory = self.memory([std::ptr::null(); 3]);
         let (plan, region) = (&self.plan, self.plan.layout.region);
-        let tiles = update_tiles(plan);
+        let tiles = update::tiles(plan);
         let each = region.div_ceil(tiles).next_multiple_of(16);
         let norm = |memory: &Memory| {
             // SAFETY: the first stage wrote them, and it is over.
@@ -383,54 +339,5 @@ impl Engine for CpuEngine {
         let scratch: usize = self.scratch.iter().map(Buffer::bytes).sum();
         let buffers = self.state.bytes() + self.arena.bytes() + self.partials.bytes() + scratch;
         Bytes((buffers + 16 * self.sums.len()) as u64)
-    }
-}
-
-/// Updates a range of the flat state.
-fn update<'f>(
-    plan: &Plan,
-    inputs: &StepInputs,
-    norm: f32,
-    range: &std::ops::Range<usize>,
-    flat: &dyn Fn(Region) -> &'f mut [f32],
-) {
-    let clip = plan.update.max_norm.map_or(1.0, |limit| {
-        let factor = limit / (norm + 1e-6);
-        // NaN stays NaN: a gradient that is no number must not pass as a small one.
-        if factor > 1.0 { 1.0 } else { factor }
-    });
-    let learning_rate = inputs.learning_rate as f32;
-    for segment in &plan.update.segments {
-        let (from, to) = (segment.start.max(range.start), segment.end.min(range.end));
-        if from >= to {
-            continue;
-        }
-        let here = from - range.start..to - range.start;
-        let (g, p) = (&flat(Region::Grads)[here.clone()], &mut flat(Region::Params)[here.clone()]);
-        let rate = learning_rate * segment.lr_scale;
-        match plan.update.rule {
-            UpdateRule::AdamW { beta1, beta2, eps } => {
-                let settings = AdamW {
-                    clip,
-                    rate,
-                    weight_decay: segment.weight_decay,
-                    beta1,
-                    beta2,
-                    eps,
-                    correction1: inputs.bias_correction1 as f32,
-                    correction2: inputs.bias_correction2 as f32,
-                };
-                let (m, v) = (&mut flat(Region::Slot(0))[here.clone()], &mut flat(Region::Slot(1))[here.clone()]);
-                optimizer::adamw(settings, g, p, m, v);
-            }
-            UpdateRule::Sgd { momentum: 0.0, .. } => optimizer::sgd(clip, rate, segment.weight_decay, g, p),
-            UpdateRule::Sgd { momentum, nesterov } => {
-                let m = &mut flat(Region::Slot(0))[here.clone()];
-                optimizer::sgd_momentum(clip, rate, segment.weight_decay, momentum, nesterov, g, p, m);
-            }
-        }
-        if let Some(decay) = plan.update.average {
-            optimizer::average(decay, p, &mut flat(Region::Average)[here]);
-        }
     }
 }

@@ -2,8 +2,8 @@
 //! only, never on threads.
 
 use super::kernels::conv::{self, Pass};
-use super::kernels::gemm::Tiling;
 use super::kernels::short_attention::SHORT;
+use super::kernels::tiling::Tiling;
 use super::kernels::{attention, tokens};
 use crate::engine::plan::{LossKind, Place, Root, Schedule, Step, Tensor};
 use crate::graph::Op;
@@ -24,7 +24,7 @@ const WIDE: usize = 2048;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cut {
     /// Over the rows and columns of a product.
-    Product { tiling: Tiling, depth: usize },
+    Product(Tiling),
     /// So many rows of so many columns each tile.
     Rows { rows: usize, columns: usize, each: usize },
     /// So many columns each tile, all rows.
@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) step: usize,
     /// The second part of a step with partial sums: they are added up.
     pub(super) adds_up: bool,
+    /// Of the blocks that the depth of a product is cut into, this one.
+    pub(super) block: usize,
     pub(super) tiles: usize,
 }
 
@@ -72,12 +74,12 @@ impl Lowered {
         let (mut jobs, mut partials, mut sums, mut scratch) = (Vec::new(), 0, 0, 0);
         let mut limits = Vec::new();
         for (i, (step, cut)) in schedule.steps.iter().zip(&cuts).enumerate() {
-            jobs.push(Job { step: i, adds_up: false, tiles: cut.tiles() });
+            jobs.extend((0..cut.blocks()).map(|block| Job { step: i, adds_up: false, block, tiles: cut.tiles() }));
             let partial = partial_elements(step, cut);
             if partial > 0 {
                 partials = partials.max(partial * cut.chunks());
                 let tiles = (partial * cut.chunks() / ADDED_ELEMENTS).clamp(1, MOST_CHUNKS);
-                jobs.push(Job { step: i, adds_up: true, tiles });
+                jobs.push(Job { step: i, adds_up: true, block: 0, tiles });
             }
             if matches!(step.root, Root::Loss { .. }) {
                 sums = sums.max(cut.tiles());
@@ -111,10 +113,18 @@ impl Cut {
         }
     }
 
+    /// Number of jobs over the same tiles, one after the other.
+    fn blocks(&self) -> usize {
+        match self {
+            Cut::Product(tiling) => tiling.blocks(),
+            _ => 1,
+        }
+    }
+
     /// Number of tiles.
     pub(super) fn tiles(&self) -> usize {
         match self {
-            Cut::Product { tiling, .. } => tiling.count(),
+            Cut::Product(tiling) => tiling.count(),
             Cut::Rows { rows, each, .. } | Cut::Rope { rows, each, .. } => rows.div_ceil(*each).max(1),
             Cut::Columns { columns, each } => columns.div_ceil(*each).max(1),
             Cut::Attention(shape) => shape.units(),
@@ -173,7 +183,8 @@ fn cut(step: &Step) -> Cut {
         Op::MatMul { trans_a, trans_b } => {
             let ((rows, depth), (b_rows, b_columns)) = (step.inputs[0].rows_columns(), step.inputs[1].rows_columns());
             let (m, k) = if trans_a { (depth, rows) } else { (rows, depth) };
-            Cut::Product { tiling: Tiling::new(m, if trans_b { b_rows } else { b_columns }, k), depth: k }
+            let n = if trans_b { b_rows } else { b_columns };
+            Cut::Product(Tiling::new((m, n, k), trans_a))
         }
         Op::SumLeading => {
             let out = step.outputs[0].elements();

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! engine    state, arena, the Engine trait
+//! in_step   jobs on all threads, stage by stage
+//! update    the update of a range of the flat state
 //! lower     steps -> jobs: how each is cut into tiles, what scratch it needs
 //! run       a tile of a job: places become slices, slices go to a kernel
 //! pool      threads that run the same jobs in step, with a spinning barrier that soon parks
@@ -14,6 +16,7 @@
 //! taken in tile order: the bits do not depend on the number of threads.
 
 mod engine;
+mod in_step;
 mod kernels;
 mod lower;
 mod memory;
@@ -23,6 +26,7 @@ mod run;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use engine::CpuEngine;
 pub(super) use product::product;

@@ -1,6 +1,7 @@
 //! Matrix products without a program, computed as those of a program are.
 
-use super::kernels::gemm::{Strided, Tiling, gemm};
+use super::kernels::gemm::{Strided, gemm};
+use super::kernels::tiling::Tiling;
 use super::memory::Buffer;
 use super::pool::Pool;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ pub(in crate::engine) fn product((m, n, k): (usize, usize, usize), a: &[f32], b:
 
 /// Rows and columns of the tiles that a product `[m, k] x [k, n]` is cut into.
 pub fn product_tile(m: usize, n: usize, k: usize) -> (usize, usize) {
-    let tiling = Tiling::new(m, n, k);
+    let tiling = Tiling::new((m, n, k), false);
     (tiling.tile_rows, tiling.tile_columns)
 }
 
@@ -56,7 +57,7 @@ impl SquareProduct {
             values.for_each(|(i, v)| *v = ((i * 7919 + salt) % 1000) as f32 / 1000.0 - 0.5);
             matrix
         };
-        let tiling = Tiling::new(side, side, side);
+        let tiling = Tiling::new((side, side, side), false);
         let c = Buffer::zeroed(side * side);
         SquareProduct { pool: Pool::new(threads), tiling, a: matrix(1), b: matrix(2), c }
     }

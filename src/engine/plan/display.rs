@@ -81,6 +81,8 @@ pub(in crate::engine) fn name(step: &Step) -> String {
         Tail::Add(_) => "add".to_string(),
         Tail::Scale(factor) => format!("scale {factor}"),
         Tail::Activate(f) => format!("{f:?}").to_lowercase(),
+        Tail::ActivateKeepSlope(f, t) => format!("{} + keep slope {}", format!("{f:?}").to_lowercase(), show(t)),
+        Tail::Multiply(_) => "times slope".to_string(),
         Tail::ActivateGrad(f, _) | Tail::ActivateGradFromOutput(f, _) => format!("{f:?}'").to_lowercase(),
         Tail::Dropout { p, .. } => format!("dropout {p}"),
         Tail::Store(t) => format!("keep {}", show(t)),

@@ -62,6 +62,10 @@ pub enum Tail {
     Scale(f32),
     /// `f(y)`.
     Activate(Activation),
+    /// `f(y)`; the slope `f'(y)` is kept for the backward pass.
+    ActivateKeepSlope(Activation, Tensor),
+    /// `x y`: with a slope that was kept.
+    Multiply(Tensor),
     /// `f'(x) y`.
     ActivateGrad(Activation, Tensor),
     /// `f'(x) y` with the slope told from `f(x)`.
@@ -77,6 +81,17 @@ pub enum Tail {
     },
     /// Keeps `y` for a later step.
     Store(Tensor),
+}
+
+impl Tail {
+    /// The tensor it reads or writes, if any.
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Tail::Bias(t) | Tail::Add(t) | Tail::Multiply(t) | Tail::Store(t) => Some(t),
+            Tail::ActivateGrad(_, t) | Tail::ActivateGradFromOutput(_, t) | Tail::ActivateKeepSlope(_, t) => Some(t),
+            Tail::Scale(_) | Tail::Activate(_) | Tail::Dropout { .. } => None,
+        }
+    }
 }
 
 /// What a fused loss computes.

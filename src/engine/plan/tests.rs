@@ -84,6 +84,21 @@ fn every_op_is_covered_exactly_once_and_memory_is_shared() {
     }
 }
 
+/// What GELU's gradient needs is its slope, which is cheapest where GELU itself is computed.
+#[test]
+fn an_activation_keeps_its_slope_where_only_its_gradient_reads_its_input() {
+    let (_, plan) = plan("kind = \"gpt\"\ndepth = 1\nwidth = 32\nheads = 4\ncontext = 16", &text());
+    let kept = |step: &Step| {
+        step.tail.iter().find_map(|t| if let Tail::ActivateKeepSlope(_, t) = t { Some(t.place) } else { None })
+    };
+    let read =
+        |step: &Step| step.tail.iter().find_map(|t| if let Tail::Multiply(t) = t { Some(t.place) } else { None });
+    let places: Vec<Place> = plan.micro.steps.iter().filter_map(kept).collect();
+    assert_eq!(places.len(), 1, "{}", describe(&plan));
+    assert_eq!(plan.micro.steps.iter().filter_map(read).collect::<Vec<_>>(), places, "{}", describe(&plan));
+    assert!(plan.eval.steps.iter().all(|step| kept(step).is_none() && read(step).is_none()));
+}
+
 /// The plan of a tied embedding adds to one gradient twice, and only its first part may replace.
 #[test]
 fn a_shared_gradient_is_set_once() {

@@ -108,6 +108,15 @@ pub(in crate::engine) fn gelu_slope<T: Real>(x: T) -> T {
     half * (T::one() + t) + half * x * (T::one() - t * t) * c * (T::one() + T::of(3.0) * a * x * x)
 }
 
+/// Both of the above, the same bits with one hyperbolic tangent.
+#[inline(always)]
+pub(in crate::engine) fn gelu_and_slope<T: Real>(x: T) -> (T, T) {
+    let (c, a, half) = (T::of(GELU.0), T::of(GELU.1), T::of(0.5));
+    let t = (c * (x + a * x * x * x)).tanh();
+    let slope = half * (T::one() + t) + half * x * (T::one() - t * t) * c * (T::one() + T::of(3.0) * a * x * x);
+    (half * x * (T::one() + t), slope)
+}
+
 #[inline(always)]
 pub(in crate::engine) fn silu<T: Real>(x: T) -> T {
     x * x.sigmoid()
@@ -117,6 +126,13 @@ pub(in crate::engine) fn silu<T: Real>(x: T) -> T {
 pub(in crate::engine) fn silu_slope<T: Real>(x: T) -> T {
     let s = x.sigmoid();
     s * (T::one() + x * (T::one() - s))
+}
+
+/// Both of the above, the same bits with one exponential.
+#[inline(always)]
+pub(in crate::engine) fn silu_and_slope<T: Real>(x: T) -> (T, T) {
+    let s = x.sigmoid();
+    (x * s, s * (T::one() + x * (T::one() - s)))
 }
 
 #[inline(always)]

@@ -107,7 +107,7 @@ impl Real for f32 {
 }
 
 /// Running sums kept side by side, added up at the end in a fixed order: vectorises, loses fewer bits than one chain.
-const LANES: usize = 16;
+pub(in crate::engine) const LANES: usize = 16;
 
 /// Sum of `f(a)` in a fixed order.
 #[inline(always)]
@@ -141,8 +141,9 @@ pub(in crate::engine) fn sum_by2<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> 
     fold(lanes)
 }
 
+/// Adds up running sums.
 #[inline(always)]
-fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
+pub(in crate::engine) fn fold<T: Real>(mut lanes: [T; LANES]) -> T {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

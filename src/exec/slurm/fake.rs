@@ -71,6 +71,8 @@ pub(super) struct FakeSlurm {
     pub accounting: Option<f64>,
     /// Seconds after a record of an end became visible for which a failure has no code in it.
     pub unsettled: f64,
+    /// Seconds after a record of an end became visible for which it does not say when, and goes on counting.
+    pub endless: f64,
     /// Seconds by which outcomes come late through the filesystem.
     pub late_files: f64,
     /// Why new jobs never start.
@@ -94,6 +96,7 @@ impl FakeSlurm {
             counts: BTreeMap::new(),
             accounting: Some(1.0),
             unsettled: 0.0,
+            endless: 0.0,
             late_files: 0.0,
             never: None,
             cannot_begin: BTreeSet::new(),
@@ -224,8 +227,8 @@ impl FakeSlurm {
                 let names = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
                 let names: Vec<&str> = names.split(',').collect();
                 let known = |j: &&FakeJob| names.contains(&j.name.as_str()) && j.submitted + lag <= now;
-                let unsettled = self.unsettled;
-                said(self.jobs.iter().filter(known).map(|j| j.account_lines(now - lag, unsettled)).collect())
+                let (unsettled, endless) = (self.unsettled, self.endless);
+                said(self.jobs.iter().filter(known).map(|j| j.account_lines(now - lag, unsettled, endless)).collect())
             }
             "scancel" => {
                 let name = arguments.iter().find_map(|a| a.strip_prefix("--name=")).unwrap();
@@ -373,7 +376,7 @@ impl FakeJob {
     }
 
     /// As of `now`: a later end is not known yet.
-    fn account_lines(&self, now: f64, unsettled: f64) -> String {
+    fn account_lines(&self, now: f64, unsettled: f64, endless: f64) -> String {
         let (submitted, start) = (time(self.submitted), self.began.map_or("Unknown".to_string(), time));
         let given = "billing=1,cpu=1,mem=200M,node=1";
         let Some((at, state, exit, batch)) = self.ended.filter(|(at, ..)| *at <= now) else {
@@ -382,8 +385,10 @@ impl FakeJob {
         };
         let fresh = state == "FAILED" && now - at < unsettled;
         let (exit, batch) = if fresh { ("0:0", "0:0") } else { (exit, batch) };
-        let elapsed = self.began.map_or(0.0, |b| at - b).round() as u64;
-        let end = time(at);
+        let counts = self.began.is_some() && now - at < endless;
+        let until = if counts { now } else { at };
+        let elapsed = self.began.map_or(0.0, |b| until - b).round() as u64;
+        let end = if counts { "Unknown".to_string() } else { time(at) };
         let job =
             format!("{}|{state}|{exit}|0:0|{submitted}|{start}|{end}|{elapsed}|{given}|n1|{}\n", self.id, self.name);
         match self.began {

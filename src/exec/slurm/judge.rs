@@ -5,6 +5,7 @@
 //! | there or not | ended, with a code | ended as it says; the outcome, where there is one, counts more (`failure`) |
 //! | missing, worker began | ended | the file may be on its way through a network filesystem: wait [`Case::settle`] |
 //! | there or not | FAILED without a code | not settled yet after an outage of the database: wait as long, and for an answer after that |
+//! | there or not | ended, but not when | as much: its seconds are counted up to now; after [`OUTAGE`] they are left out |
 //! | there or not | waiting, running or unknown | late: keep watching; after [`RUNAWAY`] nobody will say any more |
 //! | there | nothing, or no answer | ended by the outcome alone, after `settle` |
 //! | missing | no record, the answer was whole | after [`LOST`] there is and was no such job |
@@ -122,7 +123,12 @@ pub(super) fn judge(case: &Case) -> Verdict {
     let by_queue = || Verdict::Ended(Box::new(case.row.map_or_else(Words::default, |row| queue_words(row, case))));
     match (ended, case.accounts.last()) {
         (Some(account), _) => {
-            let settling = account.is_settling() && rules::on(Rule::RecordsSettle);
+            // Seconds that count up to now are nobody's.
+            let endless = account.lacks_end() && rules::on(Rule::EndsHaveATime);
+            if endless && case.settling < OUTAGE {
+                return Verdict::Watch;
+            }
+            let settling = account.lacks_code() && rules::on(Rule::RecordsSettle);
             let coming = settling || (!case.outcome && case.claimed && rules::on(Rule::OutcomesArrive));
             // Counted from that record on: the queue may have lost sight of the job long before its end.
             if coming && case.settling < case.settle {
@@ -134,7 +140,7 @@ pub(super) fn judge(case: &Case) -> Verdict {
             }
             let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
             let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
-            words.seconds = Some(seconds as f64);
+            words.seconds = Some(seconds as f64).filter(|_| !endless);
             words.job = Some(account_words(account));
             Verdict::Ended(Box::new(words))
         }

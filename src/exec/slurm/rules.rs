@@ -18,6 +18,8 @@ pub(super) enum Rule {
     OutcomesArrive,
     /// A record of a failure without a code may still change, just after an outage of the database.
     RecordsSettle,
+    /// A record of an end without the time of it still counts the seconds, and is waited for.
+    EndsHaveATime,
     /// A job that accounting calls live is not over, although the queue does not show it.
     LiveRecordsLive,
     /// The end of a job is asked for until it has ended.
@@ -27,7 +29,7 @@ pub(super) enum Rule {
 #[cfg(test)]
 impl Rule {
     /// Every rule.
-    pub const ALL: [Rule; 9] = [
+    pub const ALL: [Rule; 10] = [
         Rule::IntentComesFirst,
         Rule::LostAreLookedFor,
         Rule::PartialSaysNothing,
@@ -35,6 +37,7 @@ impl Rule {
         Rule::UnseenAreCancelled,
         Rule::OutcomesArrive,
         Rule::RecordsSettle,
+        Rule::EndsHaveATime,
         Rule::LiveRecordsLive,
         Rule::EndsAreRepeated,
     ];

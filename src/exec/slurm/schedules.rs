@@ -94,6 +94,8 @@ fn schedule(seed: u64) -> Result<Tally, String> {
         let mut world = bed.world.borrow_mut();
         world.accounting = lag;
         (world.unsettled, world.late_files) = (draw(9) as f64, draw(9) as f64);
+        let mut other = Sequence::new(seed, Stream::Data, 1, 0);
+        world.endless = if other.uniform() < 0.3 { 90.0 * other.uniform() } else { 0.0 };
     }
     let kinds: Vec<Behaviour> = (0..5)
         .map(|_| match KINDS[draw(KINDS.len())] {

@@ -29,7 +29,9 @@ impl Watched {
         match row {
             Some(row) => {
                 let over = row.state.phase() == Phase::Ended;
-                self.over_since = if over { self.over_since.or(Some(now)) } else { None };
+                // A job that shows up late and is over already has not been missed by accounting all that time.
+                let ended_before = self.row.as_ref().is_some_and(|row| row.state.phase() == Phase::Ended);
+                self.over_since = over.then(|| self.over_since.filter(|_| ended_before).unwrap_or(now));
                 let waits = row.state.phase() == Phase::Waiting;
                 let state = if waits { format!("{} ({})", row.state, row.reason.0) } else { row.state.to_string() };
                 if self.note.job.is_none() && !self.note.incidents.is_empty() {

@@ -53,12 +53,15 @@ fn curves(s: &Story) -> Option<FigureDraft> {
 fn progress(s: &Story) -> FigureDraft {
     let drawn = figures::best_so_far(s.state);
     let outside = match s.number("figure.progress.outside") {
-        n if n > 0.0 => " Runs far on the poor side are left out ({figure.progress.outside}).",
+        n if n > 0.0 => {
+            " Runs far on the poor side ({figure.progress.outside}) are arrowheads at the edge, not to scale."
+        }
         _ => "",
     };
+    let failed = if drawn.failed > 0 { " Crosses at the edge are runs that ended without a value." } else { "" };
     let caption = format!(
         "The {} of each of {{figure.progress.n}} that finished, in the order of their ends, and the best single run so far, against the device time \
-         settled by then. Points are single runs, without an interval; the rule is the baseline's mean.{outside}",
+         settled by then. Points are single runs, without an interval; the rule is the baseline's mean.{outside}{failed}",
         s.metric()
     );
     figure("fig:progress", caption, vec![("progress", drawn.chart, 0.72)])
@@ -71,30 +74,36 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
         return None;
     }
     let names = ["effect-a", "effect-b", "effect-c", "effect-d"];
+    let (mut outside, mut failed) = (false, false);
     let panels = shown
         .iter()
         .zip(names)
         .map(|(effect, name)| {
             let label = readable(&effect.parameter);
-            let mut chart = figures::effect(s.state, effect, &label).titled(label.clone());
-            if let Chart::Figure(figure) = &mut chart {
-                figure.height = 150.0;
-            }
-            if let Chart::Bars(bars) = &mut chart {
-                bars.x.label = format!("{} by {label}", bars.x.label);
+            let drawn = figures::effect(s.state, effect, &label);
+            outside |= drawn.outside > 0;
+            failed |= drawn.failed > 0;
+            let mut chart = drawn.chart.titled(label.clone());
+            // Panels of one figure: the caption says once what their marks are.
+            match &mut chart {
+                Chart::Figure(figure) => (figure.height, figure.legend) = (150.0, false),
+                Chart::Strips(strips) => {
+                    strips.legend = false;
+                    strips.x.label = format!("{} by {label}", strips.x.label);
+                }
+                Chart::Bars(_) => {}
             }
             (name, chart, if shown.len() == 1 { 0.72 } else { 0.49 })
         })
         .collect();
     let choices = shown.iter().any(|e| matches!(e.kind, EffectKind::Groups { .. }));
-    let bars = if choices {
-        " For choices the bar goes from the poorest to the best look, with their mean and number at its end."
-    } else {
-        ""
-    };
+    let strokes =
+        if choices { " For choices the stroke is their median, given with its number at the end." } else { "" };
+    let outside = if outside { " Arrowheads at the edge are much poorer looks, not to scale." } else { "" };
+    let failed = if failed { " Crosses at the edge are candidates that failed or diverged." } else { "" };
     let caption = format!(
         "First looks at {{effect.n|value}} candidates against the settings that come first in [#tab:effects]: {} of single runs on the same seed, without \
-         intervals.{bars} All settings vary at the same time.",
+         intervals; the thin line is the baseline's mean.{strokes}{outside}{failed} All settings vary at the same time.",
         s.metric()
     );
     Some(figure("fig:effects", caption, panels))
@@ -117,14 +126,14 @@ fn scaling(s: &Story) -> Option<FigureDraft> {
 }
 
 fn cost(s: &Story) -> FigureDraft {
-    let mut ledger = figures::ledger(s.state);
-    if let Chart::Bars(bars) = &mut ledger {
-        bars.rows.iter_mut().for_each(|row| row.label.clear());
-    }
-    let caption = "Above: the device-time budget by what it was spent on, and what was left. Below: devices allocated to attempts and devices busy, \
+    let caption = "Above: the device-time budget by what it was spent on, and what was left, each part from where the part above it ends. Below: devices allocated to attempts and devices busy, \
                    as means over {figure.devices.parts} of the campaign's time; n = {attempts.total}. An attempt without a record counts as idle. Sums and \
                    means of what was settled, without intervals.";
-    figure("fig:cost", caption, vec![("ledger", ledger, 0.9), ("devices", figures::devices(s.state), 0.9)])
+    figure(
+        "fig:cost",
+        caption,
+        vec![("ledger", figures::ledger(s.state), 0.9), ("devices", figures::devices(s.state), 0.9)],
+    )
 }
 
 fn calibration(s: &Story) -> Option<FigureDraft> {

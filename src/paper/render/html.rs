@@ -153,5 +153,6 @@ figure{margin:1.6rem 0}figcaption{font-size:.9rem;line-height:1.45;color:#333}
 th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);padding:.3rem .42rem}td{padding:.22rem .42rem;vertical-align:top}.n{text-align:right}td.n{white-space:nowrap}tr.apart td{border-top:1px solid var(--line)}
 .refs{list-style:none;padding:0;font-size:.92rem}.refs li{padding-left:1.4em;text-indent:-1.4em;margin:.35rem 0}
 code{font-size:.88em}
+@media screen and (max-width:38rem){.panels>div{flex-basis:100%!important}.abstract{padding:0}article{padding:1.2rem 1rem 3rem}}
 @media print{article{max-width:none;padding:0}figure,tr{break-inside:avoid}}
 ";

@@ -1,11 +1,12 @@
 //! The distribution as it follows from the observations.
 
 use super::super::random::sequence;
-use super::super::space::{Range, Tree};
+use super::super::space::{Dimension, Range, Tree};
 use super::super::{Assignment, Observation, ranked};
 use super::margin::{Cell, margin};
 use super::normal::{Normal, Point, population, weights};
 use crate::rng::Sequence;
+use serde_json::Value;
 
 /// Step size of the beginning, as a share of each range.
 const SIGMA: f64 = 0.2;
@@ -115,6 +116,30 @@ impl<'a> Model<'a> {
     /// The unit coordinate of a dimension's value.
     fn unit(&self, dimension: usize, assignment: &Assignment) -> Option<f64> {
         self.tree.dimensions[dimension].unit(assignment)
+    }
+
+    /// The centre and the deviation of each number, the probabilities of each choice: a line a parameter.
+    pub fn words(&self) -> Vec<String> {
+        let number = |value: &Value| match value.as_f64().filter(|_| value.is_f64()) {
+            Some(x) if (1e-3..1e4).contains(&x.abs()) => format!("{x:.4}"),
+            Some(x) => format!("{x:.3e}"),
+            None => value.to_string(),
+        };
+        let line = |(i, dimension): (usize, &Dimension)| {
+            let (name, range) = (&dimension.name, &dimension.range);
+            if let Some(at) = self.numbers.iter().position(|d| *d == i) {
+                let centre = range.at_unit(self.normal.mean[at].clamp(0.0, 1.0));
+                let deviation = 100.0 * self.normal.deviation(at);
+                return Some(format!("{name}: centre {}, deviation {deviation:.0}% of its range", number(&centre)));
+            }
+            let table = self.choices.get(i).filter(|table| !table.is_empty())?;
+            let floor = CHOICE_FLOOR / table.len() as f64;
+            let share = |(k, p): (usize, &f64)| {
+                format!("{} {:.0}%", range.value(k as f64), 100.0 * (floor + (1.0 - CHOICE_FLOOR) * p))
+            };
+            Some(format!("{name}: {}", table.iter().enumerate().map(share).collect::<Vec<_>>().join(", ")))
+        };
+        self.tree.dimensions.iter().enumerate().filter_map(line).collect()
     }
 
     /// One sample.

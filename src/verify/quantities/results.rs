@@ -3,7 +3,8 @@
 use super::super::measured::Measured;
 use super::{Quantities, slug};
 use crate::analysis::{
-    EffectKind, Interval, Trial, Verdict, holm, main_effects, mean, mean_interval, standard_deviation, t_quantile,
+    EffectKind, Interval, Trial, Verdict, holm, main_effects, mean, mean_interval, quartile_fence, standard_deviation,
+    t_quantile,
 };
 use crate::campaign::{Candidate, Purpose, Standing};
 use crate::config::{Direction, Metric};
@@ -246,12 +247,17 @@ fn drawn(all: &mut Quantities, m: &Measured, base: &BTreeMap<u64, f64>) {
     let values: Vec<f64> = m.state.runs.iter().filter_map(|r| m.objective(r.id.0)).collect();
     all.count("figure.progress.n", values.len());
     all.count("figure.devices.parts", crate::figures::PARTS);
-    // The figure ends one and a half times as far on the bad side as the worst baseline run lies from the best of all.
+    // The figure ends one and a half times as far on the bad side as the worst baseline run lies from the best of all, or
+    // where there is no such distance three quartile distances beyond the worse quartile.
     let sign = if m.state.direction() == Direction::Maximize { 1.0 } else { -1.0 };
     let best = values.iter().map(|v| sign * v).fold(f64::NEG_INFINITY, f64::max);
     let worst = base.values().map(|v| sign * v).fold(best, f64::min);
-    let outside = values.iter().filter(|v| sign * **v < best - 1.5 * (best - worst)).count();
-    all.count("figure.progress.outside", if best > worst { outside } else { 0 });
+    let end = match best > worst {
+        true => Some(best - 1.5 * (best - worst)),
+        false => quartile_fence(&values, m.state.direction(), 3.0).map(|v| sign * v),
+    };
+    let outside = values.iter().filter(|v| end.is_some_and(|end| sign * **v < end)).count();
+    all.count("figure.progress.outside", outside);
 }
 
 /// The error of the best run of each size, as a power of the number of parameters.

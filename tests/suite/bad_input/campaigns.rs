@@ -35,7 +35,11 @@ fn selectors_and_second_beginnings() {
     // A campaign that was created and never driven has runs for nobody to look at.
     lab.copy("camp", "copy");
     lab.damage("copy/events.jsonl", |bytes| bytes.truncate(1 + bytes.iter().position(|b| *b == b'\n').unwrap()));
-    lab.refuses(&("logs last --in copy", 2, All(&["this campaign has no runs yet\n  see `nanoresearch status`"])));
+    lab.refuses(&(
+        "logs last --in copy",
+        2,
+        All(&["this campaign has no runs yet\n  see `nanoresearch status --in copy`"]),
+    ));
     // One whose first attempt was reserved and not begun.
     lab.copy("camp", "copy");
     lab.damage("copy/events.jsonl", |bytes| {
@@ -50,7 +54,7 @@ fn selectors_and_second_beginnings() {
 fn a_journal_that_was_changed_is_refused_by_everybody_and_left() {
     let lab = lab();
     type Change = fn(&mut Vec<u8>);
-    let damages: [(Change, Says); 5] = [
+    let damages: [(Change, Says); 6] = [
         (
             |bytes| {
                 let middle = bytes.len() / 2;
@@ -83,7 +87,18 @@ fn a_journal_that_was_changed_is_refused_by_everybody_and_left() {
             ),
         ),
         (|bytes| bytes.clear(), All(&["copy: there is no campaign in this folder (no events.jsonl, or an empty one)"])),
-        (|bytes| *bytes = vec![0x9f; 300], All(&["copy"])),
+        (
+            |bytes| *bytes = vec![0x9f; 300],
+            All(&["copy/events.jsonl: there is no whole event in it, only 300 bytes of none\n  restore the file"]),
+        ),
+        (
+            |bytes| bytes[20] ^= 1,
+            All(&[
+                "copy/events.jsonl:1: ",
+                "Where there is none, the campaign cannot be read any more: run it again in another folder; what its runs left \
+                 stays under runs/",
+            ]),
+        ),
     ];
     for (change, says) in damages {
         lab.copy("camp", "copy");
@@ -112,7 +127,12 @@ fn a_torn_last_event_and_lost_derived_files_are_no_loss() {
     lab.copy("camp", "copy");
     lab.damage("copy/events.jsonl", |bytes| bytes.truncate(bytes.len() - 30));
     assert_eq!(value(&lab, "status --in copy --format json")["phase"], "running");
-    lab.done("resume copy");
+    // What was cut is said once, with where it is.
+    let notice = "copy/events.jsonl: its last event was cut short, as a crash or a full disk leaves it; these ";
+    let said = lab.done("resume copy --quiet").stderr;
+    assert_eq!(said.matches(notice).count(), 1, "{said}");
+    assert!(said.contains(" bytes are kept as events.jsonl.torn-") && said.contains("so nothing is lost\n"), "{said}");
+    assert!(!lab.done("resume copy").stderr.contains(notice), "it is said once");
     let resumed = value(&lab, "status --in copy --format json");
     assert_eq!(resumed["conclusion"]["sentence"], expected["conclusion"]["sentence"]);
     assert_eq!(resumed["budget"], expected["budget"]);
@@ -180,7 +200,13 @@ fn damaged_results_of_runs_are_named() {
     let lab = lab();
     lab.copy("camp", "copy");
     lab.write("copy/runs/0001/attempts/01/outcome.json", "{");
-    lab.refuses(&("logs 1 --in copy", 2, All(&["copy/runs/0001/attempts/01/outcome.json: not an attempt's outcome"])));
+    // The log and the metrics are there all the same, and the journal knows how it ended.
+    let (whole, damaged) = (lab.done("logs 1 --in camp"), lab.done("logs 1 --in copy"));
+    assert_eq!(damaged.stdout, whole.stdout);
+    assert!(damaged.stdout.contains("validation: accuracy"), "{damaged:?}");
+    let says = "warning: copy/runs/0001/attempts/01/outcome.json: not an attempt's outcome: it ends too early, after 1 bytes\n  \
+                events.jsonl has it that attempt 0001/01: completed at step 20";
+    assert!(damaged.stderr.starts_with(says), "{damaged:?}");
     lab.done("status --in copy");
     lab.copy("camp", "copy");
     lab.damage("copy/runs/0001/attempts/01/metrics.jsonl", |bytes| bytes[0] = b'x');

@@ -16,6 +16,8 @@ fn lab() -> Lab {
     lab.write("bad.json", "{\n \"data\": {\"kind\": \"digits\"},\n}");
     lab.write("theirs/thesis.txt", "years of work");
     lab.write("theirs-too/campaign.toml", "# with comments\n");
+    lab.write("begun/campaign.toml", super::kit::CAMPAIGN);
+    lab.write("begun/events.jsonl", "");
     lab
 }
 
@@ -165,6 +167,16 @@ fn arguments_that_are_wrong() {
         ("stop --in folder", 2, All(&["no campaign here"])),
         ("cancel --in nowhere", 2, All(&["no such folder"])),
         ("resume folder", 2, All(&["folder: there is no campaign here"])),
+        (
+            "run begun",
+            2,
+            Exactly(
+                "begun: this is the folder of a campaign that has begun\n  `nanoresearch resume begun` goes on with it; to begin \
+                 it anew elsewhere: `nanoresearch run begun/campaign.toml --out DIR`",
+            ),
+        ),
+        ("check begun", 2, All(&["begun: this is the folder of a campaign that has begun\n  `nanoresearch resume begun`"])),
+        ("run theirs-too", 2, All(&["theirs-too: this is a folder", "  name the file: theirs-too/campaign.toml"])),
         ("resume campaign.toml", 2, All(&["this is a file, and a campaign is a folder", "nanoresearch run"])),
         (
             "schema exprmnt",
@@ -231,4 +243,26 @@ fn a_reader_that_leaves_is_no_error_and_a_full_one_is() {
             "{answer:?}"
         );
     }
+}
+
+/// The smoke test ends with what to try next, which works as it is printed.
+#[test]
+fn a_smoke_test_names_the_next_command() {
+    let lab = Lab::new();
+    lab.write("my campaign.toml", super::kit::CAMPAIGN);
+    let mut command = lab.command("run");
+    command.args(["my campaign.toml", "planner.candidates=1", "--smoke"]);
+    let said = lab.answer(&mut command).stdout;
+    let next = said.lines().last().unwrap().strip_prefix("next      ").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(next, "nanoresearch run 'my campaign.toml' planner.candidates=1 --dry-run");
+    let program = env!("CARGO_BIN_EXE_nanoresearch");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &next.replacen("nanoresearch", program, 1)]).current_dir(lab.path());
+    for (name, value) in lab.command("").get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    let answer = lab.answer(&mut shell);
+    assert!(answer.code == 0 && answer.stdout.contains("nothing was run"), "{answer:?}");
 }

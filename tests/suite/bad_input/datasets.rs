@@ -39,6 +39,12 @@ fn tables() {
     lab.write("binary.csv", [0, 1, 2, 255, 254, 0, 0, 7]);
     lab.write("ragged.csv", "a,b,y\n1,2,3\n4,5\n7,8,9\n");
     lab.write("cut.csv.gz", [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 75]);
+    lab.write(
+        "utf16.csv",
+        [b"\xff\xfe".as_slice(), &"a,b,y\n1,2,3\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()]
+            .concat(),
+    );
+    lab.write("marked.csv", b"\xff\xfea,b,y\n1,2,3\n");
     lab.write("fine.csv", "a,b,y\n1,2,3\n4,5,6\n7,8,9\n0,1,1\n3,2,5\n");
     std::fs::create_dir(lab.at("folder")).unwrap();
     lab.refuses_all(&[
@@ -63,6 +69,16 @@ fn tables() {
         ("check csv.toml data.path=folder", 2, All(&["folder: cannot read the file: is a directory\n  name a file"])),
         ("check csv.toml data.path=empty.csv", 2, All(&["empty.csv: the table is empty\n  give a header line"])),
         ("check csv.toml data.path=binary.csv", 2, All(&["binary.csv: this is not a CSV table", "binary data"])),
+        (
+            "check csv.toml data.path=utf16.csv",
+            2,
+            Exactly(
+                "utf16.csv: this is text in UTF-16 (it begins with the bytes FF FE), and UTF-8 is read\n  save it as UTF-8 (in a \
+                 spreadsheet: \"CSV UTF-8\"), or convert it: `iconv -f UTF-16 -t UTF-8 utf16.csv > utf8-copy`",
+            ),
+        ),
+        ("check csv.toml data.path=marked.csv", 2, All(&["marked.csv: this is text in UTF-16"])),
+        ("init new --data utf16.csv --target y", 2, All(&["utf16.csv: this is text in UTF-16"])),
         ("check csv.toml data.path=ragged.csv", 2, All(&["ragged.csv:3"])),
         ("check csv.toml data.path=cut.csv.gz", 2, All(&["cut.csv.gz: the gzip file", "fetch or copy the file again"])),
         (
@@ -181,4 +197,26 @@ fn a_dataset_that_vanishes_from_a_campaign_ends_it_without_repeats() {
     let status = lab.done("status --in camp --format json").stdout;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert!(status["runs"].as_array().unwrap().iter().all(|run| run["attempts"] == 1), "{status:#}");
+}
+
+#[test]
+fn damaged_files_of_named_sets_are_listed_as_that() {
+    let lab = Lab::new();
+    lab.write("cache/tinyshakespeare.txt", "hello\n");
+    lab.write("cache/train-labels-idx1-ubyte.gz", vec![0; 28_881]);
+    let listed = lab.done("data list");
+    let line = |file: &str| listed.stdout.lines().find(|l| l.contains(file)).unwrap().to_string();
+    assert!(line("tinyshakespeare.txt").contains("damaged: 6 of 1115394 bytes"), "{}", listed.stdout);
+    assert!(line("train-labels").contains("damaged: its checksum is another one"), "{}", listed.stdout);
+    assert!(line("train-images").contains("  no  "), "{}", listed.stdout);
+    let says = "warning: tinyshakespeare.txt: damaged: 6 of 1115394 bytes\n  remove it (`rm LAB/cache/tinyshakespeare.txt`), and \
+                `nanoresearch data get tinyshakespeare` fetches it again\n";
+    assert!(listed.stderr.contains(says), "{}", listed.stderr);
+    let json: serde_json::Value = serde_json::from_str(&lab.done("data list --format json").stdout).unwrap();
+    assert_eq!(json[0]["cached"], false);
+    assert_eq!(json[0]["wrong"], "damaged: 6 of 1115394 bytes");
+    assert!(json[1]["wrong"].is_null() && json[1]["cached"] == false, "{json}");
+    let doctor = lab.done("doctor");
+    assert!(doctor.stdout.contains("tinyshakespeare.txt: damaged: 6 of 1115394 bytes"), "{}", doctor.stdout);
+    assert!(!doctor.stdout.contains(" kB"), "{}", doctor.stdout);
 }

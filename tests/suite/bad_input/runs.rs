@@ -87,7 +87,31 @@ fn records_that_are_damaged_or_newer_are_refused_and_left() {
     ));
     interrupted(&lab);
     lab.write("run/outcome.json", "{\"format\": 1");
-    lab.refuses(&(RESUME, 2, All(&["run/outcome.json: not an attempt's outcome", "restore it, or start"])));
+    lab.refuses(&(
+        RESUME,
+        2,
+        All(&[
+            "run/outcome.json: not an attempt's outcome: it ends too early, after 12 bytes\n  it only says how the run ended: set it \
+             aside (`mv run/outcome.json run/outcome.json.damaged`) and give this command again",
+        ]),
+    ));
+    // The advice is right, and as good for a run that had completed.
+    for folder in ["run", "whole"] {
+        if folder == "whole" {
+            lab.copy("whole", "run");
+        }
+        lab.write("run/outcome.json", "{\"format\": 1");
+        std::fs::rename(lab.at("run/outcome.json"), lab.at("run/outcome.json.damaged")).unwrap();
+        lab.done(RESUME);
+        same_as_whole(&lab);
+        interrupted(&lab);
+    }
+    lab.write("run/outcome.json", "{\"format\": 7}");
+    lab.refuses(&(
+        RESUME,
+        2,
+        All(&["run/outcome.json: an attempt's outcome of format 7, which is newer", "use the nanoresearch"]),
+    ));
 
     interrupted(&lab);
     lab.edit(&format!("{NEWEST}/checkpoint.json"), "\"format\": 1", "\"format\": 7");

@@ -1,16 +1,16 @@
-//! Causal attention in blocks: scores exist for one block of queries and keys at a time, never T x T.
+//! Causal attention, a few queries at a time: their scores exist for the keys that they see, never T x T.
 //!
-//! Forward: running maximum and sum of each query row, the output rescaled when the maximum grows (Milakov and
-//! Gimelshein, arXiv 1805.02867; Dao et al., arXiv 2205.14135). Backward: probabilities again from the saved log-sum-exp.
-//! One unit is one sample and one key/value head with the query heads that share it.
+//! Keys and values are packed once for all queries of a unit, which is one sample and one key/value head with the query
+//! heads that share it. A strip of queries then takes three steps in the innermost cache: scores, softmax, values. The
+//! backward pass computes the probabilities again from the saved log-sum-exp (Dao et al., arXiv 2205.14135).
 
 use super::gemm::{Strided, gemm};
+use super::panels::{Panels, STRIP};
 use crate::engine::cpu::simd::kernel;
-use crate::engine::reference::real::{Real, largest, sum_by, sum_by2};
+use crate::engine::reference::real::{LANES, Real, fold, largest, sum_by2};
 
-/// Rows and columns of a block of scores: with head dimensions up to 128 everything a block touches stays in the
-/// second-level cache.
-const BLOCK: usize = 64;
+/// Queries whose probabilities are kept until they are summed over, backward: whole strips.
+const QUERIES: usize = 4 * STRIP;
 
 /// The dimensions of one attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,23 @@ impl Shape {
         self.heads / self.kv_heads
     }
 
-    fn block(&self) -> usize {
-        BLOCK.min(self.length)
-    }
-
     pub(super) fn scale(&self) -> f32 {
         (1.0 / (self.head_dim as f64).sqrt()) as f32
+    }
+
+    /// Elements from one row of scores to the next: whole vectors.
+    fn stride(&self) -> usize {
+        self.length.next_multiple_of(LANES)
+    }
+
+    /// Keys or values with the positions as columns.
+    fn across(&self) -> Panels {
+        Panels::new(self.head_dim, self.length)
+    }
+
+    /// Keys or values with the positions as rows.
+    fn down(&self) -> Panels {
+        Panels::new(self.length, self.head_dim)
     }
 
     /// Independent parts.
@@ -50,7 +61,7 @@ impl Shape {
 
     /// Elements of scratch that a unit needs, forward or backward.
     pub(in crate::engine::cpu) fn scratch(&self) -> usize {
-        2 * self.block() * self.block() + 2 * self.length.max(BLOCK)
+        2 * self.across().elements() + self.down().elements() + (2 * QUERIES + 1) * self.stride()
     }
 }
 
@@ -68,94 +79,75 @@ pub(in crate::engine::cpu) unsafe fn forward(
 ) {
     let Shape { length, heads, kv_heads, head_dim, .. } = shape;
     let (sample, kv) = (unit / kv_heads, unit % kv_heads);
-    let (packed, width, block) = (shape.packed(), shape.width(), shape.block());
-    let (scores, rest) = scratch.split_at_mut(block * block);
-    let (tops, sums) = rest[block * block..].split_at_mut(BLOCK.max(block));
+    let (packed, width, stride) = (shape.packed(), shape.width(), shape.stride());
+    let (keys, rest) = scratch.split_at_mut(shape.across().elements());
+    let (values, rest) = rest.split_at_mut(shape.down().elements());
+    let scores = &mut rest[..STRIP * stride];
     // SAFETY: all offsets lie within the tensors' shapes.
     unsafe {
         let qkv = qkv.add(sample * length * packed);
         let out = out.add(sample * length * width);
-        let keys = Strided::rows_of(qkv.add((heads + kv) * head_dim), packed);
-        let values = Strided::rows_of(qkv.add((heads + kv_heads + kv) * head_dim), packed);
+        let keys = shape.across().pack(Strided::rows_of(qkv.add((heads + kv) * head_dim), packed).transposed(), keys);
+        let values = shape.down().pack(Strided::rows_of(qkv.add((heads + kv_heads + kv) * head_dim), packed), values);
         for head in kv * shape.group()..(kv + 1) * shape.group() {
             let queries = Strided::rows_of(qkv.add(head * head_dim), packed);
             let lse = std::slice::from_raw_parts_mut(lse.add((sample * heads + head) * length), length);
-            for first in (0..length).step_by(block) {
-                let rows = block.min(length - first);
+            for (strip, lse) in lse.chunks_mut(STRIP).enumerate() {
+                let (first, rows) = (strip * STRIP, lse.len());
+                let seen = first + rows;
                 let target = out.add(first * width + head * head_dim);
-                for from in (0..=first).step_by(block) {
-                    let columns = block.min(length - from);
-                    let scores = &mut scores[..rows * columns];
-                    let (q, k) = (queries.from(first, 0), keys.from(from, 0).transposed());
-                    gemm((rows, columns, head_dim), q, k, scores.as_mut_ptr(), columns, false);
-                    let softmax = Softmax { columns, first, from, scale: shape.scale() };
-                    softmax_block(scores, softmax, &mut tops[..rows], &mut sums[..rows], target, width, head_dim);
-                    let p = Strided::rows_of(scores.as_ptr(), columns);
-                    gemm((rows, head_dim, columns), p, values.from(from, 0), target, width, from > 0);
+                keys.multiply((rows, seen, head_dim), queries.from(first, 0), scores.as_mut_ptr(), stride, false);
+                let mut inverse = [0.0; STRIP];
+                softmax(scores, stride, first, shape.scale(), lse, &mut inverse);
+                let p = Strided::rows_of(scores.as_ptr(), stride);
+                values.multiply((rows, head_dim, seen), p, target, width, false);
+                divide(&inverse[..rows], target, width, head_dim);
+            }
+        }
+    }
+}
+
+/// Elements of a row of scores that are gone over: those of the keys that the query sees, and the rest of the last vector,
+/// which is made to count for nothing. Beyond, up to `until`, the row becomes zero.
+#[inline(always)]
+fn visible(row: &mut [f32], seen: usize, until: usize) -> &mut [f32] {
+    let whole = seen.next_multiple_of(LANES);
+    let (visible, rest) = row.split_at_mut(whole);
+    rest[..until.saturating_sub(whole)].fill(0.0);
+    visible[seen..].fill(f32::NEG_INFINITY);
+    visible
+}
+
+kernel! {
+    /// Scores of a strip whose first query is at position `first` become exponentials relative to their row's largest; the
+    /// inverse of their sums comes back, and the logarithm goes to `lse`.
+    fn softmax(scores: &mut [f32], stride: usize, first: usize, scale: f32, lse: &mut [f32], inverse: &mut [f32; STRIP]) {
+        let rows = lse.len();
+        let strip = scores.chunks_exact_mut(stride).zip(lse.iter_mut().zip(inverse));
+        for (i, (row, (lse, inverse))) in strip.enumerate() {
+            let row = visible(row, first + i + 1, first + rows);
+            let top = largest(row);
+            let mut sums = [0.0f32; LANES];
+            for part in row.chunks_exact_mut(LANES) {
+                for (s, sum) in part.iter_mut().zip(&mut sums) {
+                    *s = Real::exp((*s - top) * scale);
+                    *sum += *s;
                 }
-                finish(
-                    &tops[..rows],
-                    &sums[..rows],
-                    shape.scale(),
-                    target,
-                    width,
-                    head_dim,
-                    &mut lse[first..first + rows],
-                );
             }
-        }
-    }
-}
-
-/// Where a block of scores lies.
-#[derive(Clone, Copy)]
-struct Softmax {
-    columns: usize,
-    /// Position of the first query.
-    first: usize,
-    /// Position of the first key.
-    from: usize,
-    scale: f32,
-}
-
-kernel! {
-    /// Scores become exponentials relative to the running maximum; the outputs so far are rescaled where it grew.
-    fn softmax_block(
-        scores: &mut [f32], block: Softmax, tops: &mut [f32], sums: &mut [f32], out: *mut f32, stride: usize, head_dim: usize,
-    ) {
-        let Softmax { columns, first, from, scale } = block;
-        for (i, row) in scores.chunks_exact_mut(columns).enumerate() {
-            let (seen, unseen) = row.split_at_mut((first + i - from + 1).min(columns));
-            let new = largest(seen);
-            let top = if from == 0 || new > tops[i] { new } else { tops[i] };
-            seen.iter_mut().for_each(|s| *s = Real::exp((*s - top) * scale));
-            unseen.fill(0.0);
-            let sum = sum_by(seen, |v| v);
-            if from == 0 {
-                sums[i] = sum;
-            } else {
-                let shrink = Real::exp((tops[i] - top) * scale);
-                sums[i] = sums[i] * shrink + sum;
-                // SAFETY: the row belongs to this unit's output.
-                let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), head_dim) };
-                out.iter_mut().for_each(|v| *v *= shrink);
-            }
-            tops[i] = top;
+            let sum = fold(sums);
+            *inverse = 1.0 / sum;
+            *lse = top * scale + sum.ln();
         }
     }
 }
 
 kernel! {
-    /// Divides by the sums and keeps their logarithms.
-    fn finish(
-        tops: &[f32], sums: &[f32], scale: f32, out: *mut f32, stride: usize, head_dim: usize, lse: &mut [f32],
-    ) {
-        for (i, lse) in lse.iter_mut().enumerate() {
-            let inverse = 1.0 / sums[i];
+    /// Rows of the output, each times its factor.
+    fn divide(factors: &[f32], out: *mut f32, stride: usize, head_dim: usize) {
+        for (i, &factor) in factors.iter().enumerate() {
             // SAFETY: the row belongs to this unit's output.
             let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), head_dim) };
-            out.iter_mut().for_each(|v| *v *= inverse);
-            *lse = tops[i] * scale + sums[i].ln();
+            out.iter_mut().for_each(|v| *v *= factor);
         }
     }
 }
@@ -183,40 +175,47 @@ pub(in crate::engine::cpu) unsafe fn backward(
 ) {
     let Shape { length, heads, kv_heads, head_dim, .. } = shape;
     let (sample, kv) = (unit / kv_heads, unit % kv_heads);
-    let (packed, width, block) = (shape.packed(), shape.width(), shape.block());
-    let (p, rest) = scratch.split_at_mut(block * block);
-    let (ds, pulls) = rest.split_at_mut(block * block);
+    let (packed, width, stride) = (shape.packed(), shape.width(), shape.stride());
+    let (keys, rest) = scratch.split_at_mut(shape.across().elements());
+    let (values, rest) = rest.split_at_mut(shape.across().elements());
+    let (key_rows, rest) = rest.split_at_mut(shape.down().elements());
+    let (p, rest) = rest.split_at_mut(QUERIES * stride);
+    let (ds, pulls) = rest.split_at_mut(QUERIES * stride);
     // SAFETY: all offsets lie within the tensors' shapes.
     unsafe {
         let qkv = saved.qkv.add(sample * length * packed);
         let dqkv = dqkv.add(sample * length * packed);
         let (key, value) = ((heads + kv) * head_dim, (heads + kv_heads + kv) * head_dim);
-        let keys = Strided::rows_of(qkv.add(key), packed);
-        let values = Strided::rows_of(qkv.add(value), packed);
+        let keys = shape.across().pack(Strided::rows_of(qkv.add(key), packed).transposed(), keys);
+        let values = shape.across().pack(Strided::rows_of(qkv.add(value), packed).transposed(), values);
+        let key_rows = shape.down().pack(Strided::rows_of(qkv.add(key), packed), key_rows);
+        let to = |row: usize, column: usize| dqkv.add(row * packed + column);
         for (turn, head) in (kv * shape.group()..(kv + 1) * shape.group()).enumerate() {
             let start = sample * length * width + head * head_dim;
             let douts = Strided::rows_of(saved.dout.add(start), width);
             let queries = Strided::rows_of(qkv.add(head * head_dim), packed);
             let lse = std::slice::from_raw_parts(saved.lse.add((sample * heads + head) * length), length);
             row_products(saved.out.add(start), douts.at, width, head_dim, &mut pulls[..length]);
-            for from in (0..length).step_by(block) {
-                let columns = block.min(length - from);
-                for first in (from..length).step_by(block) {
-                    let rows = block.min(length - first);
-                    let (p, ds) = (&mut p[..rows * columns], &mut ds[..rows * columns]);
-                    let (q, d) = (queries.from(first, 0), douts.from(first, 0));
-                    let (k, v) = (keys.from(from, 0), values.from(from, 0));
-                    gemm((rows, columns, head_dim), q, k.transposed(), p.as_mut_ptr(), columns, false);
-                    gemm((rows, columns, head_dim), d, v.transposed(), ds.as_mut_ptr(), columns, false);
-                    let at = Softmax { columns, first, from, scale: shape.scale() };
-                    slopes(p, ds, at, &lse[first..first + rows], &pulls[first..first + rows]);
-                    let (p, ds) = (Strided::rows_of(p.as_ptr(), columns), Strided::rows_of(ds.as_ptr(), columns));
-                    // The first block that reaches a row of dK, dV or dQ sets it, the others add.
-                    let later = turn > 0 || first > from;
-                    let to = |row: usize, column: usize| dqkv.add(row * packed + column);
-                    gemm((columns, head_dim, rows), p.transposed(), d, to(from, value), packed, later);
-                    gemm((columns, head_dim, rows), ds.transposed(), q, to(from, key), packed, later);
-                    gemm((rows, head_dim, columns), ds, k, to(first, head * head_dim), packed, from > 0);
+            for first in (0..length).step_by(QUERIES) {
+                let rows = QUERIES.min(length - first);
+                for strip in (0..rows).step_by(STRIP) {
+                    let (at, count) = (first + strip, STRIP.min(rows - strip));
+                    let seen = at + count;
+                    let (p, ds) = (&mut p[strip * stride..], &mut ds[strip * stride..]);
+                    keys.multiply((count, seen, head_dim), queries.from(at, 0), p.as_mut_ptr(), stride, false);
+                    values.multiply((count, seen, head_dim), douts.from(at, 0), ds.as_mut_ptr(), stride, false);
+                    let until = first + rows;
+                    slopes(p, ds, stride, (at, until), shape.scale(), &lse[at..seen], &pulls[at..seen]);
+                    let ds = Strided::rows_of(ds.as_ptr(), stride);
+                    key_rows.multiply((count, head_dim, seen), ds, to(at, head * head_dim), packed, false);
+                }
+                // The first queries that see a key set its row of dK and dV, the others add.
+                let (p, ds) = (Strided::rows_of(p.as_ptr(), stride), Strided::rows_of(ds.as_ptr(), stride));
+                let (d, q) = (douts.from(first, 0), queries.from(first, 0));
+                for (from, count, later) in [(0, first, true), (first, rows, turn > 0)] {
+                    let size = (count, head_dim, rows);
+                    gemm(size, p.from(0, from).transposed(), d, to(from, value), packed, later);
+                    gemm(size, ds.from(0, from).transposed(), q, to(from, key), packed, later);
                 }
             }
         }
@@ -235,20 +234,22 @@ kernel! {
 }
 
 kernel! {
-    /// Scores become probabilities, and `dP` becomes `dS`; zero above the diagonal.
-    fn slopes(p: &mut [f32], ds: &mut [f32], block: Softmax, lse: &[f32], pulls: &[f32]) {
-        let Softmax { columns, first, from, scale } = block;
-        for (i, (p, ds)) in p.chunks_exact_mut(columns).zip(ds.chunks_exact_mut(columns)).enumerate() {
-            let count = (first + i - from + 1).min(columns);
-            let (seen, unseen) = p.split_at_mut(count);
-            let (slopes, dead) = ds.split_at_mut(count);
-            let (lse, pull) = (lse[i], pulls[i]);
-            for (p, ds) in seen.iter_mut().zip(slopes) {
+    /// Scores of a strip become probabilities, and `dP` becomes `dS`; zero for keys that a query does not see, up to where
+    /// the last of its neighbours in the scratch sees.
+    fn slopes(
+        p: &mut [f32], ds: &mut [f32], stride: usize, keys: (usize, usize), scale: f32, lse: &[f32], pulls: &[f32],
+    ) {
+        let (first, until) = keys;
+        let strip = p.chunks_exact_mut(stride).zip(ds.chunks_exact_mut(stride)).zip(lse.iter().zip(pulls));
+        for (i, ((p, ds), (&lse, &pull))) in strip.enumerate() {
+            let seen = first + i + 1;
+            let p = visible(p, seen, until);
+            let end = p.len().max(until);
+            ds[seen..end].fill(0.0);
+            for (p, ds) in p.iter_mut().zip(ds) {
                 *p = Real::exp(*p * scale - lse);
                 *ds = *p * (*ds - pull) * scale;
             }
-            unseen.fill(0.0);
-            dead.fill(0.0);
         }
     }
 }
@@ -300,7 +301,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn blocks_agree_with_plain_attention(
-            samples in 1usize..3, length in 1usize..150, kv_heads in 1usize..3, group in 1usize..3, head_dim in 1usize..20,
+            samples in 1usize..3, length in 1usize..150, kv_heads in 1usize..3, group in 1usize..3, head_dim in 1usize..130,
         ) {
             let s = Shape { samples, length, heads: kv_heads * group, kv_heads, head_dim };
             let value = |i: usize, salt: usize| ((i * 7919 + salt) % 1013) as f32 / 300.0 - 1.7;

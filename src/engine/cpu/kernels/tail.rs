@@ -9,13 +9,23 @@ use crate::rng;
 /// A stage with its operand in memory. Operands hold as many elements as the whole output; a bias repeats.
 #[derive(Clone, Copy)]
 pub(in crate::engine::cpu) enum Stage {
-    Bias { at: *const f32, length: usize },
+    Bias {
+        at: *const f32,
+        length: usize,
+    },
     Add(*const f32),
     Scale(f32),
     Activate(Activation),
+    /// The slope is written; for GELU and SiLU only.
+    ActivateKeepSlope(Activation, *mut f32),
+    Multiply(*const f32),
     ActivateGrad(Activation, *const f32),
     ActivateGradFromOutput(Activation, *const f32),
-    Dropout { p: f32, stream: u32, sample: usize },
+    Dropout {
+        p: f32,
+        stream: u32,
+        sample: usize,
+    },
     Store(*mut f32),
 }
 
@@ -37,6 +47,35 @@ pub(in crate::engine::cpu) struct Tile {
     pub(in crate::engine::cpu) width: usize,
 }
 
+/// Rows that operands in memory are asked for ahead of their use.
+const AHEAD: usize = 4;
+
+/// Asks for what the stages read and write of a row beside the output itself.
+#[inline(always)]
+fn ask(stages: &[Stage], offset: usize, columns: usize) {
+    for stage in stages {
+        let at = match *stage {
+            Stage::Add(at) | Stage::Multiply(at) => at,
+            Stage::ActivateGrad(_, at) | Stage::ActivateGradFromOutput(_, at) => at,
+            Stage::ActivateKeepSlope(_, at) | Stage::Store(at) => at.cast_const(),
+            Stage::Bias { .. } | Stage::Scale(_) | Stage::Activate(_) | Stage::Dropout { .. } => continue,
+        };
+        (0..columns).step_by(16).for_each(|column| fetch(at.wrapping_add(offset + column)));
+    }
+}
+
+/// Brings a cache line near, where there is an instruction for that.
+#[inline(always)]
+fn fetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it is a hint, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 kernel! {
     /// Applies the stages to a tile of the output that begins at `out`, which holds the current values.
     ///
@@ -44,6 +83,9 @@ kernel! {
     pub(in crate::engine::cpu) fn apply(stages: &[Stage], out: *mut f32, tile: Tile, moment: Moment) {
         for row in tile.row..tile.row + tile.rows {
             let offset = row * tile.width + tile.column;
+            if row + AHEAD < tile.row + tile.rows {
+                ask(stages, offset + AHEAD * tile.width, tile.columns);
+            }
             // SAFETY: the caller's word; a tile lies within its output.
             let y = unsafe { std::slice::from_raw_parts_mut(out.add(offset), tile.columns) };
             for stage in stages {
@@ -70,6 +112,16 @@ unsafe fn one(stage: &Stage, y: &mut [f32], offset: usize, moment: Moment) {
             Activation::Silu => y.iter_mut().for_each(|y| *y = math::silu(*y)),
             Activation::Tanh => y.iter_mut().for_each(|y| *y = Real::tanh(*y)),
         },
+        Stage::ActivateKeepSlope(f, at) => {
+            // SAFETY: the caller's word.
+            let slopes = unsafe { std::slice::from_raw_parts_mut(at.add(offset), n) };
+            let pairs = y.iter_mut().zip(slopes);
+            match f {
+                Activation::Silu => pairs.for_each(|(y, slope)| (*y, *slope) = math::silu_and_slope(*y)),
+                _ => pairs.for_each(|(y, slope)| (*y, *slope) = math::gelu_and_slope(*y)),
+            }
+        }
+        Stage::Multiply(at) => y.iter_mut().zip(operand(at, offset)).for_each(|(y, &x)| *y *= x),
         Stage::ActivateGrad(f, at) => {
             let x = operand(at, offset);
             let pairs = y.iter_mut().zip(x);
