@@ -15,15 +15,6 @@ fn what_init_writes_is_a_campaign_that_runs() {
                  note\n           model, space and budget are those of the template csv-regression\n";
     assert!(said.stdout.contains(about) && !said.stdout.contains("pendulum"), "{}", said.stdout);
     assert!(!said.stderr.contains("no run can have"), "a small table gets batches that it can fill: {}", said.stderr);
-    lab.write("notes.txt", "to be or not to be, that is the question\n".repeat(400));
-    let said = lab.done("init words --data notes.txt").stdout;
-    assert!(
-        said.contains(
-            "written    words/campaign.toml for notes.txt: a text of 16.0 KiB, whose characters are predicted\n"
-        ),
-        "{said}"
-    );
-    assert!(!said.contains("since GPT-2, tried at a size"), "{said}");
     let text = std::fs::read_to_string(lab.at("mine/campaign.toml")).unwrap();
     assert!(text.contains("path = \"../t.csv\"") && text.contains("ignore = [\"note\"]"), "{text}");
     assert!(!text.contains("pendulum"), "{text}");
