@@ -125,7 +125,7 @@ mod tests {
             assert!(reference(&works[0], &text.replacen(from, to, 1), &links).is_some(), "{to}");
         }
         assert!(reference(&works[0], text, &["https://arxiv.org/abs/1412.6981".to_string()]).is_some());
-        let other = read_bib(&BIB.replace("1979", "1978")).records;
+        let other = read_bib(&BIB.replace("{1979}", "{1978}")).records;
         assert_eq!((strangers(&works, &works).len(), strangers(&other, &works).len()), (0, 1));
     }
 }

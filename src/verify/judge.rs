@@ -69,6 +69,10 @@ pub fn check(folder: &Path, measured: &Measured, made: Option<&Made>) -> Result<
         let other = rendered::tex(&file);
         judge.form("paper.tex", &other);
         judge.same_facts(&passages, &other);
+        for (number, own, theirs) in pdf::numbers_differ(&passages, &other) {
+            let what = format!("\"{number}\" stands {theirs} times in the words here, and {own} times in paper.html");
+            judge.fault("paper.tex", String::new(), what);
+        }
         if let Some(what) = cited::difference(&passages, &other) {
             judge.fault("paper.tex", String::new(), what);
         }
@@ -123,7 +127,10 @@ impl Judge<'_> {
             }
             for (i, token) in passage.tokens.iter().enumerate() {
                 let said = match token {
-                    Token::Fact { id, text } => self.fact(id, text),
+                    Token::Fact { id, text } => match another(i.checked_sub(1).map(|i| &passage.tokens[i]), id) {
+                        Some(what) => Err(what),
+                        None => self.fact(id, text),
+                    },
                     Token::Text(text) if passage.byline => self.byline(text),
                     Token::Text(text) => self.plain(text),
                     Token::Cite { keys, text } => cited::check(keys, text, self.works).map(|()| 0),
@@ -326,6 +333,14 @@ impl Judge<'_> {
     }
 }
 
+/// That the words right before a marked number, "candidate 7 (", name another candidate than it is of.
+fn another(before: Option<&Token>, id: &str) -> Option<String> {
+    let own = id.strip_prefix("candidate.")?.split('.').next()?;
+    let named = before?.shown().strip_suffix(" (")?.rsplit_once("andidate ")?.1;
+    let differs = named != own && [named, own].iter().all(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    differs.then(|| format!("`{id}` stands behind candidate {named}"))
+}
+
 /// Whether a quantity is what a number shows: its value, how many values it rests on, or the coverage of its interval.
 fn explains(quantity: &Quantity, number: &Shown) -> bool {
     number.is(quantity.value)
@@ -365,4 +380,24 @@ pub(super) fn facts_of(passages: &[Passage]) -> Vec<(String, String, String)> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_behind_another_candidate_is_named() {
+        let before = |text: &str| Token::Text(text.to_string());
+        for (text, id, differs) in [
+            ("and candidate 26 (", "candidate.26.difference", false),
+            ("and candidate 29 (", "candidate.26.difference", true),
+            ("Candidate 29 (", "candidate.26.difference", true),
+            ("and candidate 29 (", "candidate.best.difference", false),
+            ("and candidate 29 (", "baseline.metric", false),
+            ("of candidate 29, at ", "candidate.26.difference", false),
+        ] {
+            assert_eq!(another(Some(&before(text)), id).is_some(), differs, "{text} {id}");
+        }
+    }
 }

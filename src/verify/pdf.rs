@@ -119,6 +119,21 @@ fn counted<'a>(texts: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, 
     counts
 }
 
+/// Numbers that stand in the words of two forms, beside those that are marked, differently often: how often in each.
+pub(super) fn numbers_differ(page: &[Passage], file: &[Passage]) -> Vec<(String, usize, usize)> {
+    let words = |passages: &[Passage]| -> Vec<String> {
+        let tokens = passages.iter().filter(|p| p.reference.is_none()).flat_map(|p| &p.tokens);
+        tokens.filter_map(|t| if let Token::Text(text) = t { Some(text.clone()) } else { None }).collect()
+    };
+    let (own, theirs) = (counted(&words(page)), counted(&words(file)));
+    let all: std::collections::BTreeSet<&String> = own.keys().chain(theirs.keys()).collect();
+    let count = |of: &BTreeMap<String, usize>, number: &String| of.get(number).copied().unwrap_or(0);
+    all.into_iter()
+        .map(|number| (number.clone(), count(&own, number), count(&theirs, number)))
+        .filter(|(_, a, b)| a != b)
+        .collect()
+}
+
 fn numbers(text: &str) -> Vec<String> {
     // Raised digits are set after a mark in a page and by their place in a PDF.
     let text: Vec<char> = normal(text).replace('^', "").chars().collect();
@@ -158,6 +173,13 @@ mod tests {
         <data class=fact value=d>\u{2212}0.482 [\u{2212}0.510, +0.455]</data> (p <data class=fact value=p>&lt;0.001</data>) of \
         <data class=fact value=n>31,370</data>, at <data class=fact value=e>2\u{d7}10<sup>\u{2212}8</sup></data>.</p></section>";
     const SAID: &str = "A note\n1\n\nResults\n\nOver five seeds it dif-\nfers by \u{2212}0.482 [\u{2212}0.510,\n+0.455] (p <0.001) of 31,370, at 2 \u{d7} 10\u{2212}8 .\n\n0.5\n\n\u{2212}1\n\n1\n\n\u{c}References\n\nA. B. Two. 1999.\n2\n";
+
+    #[test]
+    fn forms_whose_words_hold_other_numbers_differ() {
+        let (page, other) = (html(PAGE), html(&PAGE.replace("Results</h2>", "Results of candidate 7</h2>")));
+        assert_eq!(numbers_differ(&page, &page), []);
+        assert_eq!(numbers_differ(&page, &other), [("7".to_string(), 0, 1)]);
+    }
 
     /// A figure that floats behind the first references is found there; a number less is missed.
     #[test]

@@ -321,12 +321,18 @@ pub(super) fn conclusion(s: &Story) -> String {
                 String::new()
             } else {
                 format!(
-                    " What the first looks point to first is the {}: to vary that alone, from the best candidate on, is the next experiment.",
-                    list(&hints)
+                    " The first looks point to the {}: to vary {} alone, from the best candidate on, is the next experiment.",
+                    hints.join(" and the "),
+                    if hints.len() == 1 { "that" } else { "each of these" }
                 )
             };
+            // With a single setting there is nothing to tell apart.
+            let owed = match s.state.campaign.space.len() {
+                0 | 1 => String::new(),
+                _ => format!(" Which setting this is owed to is not told, since all of them moved at once.{next}"),
+            };
             format!(
-                "{lying} beyond the noise floor, so the starting point left room that re-seeding does not explain. Which setting this is owed to is not told, since all of them moved at once.{next}{size}"
+                "{lying} beyond the noise floor, so the starting point left room that re-seeding does not explain.{owed}{size}"
             )
         }
         Finding::NotConfirmed | Finding::NotAfterCorrection => format!(

@@ -149,8 +149,8 @@ h3{font:700 1rem/1.3 system-ui,sans-serif;margin:1.4rem 0 .3rem}
 p{margin:.55rem 0;hyphens:auto}a{color:inherit;text-decoration-color:#9bbad0}
 figure{margin:1.6rem 0}figcaption{font-size:.9rem;line-height:1.45;color:#333}
 .panels{display:flex;flex-wrap:wrap;gap:.6rem 1rem;justify-content:center;margin-bottom:.4rem}.panels svg{width:100%;height:auto;display:block;margin:0 auto}
-.scroll{overflow-x:auto;margin-top:.4rem}table{border-collapse:collapse;font-size:.9rem;margin:0 auto;border-top:2px solid var(--ink);border-bottom:2px solid var(--ink);font-variant-numeric:tabular-nums}
-th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);padding:.3rem .55rem}td{padding:.22rem .55rem;vertical-align:top}.n{text-align:right}td.n{white-space:nowrap}tr.apart td{border-top:1px solid var(--line)}
+.scroll{overflow-x:auto;margin-top:.4rem}table{border-collapse:collapse;font-size:.84rem;margin:0 auto;border-top:2px solid var(--ink);border-bottom:2px solid var(--ink);font-variant-numeric:tabular-nums}
+th{font-weight:600;text-align:left;border-bottom:1px solid var(--ink);padding:.3rem .42rem}td{padding:.22rem .42rem;vertical-align:top}.n{text-align:right}td.n{white-space:nowrap}tr.apart td{border-top:1px solid var(--line)}
 .refs{list-style:none;padding:0;font-size:.92rem}.refs li{padding-left:1.4em;text-indent:-1.4em;margin:.35rem 0}
 code{font-size:.88em}
 @media screen and (max-width:38rem){.panels>div{flex-basis:100%!important}.abstract{padding:0}article{padding:1.2rem 1rem 3rem}}
