@@ -272,7 +272,7 @@ fn a_language_model_that_the_budget_can_never_pay_is_told() {
     let said = parse("budget.dollars=0.05", "planner.seed=1").unwrap_err();
     assert!(
         said.contains(
-            "one answer of large may cost $0.06, and budget.dollars = 0.05 for everything: it would never be asked"
+            "one answer of large may cost $0.0614, and budget.dollars = 0.05 for everything: it would never be asked"
         ) && said.contains("lower llm.max_tokens"),
         "{said}"
     );

@@ -144,7 +144,7 @@ impl Campaign {
             dearest.is_none(),
             "llm.max_tokens",
             format!(
-                "one answer of {model} may cost ${dollars:.2}, and budget.dollars = {} for everything: it would never be asked",
+                "one answer of {model} may cost ${dollars:.4}, and budget.dollars = {} for everything: it would never be asked",
                 budget.dollars
             ),
             "lower llm.max_tokens, or raise budget.dollars",

@@ -115,7 +115,8 @@ fn the_published_tables_are_what_the_committed_traces_give() {
     for (old, new) in old.iter().zip(new) {
         for at in ["/median", "/difference/low", "/difference/high", "/adjusted", "/best/3", "/reached", "/runs"] {
             let number = |v: &Value| v.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("{at} of {v}"));
-            assert!((number(old) - number(new)).abs() <= 1e-9, "{at}: {old} {new}");
+            // The traces are committed to six digits.
+            assert!((number(old) - number(new)).abs() <= 1e-4, "{at}: {old} {new}");
         }
     }
     let mut rows = 0;
