@@ -34,14 +34,21 @@ const CASES: &[Case] = &[
 #[derive(Clone, Copy)]
 struct Operand(*const f32, isize, isize);
 
+impl Operand {
+    fn from(self, row: usize, column: usize) -> Self {
+        // SAFETY: within the matrix.
+        Operand(unsafe { self.0.offset(row as isize * self.1 + column as isize * self.2) }, self.1, self.2)
+    }
+}
+
 fn operand(values: &[f32], (rows, columns): (usize, usize), transposed: bool) -> Operand {
     if transposed { Operand(values.as_ptr(), 1, rows as isize) } else { Operand(values.as_ptr(), columns as isize, 1) }
 }
 
-/// A crate's name, and its product of a tile: `c [m, n] = a b` with `stride` elements from row to row of `c`.
-type Library = (&'static str, fn((usize, usize, usize), Operand, Operand, *mut f32, usize));
+/// A crate's name, and its product of a tile: `c [m, n] = a b`, or `+=`, with `stride` elements from row to row of `c`.
+type Library = (&'static str, fn((usize, usize, usize), Operand, Operand, *mut f32, usize, bool));
 
-fn with_faer((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f32, stride: usize) {
+fn with_faer((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f32, stride: usize, add: bool) {
     // SAFETY: the operands hold matrices of these sizes and strides; so below.
     let (a, b, c) = unsafe {
         (
@@ -50,19 +57,45 @@ fn with_faer((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f
             MatMut::from_raw_parts_mut(c, m, n, stride as isize, 1),
         )
     };
-    faer::linalg::matmul::matmul(c, Accum::Replace, a, b, 1.0f32, Par::Seq);
+    let mode = if add { Accum::Add } else { Accum::Replace };
+    faer::linalg::matmul::matmul(c, mode, a, b, 1.0f32, Par::Seq);
 }
 
-fn with_gemm((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f32, stride: usize) {
+fn with_gemm((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f32, stride: usize, add: bool) {
     let none = gemm::Parallelism::None;
     let stride = stride as isize;
     unsafe {
-        gemm::gemm(m, n, k, c, 1, stride, false, a.0, a.2, a.1, b.0, b.2, b.1, 0.0, 1.0, false, false, false, none)
+        let old = f32::from(u8::from(add));
+        gemm::gemm(m, n, k, c, 1, stride, add, a.0, a.2, a.1, b.0, b.2, b.1, old, 1.0, false, false, false, none)
     };
 }
 
-fn with_matrixmultiply((m, n, k): (usize, usize, usize), a: Operand, b: Operand, c: *mut f32, stride: usize) {
-    unsafe { matrixmultiply::sgemm(m, k, n, 1.0, a.0, a.1, a.2, b.0, b.1, b.2, 0.0, c, stride as isize, 1) };
+fn with_matrixmultiply(
+    (m, n, k): (usize, usize, usize),
+    a: Operand,
+    b: Operand,
+    c: *mut f32,
+    stride: usize,
+    add: bool,
+) {
+    unsafe {
+        matrixmultiply::sgemm(
+            m,
+            k,
+            n,
+            1.0,
+            a.0,
+            a.1,
+            a.2,
+            b.0,
+            b.1,
+            b.2,
+            f32::from(u8::from(add)),
+            c,
+            stride as isize,
+            1,
+        )
+    };
 }
 
 const LIBRARIES: [Library; 3] = [("faer", with_faer), ("gemm", with_gemm), ("matrixmultiply", with_matrixmultiply)];
@@ -77,7 +110,7 @@ fn main() {
         let values = |count: usize| -> Vec<f32> { (0..count).map(|i| (i % 1000) as f32 / 1000.0 - 0.5).collect() };
         let (a, b, mut c) = (values(m * k), values(k * n), vec![0.0f32; m * n]);
         let (left, right) = (operand(&a, (m, k), ta), operand(&b, (k, n), tb));
-        let (rows, columns) = product_tile(m, n, k);
+        let (rows, columns, block) = product_tile((m, n, k), ta);
         let flops = 2.0 * (m * n * k) as f64;
         let repeats = ((ROUND_FLOPS / flops) as usize).max(1);
         let mut best = LIBRARIES.map(|_| f64::INFINITY);
@@ -85,12 +118,13 @@ fn main() {
             for ((_, product), best) in LIBRARIES.iter().zip(&mut best) {
                 let watch = Stopwatch::start();
                 for _ in 0..repeats {
-                    for row in (0..m).step_by(rows) {
-                        for column in (0..n).step_by(columns) {
-                            let size = (rows.min(m - row), columns.min(n - column), k);
-                            let a = Operand(unsafe { left.0.offset(row as isize * left.1) }, left.1, left.2);
-                            let b = Operand(unsafe { right.0.offset(column as isize * right.2) }, right.1, right.2);
-                            product(size, a, b, c[row * n + column..].as_mut_ptr(), n);
+                    for deep in (0..k).step_by(block) {
+                        for row in (0..m).step_by(rows) {
+                            for column in (0..n).step_by(columns) {
+                                let size = (rows.min(m - row), columns.min(n - column), block.min(k - deep));
+                                let (a, b) = (left.from(row, deep), right.from(deep, column));
+                                product(size, a, b, c[row * n + column..].as_mut_ptr(), n, deep > 0);
+                            }
                         }
                     }
                 }
@@ -98,7 +132,7 @@ fn main() {
             }
         }
         let rates: Vec<String> = best.iter().map(|seconds| format!("{:.1}", flops / seconds / 1e9)).collect();
-        println!("| {name} | {m}x{n}x{k} | {rows}x{columns} | {} |", rates.join(" | "));
+        println!("| {name} | {m}x{n}x{k} | {rows}x{columns}x{block} | {} |", rates.join(" | "));
     }
     for threads in [1, 2] {
         let (mut square, mut best) = (SquareProduct::new(1024, threads), f64::INFINITY);

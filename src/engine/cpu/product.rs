@@ -17,10 +17,11 @@ pub(in crate::engine) fn product((m, n, k): (usize, usize, usize), a: &[f32], b:
     c
 }
 
-/// Rows and columns of the tiles that a product `[m, k] x [k, n]` is cut into.
-pub fn product_tile(m: usize, n: usize, k: usize) -> (usize, usize) {
-    let tiling = Tiling::new((m, n, k), false);
-    (tiling.tile_rows, tiling.tile_columns)
+/// Rows and columns of the tiles that a product `[m, k] x [k, n]` is cut into, and what of the depth all of them take before
+/// any goes on; the left operand may be stored as its transpose.
+pub fn product_tile(size: (usize, usize, usize), transposed: bool) -> (usize, usize, usize) {
+    let tiling = Tiling::new(size, transposed);
+    (tiling.tile_rows, tiling.tile_columns, tiling.block)
 }
 
 /// The product of two square matrices, cut into tiles and spread over threads as a program's products are: how fast this
