@@ -106,7 +106,7 @@ impl Observer for Narrator {
                             format!("failed: {}", reason.lines().next().unwrap_or_default())
                         }
                     };
-                    self.line(&format!("{}: {value} ({:.1} device-s)", name(state, run), run.used().time.seconds()));
+                    self.line(&format!("{}: {value} ({})", name(state, run), run.used().time));
                 }
                 self.renew(state, false);
             }

@@ -33,7 +33,8 @@ pub(super) fn labels(paper: &Path) -> Result<Vec<String>> {
             // Commands of the preamble end in a space, too, and hold no digits of their own.
             for line in text.lines().filter(|l| l.starts_with("\\node")) {
                 let Some((_, label)) = line.split_once("\\figurefont ") else { continue };
-                let label = label.trim_end().trim_end_matches("};").replace("$-$", "-").replace('\\', "");
+                let label = label.trim_end().trim_end_matches("};").replace("$-$", "-");
+                let label = label.replace("\\textless{}", "<").replace("\\textgreater{}", ">").replace('\\', "");
                 all.push(label.replace(['{', '}', '$'], ""));
             }
         }
@@ -179,6 +180,20 @@ mod tests {
         let (page, other) = (html(PAGE), html(&PAGE.replace("Results</h2>", "Results of candidate 7</h2>")));
         assert_eq!(numbers_differ(&page, &page), []);
         assert_eq!(numbers_differ(&page, &other), [("7".to_string(), 0, 1)]);
+    }
+
+    /// What TeX writes as a command is the sign that a reader sees.
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn labels_are_read_as_they_are_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("figures")).unwrap();
+        let text =
+            "\\node[a] at (1,2) {\\figurefont 0.1 s, \\textless{}0.1\\%};\n\\node[a] at (1,2) {\\figurefont $-$3};\n";
+        std::fs::write(dir.path().join("figures/a.tex"), text).unwrap();
+        let labels = labels(dir.path()).unwrap();
+        assert_eq!(labels, ["0.1 s, <0.1%", "-3"]);
+        assert_eq!(counted(&labels), [("-3".into(), 1), ("0.1".into(), 1), ("<0.1".into(), 1)].into());
     }
 
     /// A figure that floats behind the first references is found there; a number less is missed.
