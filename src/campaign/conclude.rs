@@ -286,7 +286,8 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     }
 }
 
-fn capital(text: &str) -> String {
+/// A text as a sentence begins: `validation loss` with a capital.
+pub fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|c| c.to_uppercase().collect::<String>() + characters.as_str()).unwrap_or_default()
 }

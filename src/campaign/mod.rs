@@ -58,7 +58,7 @@ use crate::problem::Result;
 
 pub use admission::{Admission, LeftOut, acceptable};
 pub use approval::{Approvals, Subject};
-pub use conclude::goal_met;
+pub use conclude::{capital, goal_met};
 pub use consult::{CONCLUDE_AFTER, within, words as question_words};
 pub use counsel::{Counsel, Counsellor, Inquiry, Paid, Question, Reply};
 pub use decide::{Advice, decide, first_plan};

@@ -148,7 +148,6 @@ impl Mind<'_> {
     /// Which limit a candidate that fits in no form runs into: the number of runs or the device time.
     fn no_room_for(&self, index: u64) -> String {
         let state = self.state;
-        let kept = room::kept_back(state, self.scope.confirm, None);
         let limit = state.campaign.budget.runs;
         let left = limit.saturating_sub(state.runs.len());
         // As it was asked when it did not fit: its own confirmations count, unless better ones take their place.
@@ -160,7 +159,7 @@ impl Mind<'_> {
                 1 + confirmations
             );
         }
-        let free = state.ledger.free().time;
+        let (free, kept) = (state.ledger.free().time, room::kept_back(state, self.scope.confirm, None));
         format!(
             "candidate {index} does not fit in the budget, even downscaled: {free} are free, {} of them kept back for \
              confirmations",

@@ -50,6 +50,24 @@ pub struct Trace {
     pub survivors: Option<usize>,
 }
 
+#[cfg(test)]
+impl Trace {
+    /// A made up one of 100 device-seconds.
+    fn made_up(arm: &str, seed: u64, results: &[(f64, f64)]) -> Self {
+        Trace {
+            arm: arm.into(),
+            seed,
+            budget: 100.0,
+            results: results.to_vec(),
+            spent: 100.0,
+            runs: results.len(),
+            wasted: Default::default(),
+            decided: None,
+            survivors: None,
+        }
+    }
+}
+
 impl Trace {
     /// The best complete result when `spent` device-seconds were gone; none before the first.
     pub fn best_at(&self, spent: f64) -> Option<f64> {

@@ -74,27 +74,13 @@ pub fn differences(task: &str, traces: &[Trace], reference: &str, confidence: f6
 mod tests {
     use super::*;
 
-    fn trace(arm: &str, seed: u64, results: &[(f64, f64)]) -> Trace {
-        Trace {
-            arm: arm.into(),
-            seed,
-            budget: 100.0,
-            results: results.to_vec(),
-            spent: 100.0,
-            runs: results.len(),
-            wasted: Default::default(),
-            decided: None,
-            survivors: None,
-        }
-    }
-
     #[test]
     fn lines_begin_where_every_seed_has_a_result_and_whiskers_are_paired() {
         let traces = [
-            trace("random", 1, &[(20.0, 5.0), (60.0, 3.0)]),
-            trace("random", 2, &[(30.0, 7.0)]),
-            trace("tpe", 1, &[(10.0, 4.0), (80.0, 2.0)]),
-            trace("tpe", 2, &[(40.0, 4.0)]),
+            Trace::made_up("random", 1, &[(20.0, 5.0), (60.0, 3.0)]),
+            Trace::made_up("random", 2, &[(30.0, 7.0)]),
+            Trace::made_up("tpe", 1, &[(10.0, 4.0), (80.0, 2.0)]),
+            Trace::made_up("tpe", 2, &[(40.0, 4.0)]),
         ];
         let figure = best_so_far("task", &traces);
         let Mark::Steps(line) = &figure.series[0].mark else { panic!() };

@@ -117,15 +117,10 @@ mod tests {
 
     fn trace(arm: &str, seed: u64, results: &[(f64, f64)]) -> Trace {
         Trace {
-            arm: arm.into(),
-            seed,
-            budget: 100.0,
-            results: results.to_vec(),
-            spent: 100.0,
-            runs: results.len(),
             wasted: [("memory".to_string(), 10.0)].into(),
             decided: Some(usize::from(seed > 1)),
             survivors: Some(1),
+            ..Trace::made_up(arm, seed, results)
         }
     }
 

@@ -5,6 +5,7 @@ use super::html::Page;
 use super::summary::effects;
 use crate::analysis::{Effect, EffectKind, holm};
 use crate::campaign::State;
+use crate::campaign::correction::p_value;
 use crate::figures;
 
 /// Parameters that are drawn at most; the table has all.
@@ -41,11 +42,11 @@ fn figure(state: &State, effect: &Effect) -> Drawn {
     let drawn = figures::effect(state, effect, &short(&effect.parameter));
     let name = &effect.parameter;
     let what = match &effect.kind {
-        EffectKind::Correlation { rho, p_value } => format!(
+        EffectKind::Correlation { rho, p_value: p } => format!(
             "{name}: a point is one candidate's first look (n = {}, without intervals). Spearman's rho {rho:.2}, {} before \
              correction.",
             drawn.n,
-            p_words(*p_value)
+            p_words(*p)
         ),
         EffectKind::Groups { .. } => format!(
             "{name}: a point is one candidate's first look (n = {}, without intervals), the stroke the median of a choice, \
@@ -64,21 +65,21 @@ fn short(path: &str) -> String {
 }
 
 fn p_words(p: f64) -> String {
-    if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") }
+    let p = p_value(p);
+    p.strip_prefix('<').map_or_else(|| format!("p = {p}"), |bound| format!("p < {bound}"))
 }
 
 fn rows(all: &[Effect]) -> Vec<Vec<String>> {
     // A choice counts in the correction as a test that shows nothing, as in papers.
     let own = |effect: &Effect| match effect.kind {
-        EffectKind::Correlation { p_value, .. } => p_value,
+        EffectKind::Correlation { p_value: p, .. } => p,
         EffectKind::Groups { .. } => 1.0,
     };
     let adjusted = holm(&all.iter().map(own).collect::<Vec<_>>());
-    let short = |p: f64| if p < 0.001 { "<0.001".to_string() } else { format!("{p:.3}") };
     let row = |(effect, after): (&Effect, f64)| {
         let [kind, rho, p, after] = match effect.kind {
-            EffectKind::Correlation { rho, p_value } => {
-                ["number".to_string(), format!("{rho:+.2}"), short(p_value), short(after)]
+            EffectKind::Correlation { rho, p_value: p } => {
+                ["number".to_string(), format!("{rho:+.2}"), p_value(p), p_value(after)]
             }
             EffectKind::Groups { .. } => ["choice", "-", "-", "-"].map(String::from),
         };

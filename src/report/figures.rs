@@ -1,6 +1,6 @@
 //! The figures of a report, each from the campaign's state and its runs' metrics, with a caption that says what is drawn.
 
-use crate::campaign::{State, gain};
+use crate::campaign::{State, capital, gain};
 use crate::figures::{self, Arm, BASELINE, CANDIDATE};
 use crate::planner::Group;
 use crate::plot::{Axis, Figure, Mark};
@@ -54,12 +54,6 @@ pub fn best_so_far_figure(state: &State) -> Drawn {
         at_the_edge(drawn.outside, drawn.failed)
     );
     (drawn.chart.svg(), caption)
-}
-
-/// `validation loss` as a sentence begins.
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|c| c.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// `baseline: n = 5; candidate 2, the best confirmed: n = 5`.

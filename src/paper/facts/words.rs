@@ -119,9 +119,3 @@ pub fn list(items: &[String]) -> String {
         [head @ .., last] => format!("{} and {last}", head.join(", ")),
     }
 }
-
-/// With a capital at its beginning.
-pub fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|c| c.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
-}

@@ -1,11 +1,12 @@
 //! Title, abstract, introduction, related work.
 
 use super::{Finding, Story, paragraphs};
+use crate::campaign::capital;
 use crate::config::{
     Activation, CnnHead, DataSpec, FeedForward, ModelSpec, Norm, OptimizerSpec, PlannerKind, Positions, ScheduleShape,
 };
 use crate::paper::fact::Shows;
-use crate::paper::facts::words::{capital, list, readable};
+use crate::paper::facts::words::{list, readable};
 
 pub(super) fn title(s: &Story) -> String {
     let what = format!("a {} on {}", s.text("model.kind"), s.text("data.title"));

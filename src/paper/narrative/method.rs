@@ -1,8 +1,8 @@
 //! Method and setup.
 
 use super::{Story, paragraphs};
+use crate::campaign::capital;
 use crate::config::PlannerKind;
-use crate::paper::facts::words::capital;
 
 pub(super) fn method(s: &Story) -> String {
     paragraphs([

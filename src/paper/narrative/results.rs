@@ -3,8 +3,9 @@
 use super::outline::effects as effects_of;
 use super::{Finding, Story, paragraphs};
 use crate::analysis::EffectKind;
+use crate::campaign::capital;
 use crate::paper::fact::Shows;
-use crate::paper::facts::words::{capital, list, readable, slug};
+use crate::paper::facts::words::{list, readable, slug};
 
 pub(super) fn results(s: &Story) -> String {
     if !s.has("baseline.metric") {

@@ -230,7 +230,7 @@ fn print(fact: &Fact, form: Form) -> Result<String, String> {
         Form::N => n()?.to_string(),
         Form::NWords => in_words(n()? as f64),
         Form::Words => words(number),
-        Form::Capital => crate::paper::facts::words::capital(&words(number)),
+        Form::Capital => crate::campaign::capital(&words(number)),
         Form::Abs => {
             let positive = Fact { value: Value::Number(number.abs()), ..fact.clone() };
             positive.shown().trim_start_matches('+').to_string()
