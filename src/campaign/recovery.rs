@@ -23,7 +23,13 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
     // from its last checkpoint if it is ever promoted.
     let resultless = !matches!(
         end.class,
-        Class::Completed | Class::Paused | Class::Diverged | Class::Refused | Class::Missing | Class::Cancelled
+        Class::Completed
+            | Class::Paused
+            | Class::Diverged
+            | Class::Refused
+            | Class::Missing
+            | Class::Barred
+            | Class::Cancelled
     );
     if attempt.stopping && resultless {
         let why = format!("{}; it was asked to leave at its rung", end.evidence.detail);
@@ -99,7 +105,7 @@ fn changed(state: &State, run: &Run, limits: Limits, end: &AttemptEnd, change: C
         Change::Wait { seconds } => Some((limits, format!(", in {seconds:.0} s"))),
         Change::MoreWall { factor } => {
             let (wall_seconds, why) = match called_for(run) {
-                Some((seconds, rate)) => (seconds, format!(", which its {rate:.3} s a step call for")),
+                Some((seconds, rate)) => (seconds, format!(", which its {} a step call for", pace(rate))),
                 None => (limits.wall_seconds * factor, ", since no rate was measured".to_string()),
             };
             Some((Limits { wall_seconds, ..limits }, format!(", with {wall_seconds:.0} s of wall time{why}")))
@@ -161,6 +167,15 @@ fn called_for(run: &Run) -> Option<(f64, f64)> {
     let left = until.saturating_sub(newest(run).unwrap_or(0)).max(1) as f64;
     let timeouts = run.attempts.iter().filter(|a| a.ended.as_ref().is_some_and(|e| e.class == Class::TimedOut)).count();
     Some((WALL_MARGIN.powi(timeouts.max(1) as i32) * left * rate + outside.max(0.0) + START_SECONDS, rate))
+}
+
+/// Seconds a step in a unit in which they are not nothing.
+fn pace(seconds: f64) -> String {
+    match seconds {
+        ..1e-3 => format!("{:.1} µs", seconds * 1e6),
+        1e-3..1.0 => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{seconds:.2} s"),
+    }
 }
 
 fn limits_unknown(attempt: &Attempt, end: &AttemptEnd) -> bool {

@@ -61,7 +61,7 @@ fn a_timeout_gives_the_wall_time_that_the_measured_rate_calls_for() {
     assert_eq!(specs[1].wall_seconds, 85.0);
     let why = why(&state, "0004/01");
     assert!(
-        why.contains("from its checkpoint at step 100, with 85 s of wall time, which its 0.500 s a step call for"),
+        why.contains("from its checkpoint at step 100, with 85 s of wall time, which its 500.0 ms a step call for"),
         "{why}"
     );
 }
@@ -188,6 +188,37 @@ fn what_is_missing_stops_the_campaign_until_it_is_there() {
     let state = lab.check();
     assert!(state.runs.iter().all(|r| learning_rate(&r.experiment) != 0.01 || r.attempts.len() <= 2));
     assert!(state.runs.iter().all(|r| matches!(r.result, Some(RunResult::Finished { .. }))));
+}
+
+/// What the cluster refuses to every job is no run's failure: nothing more is handed to it until the site is mended.
+#[test]
+fn what_the_cluster_takes_from_nobody_burns_no_candidate() {
+    let campaign = campaign("execution = { site = \"site.toml\", retries = 0, parallel = 2 }\n");
+    let taken = std::rc::Rc::new(std::cell::Cell::new(false));
+    let now = std::rc::Rc::clone(&taken);
+    let lab = Lab::new(&campaign, move |spec, _| match now.get() {
+        true => completes(spec),
+        false => Play::dies(0.0, 9).as_job("n1", "", Some(SchedulerEnd::Barred("Invalid qos specification".into()))),
+    });
+    let Conclusion { reason, sentence, .. } = lab.conclude(&campaign);
+    assert_eq!(reason, Reason::Missing);
+    assert!(sentence.contains("takes no such jobs: Invalid qos specification"), "{sentence}");
+    assert!(lab.check().runs.iter().all(|run| run.result.is_none() && run.attempts.len() == 1));
+    taken.set(true);
+    assert_ne!(lab.conclude(&campaign).reason, Reason::Missing);
+    assert!(lab.check().runs.iter().all(|run| matches!(run.result, Some(RunResult::Finished { .. }))));
+}
+
+/// Runs that failed alike are one reason, though each had a job of its own.
+#[test]
+fn failures_alike_are_told_once() {
+    let campaign = campaign("execution = { site = \"site.toml\", retries = 0, parallel = 2 }\n");
+    let lab = Lab::new(&campaign, |spec, _| {
+        let node = format!("n{}", spec.id.run.0);
+        Play::ends(0.5, crate::record::End::Refused { message: "no such thing".into() }).as_job(&node, "FAILED", None)
+    });
+    let sentence = lab.conclude(&campaign).sentence;
+    assert!(sentence.contains("2 failed (refused: no such thing; ") && !sentence.contains("job 7"), "{sentence}");
 }
 
 /// What a controller of 1,000 live jobs takes of a core, in seconds of its own time for a second of the cluster's, and how many

@@ -46,6 +46,8 @@ pub(super) struct FakeJob {
     behaviour: Behaviour,
     reason: &'static str,
     cannot_begin: bool,
+    /// When its node was given to it, where that could not launch it.
+    launched: Option<f64>,
     /// When a worker claimed the attempt.
     pub began: Option<f64>,
     /// A worker found the attempt claimed.
@@ -79,6 +81,8 @@ pub(super) struct FakeSlurm {
     pub never: Option<&'static str>,
     /// Attempts whose job its node cannot begin: the folder of its log is not there.
     pub cannot_begin: BTreeSet<PathBuf>,
+    /// Whether `squeue` knows no separators in `--Format`, as that of many years ago.
+    pub old_queue: bool,
     /// Whether there are nodes for jobs that exclude some.
     pub nodes_left: bool,
     next_id: u64,
@@ -100,6 +104,7 @@ impl FakeSlurm {
             late_files: 0.0,
             never: None,
             cannot_begin: BTreeSet::new(),
+            old_queue: false,
             nodes_left: true,
             next_id: 100,
             frozen: Vec::new(),
@@ -139,6 +144,7 @@ impl FakeSlurm {
             submitted: at,
             limit: (limit / 60.0).ceil() * 60.0,
             reason: self.never.unwrap_or("None"),
+            launched: None,
             began: None,
             refused: false,
             usr2: None,
@@ -214,7 +220,9 @@ impl FakeSlurm {
             }
             "squeue" => {
                 let shown = |j: &&FakeJob| j.ended.is_none_or(|(at, ..)| now - at < MIN_JOB_AGE);
-                said(self.jobs.iter().filter(shown).map(|j| j.queue_line()).collect())
+                let text: String = self.jobs.iter().filter(shown).map(|j| j.queue_line()).collect();
+                let columns = self.old_queue && arguments.iter().any(|a| a.starts_with("--Format="));
+                said(if columns { text.replace('|', "  ") } else { text })
             }
             "sacct" => {
                 let Some(lag) = self.accounting else {
@@ -308,6 +316,12 @@ impl FakeJob {
             return;
         }
         if self.began.is_none() {
+            // Every second one for its prolog: not to be requeued, it is cancelled.
+            if self.cannot_begin && self.id.is_multiple_of(2) {
+                self.launched = Some(at);
+                self.ended = Some((at, "CANCELLED by 0", "0:0", ""));
+                return;
+            }
             if self.cannot_begin {
                 self.ended = Some((at, "FAILED", "0:53", "0:53"));
                 return;
@@ -372,12 +386,13 @@ impl FakeJob {
         let start = self.began.map_or("N/A".to_string(), time);
         let end = self.ended.map_or("N/A".to_string(), |(at, ..)| time(at));
         let submitted = time(self.submitted);
-        format!("{}|{}|{submitted}|{start}|{end}|gpu|n1|{}|{}\n", self.id, self.state(), self.reason, self.name)
+        format!("{}|{}|{submitted}|{start}|{end}|gpu|n1|{}|N/A|{}\n", self.id, self.state(), self.reason, self.name)
     }
 
     /// As of `now`: a later end is not known yet.
     fn account_lines(&self, now: f64, unsettled: f64, endless: f64) -> String {
-        let (submitted, start) = (time(self.submitted), self.began.map_or("Unknown".to_string(), time));
+        let began = self.began.or(self.launched);
+        let (submitted, start) = (time(self.submitted), began.map_or("Unknown".to_string(), time));
         let given = "billing=1,cpu=1,mem=200M,node=1";
         let Some((at, state, exit, batch)) = self.ended.filter(|(at, ..)| *at <= now) else {
             let state = if self.began.is_some() { "RUNNING" } else { "PENDING" };
@@ -391,7 +406,7 @@ impl FakeJob {
         let end = if counts { "Unknown".to_string() } else { time(at) };
         let job =
             format!("{}|{state}|{exit}|0:0|{submitted}|{start}|{end}|{elapsed}|{given}|n1|{}\n", self.id, self.name);
-        match self.began {
+        match began {
             None => job,
             Some(_) => format!(
                 "{job}{}.batch|{}|{batch}||{start}|{start}|{end}|{elapsed}|cpu=1,mem=200M,node=1|n1|batch\n",
