@@ -23,6 +23,8 @@ mod ends;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod fake_job;
+#[cfg(test)]
 pub(super) mod real;
 #[cfg(test)]
 mod schedules;
