@@ -282,11 +282,20 @@ fn cpu_seconds() -> f64 {
     text.split_whitespace().next().unwrap().parse::<f64>().unwrap() * 1e-9
 }
 
-/// A whole controller: one `squeue` an interval (5 s here), and no `sacct` while nothing ends.
+/// A whole controller: one `squeue` an interval (5 s here), no `sacct` while nothing ends, and less than a fiftieth of a core. What
+/// else goes on at a machine only adds to a thread's time, so the least of three counts.
 #[test]
-fn a_controller_of_a_thousand_jobs_looks_once_an_interval() {
-    let (_, looks) = thousand(50.0);
-    assert!((0.15..=0.25).contains(&looks), "{looks} looks a second");
+fn a_controller_of_a_thousand_jobs_looks_once_an_interval_and_takes_little() {
+    let mut least = f64::INFINITY;
+    for _ in 0..3 {
+        let (cpu, looks) = thousand(50.0);
+        assert!((0.15..=0.25).contains(&looks), "{looks} looks a second");
+        least = least.min(cpu);
+        if least < 0.02 {
+            return;
+        }
+    }
+    panic!("{:.2}% of a core", 100.0 * least);
 }
 
 /// `cargo test --release --lib a_thousand_jobs_take -- --ignored --nocapture`; docs/benchmarks/controller.md has the figure.
