@@ -126,7 +126,8 @@ impl fmt::Display for Flops {
             value /= 1000.0;
             prefix = next;
         }
-        write!(f, "{value:.2} {prefix}FLOP")
+        // An empty sum of floats is minus zero.
+        if prefix.is_empty() { write!(f, "{:.0} FLOP", value + 0.0) } else { write!(f, "{value:.2} {prefix}FLOP") }
     }
 }
 
@@ -152,6 +153,24 @@ impl Dollars {
 
 impl fmt::Display for Dollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${:.2}", self.value())
+        // What is less than a cent is not nothing.
+        if (1..10_000).contains(&self.micro) {
+            write!(f, "${:.4}", self.value())
+        } else {
+            write!(f, "${:.2}", self.value())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_amounts_are_shown_as_such() {
+        let flops = [-0.0, 640.0, 5248.0].map(|f| Flops(f).to_string());
+        assert_eq!(flops, ["0 FLOP", "640 FLOP", "5.25 kFLOP"]);
+        let dollars = [0, 50, 4000, 10_000, 16_000_000].map(|micro| Dollars { micro }.to_string());
+        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0040", "$0.01", "$16.00"]);
     }
 }
