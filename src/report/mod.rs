@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use counsel::LanguageModel;
 pub use page::page;
 pub use summary::{
-    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, effects, percent, what,
+    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, decimals, effects, percent, what,
 };
 
 /// Names of the derived files in the campaign's folder.
