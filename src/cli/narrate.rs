@@ -129,6 +129,7 @@ impl Observer for Narrator {
             }
             Event::Recalled { .. }
             | Event::Asked { .. }
+            | Event::Unasked { .. }
             | Event::Answered { .. }
             | Event::WritingAsked { .. }
             | Event::WritingAnswered { .. }

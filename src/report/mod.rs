@@ -19,6 +19,7 @@ use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 pub use counsel::LanguageModel;
+pub use figures::counted;
 pub use page::page;
 pub use summary::{
     Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, decimals, effects, percent, what,

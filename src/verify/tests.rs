@@ -3,6 +3,7 @@
 
 use super::quantities::Quantities;
 use super::*;
+use crate::sys::clock::day_in_words;
 use std::path::{Path, PathBuf};
 
 /// A copy of the sample campaign with a paper that states a few of its numbers.
@@ -22,6 +23,11 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The day on which the campaign began.
+fn day(measured: &Measured) -> String {
+    day_in_words(&measured.times[0]).unwrap()
+}
+
 impl Bench {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
@@ -34,11 +40,11 @@ impl Bench {
         let (low, high, _) = base.interval.unwrap();
         let shown = format!("{:.4} [{low:.4}, {high:.4}]", base.value);
         let runs = format!("{} runs", of("runs.total").value);
-        let time = format!("{:.1}\u{a0}device-minutes", of("cost.allocated").value * 60.0);
+        let time = format!("{:.1}\u{a0}device-seconds", of("cost.allocated").value * 3600.0);
         let fact = |id: &str, text: &str| format!("<data class=fact value=\"{id}\">{text}</data>");
         let marked =
             |id: &str, text: &str| format!("\\fact{{{id}}}{{{}}}", text.replace('\u{a0}', "~").replace('%', "\\%"));
-        let day = "25 November 2026";
+        let day = day(&measured);
         let html = format!(
             "<h1>A note</h1><p class=by>nanoresearch 0.1.0<br>{day}</p><section id=\"sec:results\"><h2><span class=no>1</span> Results</h2>\
              <p>The baseline reaches {}. It took {} and {}. See <a href=\"#sec:results\">Section 1</a>.</p></section>",
@@ -129,7 +135,7 @@ fn what_is_right_passes_and_every_changed_digit_is_found() {
             bench.with(form, from, planted);
         }
     }
-    let faults = bench.with("paper/paper.html", "25 November 2026", "24 November 2025");
+    let faults = bench.with("paper/paper.html", &day(&measured), "24 November 2025");
     assert!(faults[0].what.contains("day of the campaign"), "{faults:?}");
     bench.with("paper/paper.html", ">1</span>", ">2</span>");
     bench.with("paper/paper.html", "Section 1", "Section 4");

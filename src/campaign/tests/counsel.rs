@@ -314,19 +314,26 @@ fn dollars_bound_devices_model_and_overhead_together() {
         let state = concluded(&lab, &campaign, &mut Scripted::new(wise));
         let spent = state.ledger.settled().dollars.value() + state.ledger.asked().value();
         assert!(spent <= dollars, "{spent}");
-        (state.runs.len(), state.ledger.settled().dollars.value(), state.ledger.asked().value())
+        let unasked =
+            |d: &&crate::campaign::Decision| d.text.contains("is not asked") && d.text.contains("it could cost");
+        let unasked = state.decisions.iter().filter(unasked).count();
+        (state.runs.len(), state.ledger.settled().dollars.value(), state.ledger.asked().value(), unasked)
     };
     // Two baseline runs, a first look and two confirmations are the least: $20.
     assert_eq!(attempts(19.99, "", false).0, 0);
-    assert_eq!(attempts(36.0, "", false), (9, 36.0, 0.0), "two hours at $2: $4 an attempt");
+    assert_eq!(attempts(36.0, "", false), (9, 36.0, 0.0, 0), "two hours at $2: $4 an attempt");
     // Sixteen dollars more are four GPUs for two hours.
-    assert_eq!(attempts(36.0 + 4.0 * 2.0 * 2.0, "", false), (9 + 4, 52.0, 0.0));
+    assert_eq!(attempts(36.0 + 4.0 * 2.0 * 2.0, "", false), (9 + 4, 52.0, 0.0, 0));
     assert_eq!(attempts(51.99, "", false).0, 12);
-    // A cent for a question, and a run less fits.
-    let (runs, settled, asked) = attempts(36.0, "", true);
-    assert!(asked > 0.0 && runs == 8 && settled == 32.0, "{runs} {settled} {asked}");
+    // A cent for a question, and a run less fits; a last one that does not fit is said to be left out.
+    let (runs, settled, asked, unasked) = attempts(36.0, "", true);
+    assert!(asked > 0.0 && runs == 8 && settled == 32.0 && unasked == 1, "{runs} {settled} {asked} {unasked}");
+    // What is left beside one candidate and its confirmations is less than a question may cost: that is said, once, and the candidate
+    // is tried. It is no finalist, so there is enough for a last question.
+    let (runs, settled, asked, unasked) = attempts(20.005, "", true);
+    assert_eq!((runs, settled, asked, unasked), (3, 12.0, 0.01, 1));
     // Overhead of a dollar an attempt.
-    assert_eq!(attempts(36.0, ", overhead_dollars_per_attempt = 1.0", false), (7, 35.0, 0.0));
+    assert_eq!(attempts(36.0, ", overhead_dollars_per_attempt = 1.0", false), (7, 35.0, 0.0, 0));
 }
 
 #[test]
@@ -441,25 +448,29 @@ fn people_approve_refuse_pause_and_remark() {
     assert!(state.conclusion.is_some() && state.runs.len() == 3 + 2, "{asked:?}");
     replay(&lab.folder, planner::sampler(&above.planner).as_ref(), &mut nobody()).unwrap();
 
-    // A run that was below the bound, and whose limit is raised beyond it, is asked about before its next attempt.
-    for granted in [true, false] {
+    // A run that was below the bound, and whose limit is raised beyond it, is asked about before its next attempt; and again where it
+    // is raised beyond what was agreed to.
+    for (granted, late) in [(true, false), (false, false), (true, true)] {
         let above = campaign(
             "approval = \"above-0.002-gpu-hours\"\nplanner = { candidates = 1 }\nseeds = { baseline = 2, confirm = 2 }\n\
              baseline = { resources = { wall_seconds = 4.0 } }",
         );
-        let lab = Lab::new(&above, |spec, _| match (spec.id.run.0, spec.id.number) {
+        let lab = Lab::new(&above, move |spec, _| match (spec.id.run.0, spec.id.number) {
             (3, 1) => Play::ends(4.0, crate::record::End::TimedOut { limit_seconds: 4.0 }),
+            (3, 2) if late => Play::ends(8.0, crate::record::End::TimedOut { limit_seconds: 8.0 }),
             _ => completes(spec),
         });
+        let mut times = 0;
         let mut says = |_: &State, event: &Event| {
             let Event::ApprovalAsked { subject, words } = event else { return None };
             assert!(words.contains("a further attempt of run 0003"), "{words}");
+            times += 1;
             Some(Word::Approval { subject: subject.clone(), granted })
         };
         let mut person = Person { folder: lab.folder.clone(), says: &mut says };
         lab.live(&above, None, &mut [&mut person]).unwrap();
         let run = lab.check().runs[2].clone();
-        assert_eq!(run.attempts.len(), if granted { 2 } else { 1 });
+        assert_eq!((run.attempts.len(), times), if late { (3, 2) } else { (1 + usize::from(granted), 1) });
         let refused = |r: &crate::campaign::RunResult| matches!(r, crate::campaign::RunResult::Failed { reason } if reason.contains("refused a further"));
         assert_eq!(run.result.as_ref().is_some_and(refused), !granted, "{:?}", run.result);
     }
