@@ -127,8 +127,9 @@ fn probe(placement: Placement, family: Family, (data, model, batch): Probe) -> R
     let section = data_section(data);
     let Placement { kind, device, precision, threads } = placement;
     let text = format!(
+        // Evaluation in batches of the usual size would take most of the time and tell nothing that training does not.
         "[data]\n{section}\n[model]\nkind = \"{}\"\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
-         [resources]\nthreads = {threads}\n",
+         [evaluation]\nbatch_size = {batch}\n[resources]\nthreads = {threads}\n",
         family.name()
     );
     let mut experiment = parse_experiment(&text, "calibration", &[])?;

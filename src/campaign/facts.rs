@@ -270,7 +270,7 @@ impl Reason {
             Reason::Advised => "the analyst saw nothing further worth its cost",
             Reason::Stopped => "a person stopped it",
             Reason::Cancelled => "a person cancelled it",
-            Reason::Missing => "something that its attempts need is not installed where they run",
+            Reason::Missing => "something that its attempts need is not there where they run",
             Reason::BaselineFailed => "the baseline failed",
         }
     }
