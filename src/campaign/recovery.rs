@@ -23,7 +23,13 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
     // from its last checkpoint if it is ever promoted.
     let resultless = !matches!(
         end.class,
-        Class::Completed | Class::Paused | Class::Diverged | Class::Refused | Class::Missing | Class::Cancelled
+        Class::Completed
+            | Class::Paused
+            | Class::Diverged
+            | Class::Refused
+            | Class::Missing
+            | Class::Barred
+            | Class::Cancelled
     );
     if attempt.stopping && resultless {
         let why = format!("{}; it was asked to leave at its rung", end.evidence.detail);

@@ -45,6 +45,8 @@ pub enum Class {
     Missing,
     /// The config, data or checkpoint was refused: the same again would be refused again.
     Refused,
+    /// The cluster takes none of the site's jobs as they are asked for.
+    Barred,
     /// No worker ever started, and none can.
     NeverStarted,
     /// It ended without a word: by a signal, by an exit code, or (both none) unseen.
@@ -77,6 +79,7 @@ impl Class {
             Class::LaunchFailed => "launch-failed",
             Class::Missing => "missing",
             Class::Refused => "refused",
+            Class::Barred => "barred",
             Class::NeverStarted => "never-started",
             Class::Crashed { .. } => "crashed",
             Class::Failed => "failed",
@@ -154,6 +157,7 @@ fn scheduler_class(word: &SchedulerEnd) -> Class {
         SchedulerEnd::OutOfMemory => Class::OutOfMemory,
         SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline => Class::Cancelled,
         SchedulerEnd::Refused(_) => Class::Refused,
+        SchedulerEnd::Barred(_) => Class::Barred,
     }
 }
 
@@ -168,7 +172,7 @@ fn ends_in_failed_allocation(log: &str) -> bool {
 /// record of the job where the attempt was one.
 pub fn describe(evidence: &Evidence) -> String {
     match &evidence.job {
-        Some(job) => format!("{} ({})", what_happened(evidence), job.words()),
+        Some(job) => format!("{} ({})", what_happened(evidence), job.story()),
         None => what_happened(evidence),
     }
 }
@@ -213,6 +217,7 @@ fn what_happened(evidence: &Evidence) -> String {
     }
     match &evidence.scheduler {
         Some(SchedulerEnd::Refused(why)) => return format!("its job was refused: {why}"),
+        Some(SchedulerEnd::Barred(why)) => return format!("the cluster takes no such jobs: {why}"),
         Some(SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline) => return ended_by(evidence),
         Some(SchedulerEnd::LaunchFailed(why)) => return format!("its node could not begin it: {why}"),
         Some(SchedulerEnd::Missing(why)) => return format!("something is missing on its node: {why}"),
@@ -388,6 +393,7 @@ mod tests {
             (SchedulerEnd::Cancelled(Some(7)), Class::Cancelled),
             (SchedulerEnd::Deadline, Class::Cancelled),
             (SchedulerEnd::Refused("why".into()), Class::Refused),
+            (SchedulerEnd::Barred("why".into()), Class::Barred),
         ];
         for (end, class) in table {
             assert_eq!(classify(&word(end.clone())), class, "{end:?}");
@@ -430,6 +436,7 @@ mod tests {
                 Class::NodeFailed,
                 Class::LaunchFailed,
                 Class::Missing,
+                Class::Barred,
                 Class::TimedOut,
                 Class::OutOfMemory,
                 Class::DeviceOutOfMemory,
