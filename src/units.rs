@@ -162,19 +162,6 @@ impl fmt::Display for Dollars {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_amounts_are_shown_as_such() {
-        let flops = [-0.0, 640.0, 5248.0].map(|f| Flops(f).to_string());
-        assert_eq!(flops, ["0 FLOP", "640 FLOP", "5.25 kFLOP"]);
-        let dollars = [0, 50, 4000, 10_000, 16_000_000].map(|micro| Dollars { micro }.to_string());
-        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0040", "$0.01", "$16.00"]);
-    }
-}
-
 /// A number with `digits` significant digits, without exponent for everyday sizes.
 pub fn significant(value: f64, digits: usize) -> String {
     if !value.is_finite() {
@@ -219,5 +206,13 @@ mod tests {
         assert_eq!(duration(0.0005), "500 us");
         assert_eq!(duration(90.0), "90.0 s");
         assert_eq!(duration(600.0), "10.0 min");
+    }
+
+    #[test]
+    fn small_amounts_are_shown_as_such() {
+        let flops = [-0.0, 640.0, 5248.0].map(|f| Flops(f).to_string());
+        assert_eq!(flops, ["0 FLOP", "640 FLOP", "5.25 kFLOP"]);
+        let dollars = [0, 50, 4000, 10_000, 16_000_000].map(|micro| Dollars { micro }.to_string());
+        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0040", "$0.01", "$16.00"]);
     }
 }
