@@ -161,11 +161,17 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
                 return Err(inconsistent(&format!("question {number} is out of order")));
             }
             state.ledger.ask(allowance.unwrap_or_default())?;
+            state.counsel.priced_out = false;
             state.counsel.asking =
                 Some(Question { number: *number, inquiry: *inquiry, allowance: *allowance, at: time });
             let most = allowance.map_or_else(String::new, |d| format!(", for {d} at most"));
             let text =
                 format!("question {number}: the {} is asked {}{most}: {why}", inquiry.role().name(), inquiry.words());
+            state.decided(None, None, text);
+        }
+        Event::Unasked { inquiry, why } => {
+            state.counsel.priced_out = true;
+            let text = format!("the {} is not asked {}: {why}", inquiry.role().name(), inquiry.words());
             state.decided(None, None, text);
         }
         Event::Answered { number, reply, paid } => answered(state, *number, reply, paid, time)?,
@@ -204,6 +210,7 @@ pub fn apply(state: &mut State, event: &Event, time: f64) -> Result<()> {
         Event::Edited { campaign, changes } => {
             let (time_budget, dollars) = budget(campaign);
             state.ledger.set_budget(time_budget, dollars)?;
+            state.counsel.priced_out = false;
             state.campaign = (**campaign).clone();
             state.decided(None, None, format!("campaign.toml was edited: {}", changes.join("; ")));
         }

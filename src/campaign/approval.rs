@@ -9,6 +9,7 @@ use super::ledger::Amount;
 use super::state::{Run, State};
 use crate::config::Approval;
 use crate::ids::RunKey;
+use crate::units::DeviceTime;
 use serde::{Deserialize, Serialize};
 
 /// What a person is asked about.
@@ -26,6 +27,9 @@ pub enum Subject {
     Run {
         /// Its identity.
         key: RunKey,
+        /// Device time that one attempt of it may take: a word holds up to there. None: whatever it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up_to: Option<DeviceTime>,
     },
 }
 
@@ -35,6 +39,17 @@ impl Subject {
         match self {
             Subject::Candidate { index } => Some(*index),
             Subject::Start | Subject::Run { .. } => None,
+        }
+    }
+
+    /// Whether a word about this one settles `other` as well: leave for a run holds for less time, a refusal for more.
+    fn settles(&self, other: &Subject, granted: bool) -> bool {
+        match (self, other) {
+            (Subject::Run { key, up_to: Some(said) }, Subject::Run { key: asked, up_to: Some(now) }) => {
+                key == asked && if granted { now <= said } else { now >= said }
+            }
+            (Subject::Run { key, up_to: None }, Subject::Run { key: asked, .. }) => key == asked,
+            _ => self == other,
         }
     }
 }
@@ -48,6 +63,16 @@ pub struct Approvals {
     pub granted: Vec<Subject>,
     /// What may not.
     pub refused: Vec<Subject>,
+}
+
+impl Approvals {
+    fn granted(&self, subject: &Subject) -> bool {
+        self.granted.iter().any(|s| s.settles(subject, true))
+    }
+
+    fn refused(&self, subject: &Subject) -> bool {
+        self.refused.iter().any(|s| s.settles(subject, false))
+    }
 }
 
 impl State {
@@ -81,15 +106,15 @@ fn refused(state: &State, purpose: Purpose) -> Option<Vec<Event>> {
 }
 
 /// What stands between a run and its next attempt: a limit that was raised after the first may take it beyond what a person let
-/// it take unasked.
+/// it take unasked, or beyond what was agreed to.
 pub(super) fn again(state: &State, run: &Run) -> Option<Vec<Event>> {
     let Approval::Above(hours) = state.campaign.approval else { return None };
     let amount = run.limits.reservation(&state.campaign);
-    let subject = Subject::Run { key: run.key.clone() };
-    if amount.time.hours() <= hours || state.approvals.granted.contains(&subject) {
+    let subject = Subject::Run { key: run.key.clone(), up_to: Some(amount.time) };
+    if amount.time.hours() <= hours || state.approvals.granted(&subject) {
         return None;
     }
-    if state.approvals.refused.contains(&subject) {
+    if state.approvals.refused(&subject) {
         let reason = "a person refused a further attempt".to_string();
         return Some(vec![Event::RunFinished { id: run.id, result: RunResult::Failed { reason } }]);
     }
@@ -113,13 +138,15 @@ pub(super) fn gate(state: &State, purpose: Purpose, key: &RunKey, amount: Amount
         (Approval::Never, _) => return None,
         (Approval::First, _) if state.runs.is_empty() => Subject::Start,
         (Approval::Each, Purpose::Candidate { index }) => Subject::Candidate { index },
-        (Approval::Above(hours), _) if amount.time.hours() > hours => Subject::Run { key: key.clone() },
+        (Approval::Above(hours), _) if amount.time.hours() > hours => {
+            Subject::Run { key: key.clone(), up_to: Some(amount.time) }
+        }
         _ => return None,
     };
-    if state.approvals.granted.contains(&subject) {
+    if state.approvals.granted(&subject) {
         return None;
     }
-    if state.approvals.refused.contains(&subject)
+    if state.approvals.refused(&subject)
         && let Some(follows) = refused(state, purpose)
     {
         return Some(follows);

@@ -210,14 +210,14 @@ pub fn too_small(state: &State, need: Need) -> Event {
     if need.amount.time > time {
         // Rounded up, so that what is said is enough.
         let hours = (need.amount.time.hours() * 1e4).ceil() / 1e4;
-        short.push(format!("{}, budget.device_hours = {hours}, and the budget is {time}", need.amount.time));
+        short.push(format!("{} (budget.device_hours = {hours}), and the budget is {time}", need.amount.time));
     }
     if let Some(dollars) = state.ledger.budget_dollars().filter(|d| need.amount.dollars > *d) {
         short.push(format!("{}, and the budget is {dollars}", need.amount.dollars));
     }
     let sentence = format!(
-        "Nothing was run: the baseline, one candidate and its confirmation may take {}, and giving up what may be given up \
-         is not enough. Raise the budget, or lower seeds.baseline, seeds.confirm, execution.parallel or \
+        "Nothing was run: the baseline, one candidate and its confirmation may take {}; making smaller what \
+         budget.downscale names is not enough. Raise the budget, or lower seeds.baseline, seeds.confirm, execution.parallel or \
          execution.kill_margin_seconds.",
         short.join("; ")
     );

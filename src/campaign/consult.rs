@@ -216,7 +216,7 @@ impl Mind<'_> {
         self.advice.now - since > patience
     }
 
-    /// A question with what may be spent on it, where that leaves enough for what is promised.
+    /// A question with what may be spent on it, where that leaves enough for what is promised; that it does not is said once.
     pub(super) fn ask(&self, inquiry: Inquiry, why: &str) -> Option<Vec<Event>> {
         let state = self.state;
         let number = state.counsel.answered.len() + 1;
@@ -226,15 +226,30 @@ impl Mind<'_> {
         }
         let once = self.advice.counsel.and_then(|c| c.worst(state, inquiry))?;
         let repairs = state.campaign.llm.as_ref().map_or(0, |llm| llm.repairs) as u64;
-        let kept = room::kept_back(state, self.scope.confirm, None).amount.dollars;
+        let kept = self.promised().amount.dollars;
         // An answer that is sent back makes the next call longer.
         let whole = Dollars { micro: once.micro.saturating_mul(1 + repairs).saturating_mul(5) / 4 };
         let fits = |dollars: Dollars| {
             let amount = Amount { time: DeviceTime::default(), dollars: Dollars { micro: dollars.micro + kept.micro } };
             state.ledger.fits(amount)
         };
-        let allowance = [whole, once].into_iter().find(|d| fits(*d))?;
-        Some(vec![Event::Asked { number, inquiry, allowance: Some(allowance), why }])
+        if let Some(allowance) = [whole, once].into_iter().find(|d| fits(*d)) {
+            return Some(vec![Event::Asked { number, inquiry, allowance: Some(allowance), why }]);
+        }
+        let free = Dollars { micro: state.ledger.free().dollars.micro.saturating_sub(kept.micro) };
+        let beside = if kept.micro > 0 { " beside what runs are promised" } else { "" };
+        let why = format!("it could cost {once}, and {free} are free{beside}; the campaign goes on without");
+        (!state.counsel.priced_out).then(|| vec![Event::Unasked { inquiry, why }])
+    }
+
+    /// What no question may use: what confirmations need, and while nothing was tried, what trying one candidate takes.
+    fn promised(&self) -> room::Need {
+        let (state, scope) = (self.state, self.scope);
+        if state.candidates.iter().any(|c| c.screening.is_some()) {
+            return room::kept_back(state, scope.confirm, None);
+        }
+        let look = Outlay::of(state, &Limits::first(&scope.baseline, &scope.price), &scope.price);
+        look.in_turn(state, 1) + room::kept_back(state, scope.confirm, Some(look))
     }
 
     /// Asks for designs where proposal `index` is the language model's and it has not been asked for this one.

@@ -294,6 +294,8 @@ pub struct Counsel {
     pub notes: Vec<Note>,
     /// Findings of earlier campaigns that this one started from; none before they were looked for.
     pub recalled: Option<Vec<Finding>>,
+    /// The last question that was due did not fit in the dollars that are left, which was said.
+    pub priced_out: bool,
 }
 
 impl Counsel {

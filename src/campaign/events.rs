@@ -71,6 +71,13 @@ pub enum Event {
         /// In words.
         why: String,
     },
+    /// A question that is not asked for want of dollars; said once until one fits again.
+    Unasked {
+        /// What would have been asked.
+        inquiry: Inquiry,
+        /// What it could cost and what is left, in words.
+        why: String,
+    },
     /// What came back, and what it cost.
     Answered {
         /// Which question.
@@ -473,6 +480,7 @@ mod tests {
             Event::RungPassed { id: RunId(2), rung: 1, step: 60, value: 0.5 },
             Event::RungJudged { id: RunId(2), rung: 1, stop: true, why: "behind".into() },
             Event::Asked { number: 1, inquiry: Inquiry::Designs { index: 4 }, allowance: None, why: "turn".into() },
+            Event::Unasked { inquiry: Inquiry::Ideas, why: "too dear".into() },
             Event::Answered {
                 number: 1,
                 reply: Box::new(Reply::Nothing { why: "silence".into(), unheard: true }),

@@ -4,7 +4,7 @@ use super::events::{Event, NextStep, RunResult};
 use super::state::{Attempt, AttemptEnd, Limits, Run, State};
 use crate::failure::{self, Change, Class, Policy, Recovery};
 use crate::record::Blame;
-use crate::units::Bytes;
+use crate::units::{Bytes, duration};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -105,10 +105,10 @@ fn changed(state: &State, run: &Run, limits: Limits, end: &AttemptEnd, change: C
         Change::Wait { seconds } => Some((limits, format!(", in {seconds:.0} s"))),
         Change::MoreWall { factor } => {
             let (wall_seconds, why) = match called_for(run) {
-                Some((seconds, rate)) => (seconds, format!(", which its {} a step call for", pace(rate))),
+                Some((seconds, rate)) => (seconds, format!(", which its {} a step call for", duration(rate))),
                 None => (limits.wall_seconds * factor, ", since no rate was measured".to_string()),
             };
-            Some((Limits { wall_seconds, ..limits }, format!(", with {wall_seconds:.0} s of wall time{why}")))
+            Some((Limits { wall_seconds, ..limits }, format!(", with {} of wall time{why}", duration(wall_seconds))))
         }
         Change::MoreMemory { factor } => more_memory(limits, end, factor).or_else(|| smaller_micro_batch(run, limits)),
         Change::HalveMicroBatch => smaller_micro_batch(run, limits).or_else(|| match end.class {
@@ -167,15 +167,6 @@ fn called_for(run: &Run) -> Option<(f64, f64)> {
     let left = until.saturating_sub(newest(run).unwrap_or(0)).max(1) as f64;
     let timeouts = run.attempts.iter().filter(|a| a.ended.as_ref().is_some_and(|e| e.class == Class::TimedOut)).count();
     Some((WALL_MARGIN.powi(timeouts.max(1) as i32) * left * rate + outside.max(0.0) + START_SECONDS, rate))
-}
-
-/// Seconds a step in a unit in which they are not nothing.
-fn pace(seconds: f64) -> String {
-    match seconds {
-        ..1e-3 => format!("{:.1} µs", seconds * 1e6),
-        1e-3..1.0 => format!("{:.1} ms", seconds * 1e3),
-        _ => format!("{seconds:.2} s"),
-    }
 }
 
 fn limits_unknown(attempt: &Attempt, end: &AttemptEnd) -> bool {

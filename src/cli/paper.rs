@@ -6,6 +6,7 @@ use crate::campaign::{self, Desk, State};
 use crate::literature::Record;
 use crate::paper::{self, Draft, Facts, Pdf, Written};
 use crate::problem::Result;
+use crate::report;
 use crate::review::{self, Manuscript, Review, Reviser, Severity};
 use crate::sys::clock::SystemClock;
 use crate::sys::fs;
@@ -71,8 +72,11 @@ pub fn run(args: &PaperArgs) -> Result<()> {
     if let Some(last) = reviews.last() {
         let n: usize = last.opinions.iter().map(|o| o.demands.len()).sum();
         let verdict = if last.passes { "passes" } else { "does not pass" };
-        let rounds = if reviews.len() == 1 { "one round".to_string() } else { format!("{} rounds", reviews.len()) };
-        output::say(&format!("the paper {verdict} its review after {rounds}, with {n} demands left (review.md)"));
+        let rounds = report::counted(reviews.len(), "round");
+        output::say(&format!(
+            "the paper {verdict} its review after {rounds}, with {} left (review.md)",
+            report::counted(n, "demand")
+        ));
     }
     if args.format == Format::Json {
         output::print_json(&serde_json::json!({

@@ -8,7 +8,7 @@ use crate::campaign::{Forecast, Reason, State, attempt_path, placement, rejectio
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
-use crate::report::{JobSummary, RunSummary, Summary, percent};
+use crate::report::{JobSummary, RunSummary, Summary, decimals, percent};
 use crate::slurm::Look;
 use crate::sys::clock::rfc3339;
 use crate::sys::shell;
@@ -221,6 +221,7 @@ fn expected(rest: &Forecast) -> String {
 pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
     let metric = format!(">{metric}");
     let mut table = Table::new(&["run", "purpose", ">seed", "status", &metric, ">tries", ">device-s", ">busy", "what"]);
+    let decimals = decimals(runs);
     for run in runs {
         table.row(vec![
             run.id.to_string(),
@@ -229,7 +230,7 @@ pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
             run.status.to_string(),
             run.value.map_or_else(|| "-".into(), |v| significant(v, 4)),
             run.attempts.to_string(),
-            format!("{:.1}", run.device_seconds),
+            format!("{:.decimals$}", run.device_seconds),
             percent(run.usage.busy_share),
             run.failure.clone().map_or_else(|| run.what.clone(), |f| format!("{} -- {}", run.what, first_line(&f))),
         ]);

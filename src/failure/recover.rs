@@ -102,7 +102,7 @@ pub enum Recovery {
 /// | timed out | resume with the wall time that the measured rate calls for; twice the old where none was measured | yes |
 /// | out of memory, one machine | resume with half the micro-batch; from the third time with more memory | yes |
 /// | out of memory, cluster | resume with more memory; from the third time with half the micro-batch | yes |
-/// | missing | halt: the others would miss it too; uncharged once it is there | no |
+/// | missing (a dataset, a library, room on the filesystem) | halt: the others would miss it too; uncharged once it is there | no |
 /// | crashed | resume; a second SIGKILL that nobody sent counts as the kernel's, for memory: half the micro-batch | yes |
 /// | failed | resume; after two in a row from the start, in case the checkpoint is the cause | yes |
 /// | out of GPU memory | resume with half the micro-batch, [`DEVICE_HALVINGS`] times; then on a bigger GPU, once | no |

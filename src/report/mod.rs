@@ -19,9 +19,10 @@ use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 pub use counsel::LanguageModel;
+pub use figures::counted;
 pub use page::page;
 pub use summary::{
-    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, effects, percent, what,
+    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, decimals, effects, percent, what,
 };
 
 /// Names of the derived files in the campaign's folder.

@@ -172,6 +172,15 @@ pub struct RunSummary {
     pub failure: Option<String>,
 }
 
+/// Decimals for a column of device seconds: three digits of the longest run, so that short runs are not all 0.0.
+pub fn decimals(runs: &[RunSummary]) -> usize {
+    match runs.iter().map(|run| run.device_seconds).fold(0.0, f64::max) {
+        longest if longest < 1.0 => 3,
+        longest if longest < 10.0 => 2,
+        _ => 1,
+    }
+}
+
 impl Summary {
     /// Of a campaign as it stands.
     pub fn of(state: &State) -> Self {

@@ -61,7 +61,7 @@ fn a_timeout_gives_the_wall_time_that_the_measured_rate_calls_for() {
     assert_eq!(specs[1].wall_seconds, 85.0);
     let why = why(&state, "0004/01");
     assert!(
-        why.contains("from its checkpoint at step 100, with 85 s of wall time, which its 500.0 ms a step call for"),
+        why.contains("from its checkpoint at step 100, with 85.0 s of wall time, which its 500 ms a step call for"),
         "{why}"
     );
 }

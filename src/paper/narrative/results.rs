@@ -306,7 +306,8 @@ pub(super) fn conclusion(s: &Story) -> String {
         Finding::Confirmed => {
             let lying = match (s.number("search.judged"), s.number("search.confirmed")) {
                 (1.0, _) => "The candidate that was repeated lies",
-                (all, good) if all == good => "All of {search.judged|words} that were repeated lie",
+                (2.0, 2.0) => "Both of the {search.judged|words} that were repeated lie",
+                (all, good) if all == good => "All {search.judged|words} that were repeated lie",
                 (_, 1.0) => "Of {search.judged|words} that were repeated, {search.confirmed|value} lies",
                 _ => "Of {search.judged|words} that were repeated, {search.confirmed|value} lie",
             };
