@@ -230,6 +230,8 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     }
     let metric = state.metric();
     if let Some(missing) = &state.missing {
+        // A paragraph of two lines, in one sentence.
+        let missing = missing.replace("\n  ", "; ");
         return format!("nothing more was started before something is put right: {missing}");
     }
     let Some(baseline) = &state.baseline else {
