@@ -46,6 +46,8 @@ pub struct Problem {
     pub place: Option<String>,
     /// What to do about it, an imperative sentence.
     pub remedy: Option<String>,
+    /// A filesystem was full, or a quota used up: nothing is wrong with what was asked for, and it can go on once there is room.
+    pub no_room: bool,
 }
 
 /// The result of anything that can fail in a way a person should read.
@@ -54,7 +56,7 @@ pub type Result<T, E = Problem> = std::result::Result<T, E>;
 impl Problem {
     /// A failure of the given class; add a place and a remedy with [`at`](Self::at) and [`remedy`](Self::remedy).
     pub fn new(class: Class, what: impl Into<String>) -> Self {
-        Problem { class, what: what.into(), place: None, remedy: None }
+        Problem { class, what: what.into(), place: None, remedy: None, no_room: false }
     }
 
     /// The command line, a config or an input file is wrong (exit 2).
@@ -86,7 +88,9 @@ impl Problem {
             }
             _ => "look into what the system says above, then try again",
         };
-        Self::failed(format!("cannot {doing}: {}", cause(error))).at(path.display().to_string()).remedy(remedy)
+        let no_room = matches!(error.kind(), K::StorageFull | K::QuotaExceeded);
+        let problem = Self::failed(format!("cannot {doing}: {}", cause(error)));
+        Problem { no_room, ..problem }.at(path.display().to_string()).remedy(remedy)
     }
 
     /// Says where: a path, `file:line`, or a config key.

@@ -126,7 +126,8 @@ impl fmt::Display for Flops {
             value /= 1000.0;
             prefix = next;
         }
-        write!(f, "{value:.2} {prefix}FLOP")
+        // An empty sum of floats is minus zero.
+        if prefix.is_empty() { write!(f, "{:.0} FLOP", value + 0.0) } else { write!(f, "{value:.2} {prefix}FLOP") }
     }
 }
 
@@ -152,6 +153,66 @@ impl Dollars {
 
 impl fmt::Display for Dollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "${:.2}", self.value())
+        // What is less than a cent is not nothing.
+        if (1..10_000).contains(&self.micro) {
+            write!(f, "${:.4}", self.value())
+        } else {
+            write!(f, "${:.2}", self.value())
+        }
+    }
+}
+
+/// A number with `digits` significant digits, without exponent for everyday sizes.
+pub fn significant(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        return "-".to_string();
+    }
+    if value == 0.0 {
+        return "0".to_string();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    if !(-4..7).contains(&magnitude) {
+        return format!("{value:.*e}", digits.saturating_sub(1));
+    }
+    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// Seconds in the unit a person would choose.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.0} us", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{} ms", significant(seconds * 1e3, 3))
+    } else if seconds < 120.0 {
+        format!("{} s", significant(seconds, 3))
+    } else if seconds < 7200.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(significant(0.012345, 3), "0.0123");
+        assert_eq!(significant(1234.5, 3), "1234");
+        assert_eq!(significant(3.2e-7, 2), "3.2e-7");
+        assert_eq!(significant(f64::NAN, 3), "-");
+        assert_eq!(duration(0.0005), "500 us");
+        assert_eq!(duration(90.0), "90.0 s");
+        assert_eq!(duration(600.0), "10.0 min");
+    }
+
+    #[test]
+    fn small_amounts_are_shown_as_such() {
+        let flops = [-0.0, 640.0, 5248.0].map(|f| Flops(f).to_string());
+        assert_eq!(flops, ["0 FLOP", "640 FLOP", "5.25 kFLOP"]);
+        let dollars = [0, 50, 4000, 10_000, 16_000_000].map(|micro| Dollars { micro }.to_string());
+        assert_eq!(dollars, ["$0.00", "$0.0001", "$0.0040", "$0.01", "$16.00"]);
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn usual_experiment(name: &str, batch_size: usize) -> Result<Experime
     };
     let text = format!(
         "[data]\n{section}\n[model]\npreset = \"{name}\"\n[optimizer]\nkind = \"adamw\"\n[training]\n\
-         batch_size = {batch_size}\n"
+         batch_size = {batch_size}\n[evaluation]\nbatch_size = {batch_size}\n"
     );
     config::parse_experiment(&text, name, &[])
 }

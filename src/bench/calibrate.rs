@@ -1,7 +1,7 @@
 //! A throughput profile of this machine: small programs of every kind, timed once and kept in the cache.
 
 use super::family::{Family, Probe, data_section, shape};
-use super::measure::{Measured, measure, measure_once};
+use super::measure::{Measured, measure, measure_once, median};
 use crate::config::{Experiment, parse_experiment};
 use crate::cost::{Machine, Sample, ThroughputProfile, fit, spread};
 use crate::engine::{self, Placement};
@@ -12,12 +12,12 @@ use crate::units::Bytes;
 use std::collections::BTreeMap;
 
 /// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
-const SECONDS_EACH: f64 = 0.06;
+const SECONDS_EACH: f64 = 0.04;
 /// A profile whose predictions may be wrong by more than this factor's logarithm (2.7) either way is used and not kept.
 const UNRELIABLE: f64 = 1.0;
-/// All models are measured again after all others: what differs then is not the models but the machine, whose drift
-/// belongs to the uncertainty of a prediction.
-const PASSES: usize = 2;
+/// All models are measured again after all others, and once more: what differs then is not the models but the machine, whose
+/// drift belongs to the uncertainty of a prediction. Of three times the middle one is not misled by a disturbance of one.
+const PASSES: usize = 3;
 
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
@@ -127,8 +127,9 @@ fn probe(placement: Placement, family: Family, (data, model, batch): Probe) -> R
     let section = data_section(data);
     let Placement { kind, device, precision, threads } = placement;
     let text = format!(
+        // Evaluation in batches of the usual size would take most of the time and tell nothing that training does not.
         "[data]\n{section}\n[model]\nkind = \"{}\"\n{model}\n[optimizer]\nkind = \"adamw\"\n[training]\nbatch_size = {batch}\n\
-         [resources]\nthreads = {threads}\n",
+         [evaluation]\nbatch_size = {batch}\n[resources]\nthreads = {threads}\n",
         family.name()
     );
     let mut experiment = parse_experiment(&text, "calibration", &[])?;
@@ -138,20 +139,70 @@ fn probe(placement: Placement, family: Family, (data, model, batch): Probe) -> R
     Ok(experiment)
 }
 
-/// The models' times averaged over the passes (geometrically: errors are relative ones), and by how much the logarithm of a
-/// later time differs from such an average, with 80% probability.
-fn together(mut passes: Vec<Vec<Measured>>) -> (Vec<Measured>, f64) {
-    let (Some(last), Some(first)) = (passes.pop(), passes.first()) else { return (Vec::new(), 0.0) };
-    // Of two times of equal variance v their difference has 2 v, and a third one's from their mean 1.5 v.
-    let apart = first.iter().zip(&last).map(|(a, b)| (b.step() / a.step()).ln() * (1.5f64 / 2.0).sqrt());
+/// The models' middle times over the passes, and by how much the logarithm of a later time differs from such a one, with 80%
+/// probability.
+fn together(passes: Vec<Vec<Measured>>) -> (Vec<Measured>, f64) {
+    let (Some(first), Some(last)) = (passes.first(), passes.last()) else { return (Vec::new(), 0.0) };
+    // Of times of equal variance v two differ by 2 v, and a further one from the median of three by 1.449 v (a normal
+    // sample's median of three has 0.449 v).
+    let apart = first.iter().zip(last).map(|(a, b)| (b.step() / a.step()).ln() * (1.449f64 / 2.0).sqrt());
     let drift = spread(apart.collect());
-    let mean = |a: f64, b: f64| (a * b).sqrt();
-    let both = first.iter().zip(last).map(|(a, b)| Measured {
-        micro: mean(a.micro, b.micro),
-        apply: mean(a.apply, b.apply),
-        eval: mean(a.eval, b.eval),
-        parts: a.parts.iter().zip(b.parts).map(|((_, x), (tasks, y))| (tasks, mean(*x, y))).collect(),
-        ..b
-    });
-    (both.collect(), drift)
+    let model = |(i, one): (usize, &Measured)| {
+        let middle = |time: &dyn Fn(&Measured) -> f64| median(passes.iter().map(|pass| time(&pass[i])).collect());
+        let parts = one.parts.iter().enumerate();
+        Measured {
+            micro: middle(&|m| m.micro),
+            apply: middle(&|m| m.apply),
+            eval: middle(&|m| m.eval),
+            parts: parts.map(|(k, (tasks, _))| (tasks.clone(), middle(&|m| m.parts[k].1))).collect(),
+            ..one.clone()
+        }
+    };
+    (first.iter().enumerate().map(model).collect(), drift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_disturbed_pass_of_three_is_outvoted() {
+        let placement = Placement::of(&probe_of(Family::Mlp));
+        let experiment = probe(placement, Family::Mlp, Family::Mlp.probes(false)[0]).unwrap();
+        let one = measure(&experiment, &shape("pixels 64"), 0.0, true).unwrap();
+        let slower = |factor: f64| Measured {
+            micro: factor * one.micro,
+            apply: factor * one.apply,
+            eval: factor * one.eval,
+            parts: one.parts.iter().map(|(tasks, seconds)| (tasks.clone(), factor * seconds)).collect(),
+            ..one.clone()
+        };
+        for order in [[1.0, 1.1, 3.0], [3.0, 1.1, 1.0], [1.1, 3.0, 1.0]] {
+            let (measured, drift) = together(order.map(|factor| vec![slower(factor); 5]).to_vec());
+            assert_eq!(measured.len(), 5);
+            assert!((measured[0].step() / one.step() - 1.1).abs() < 1e-9 && measured[4].parts.len() == one.parts.len());
+            let apart: f64 = order[2] / order[0];
+            assert!((drift - apart.ln().abs() * 0.7245f64.sqrt()).abs() < 1e-9, "{order:?}: {drift}");
+        }
+    }
+
+    fn probe_of(family: Family) -> Experiment {
+        let text = format!("data.kind = \"digits\"\nmodel.kind = \"{}\"\noptimizer.kind = \"adamw\"\n", family.name());
+        parse_experiment(&text, "t", &[]).unwrap()
+    }
+
+    /// Values of the right sizes, so that no step that is timed meets zeros or infinities where training would not.
+    #[test]
+    fn made_up_states_are_like_real_ones() {
+        let programs = crate::graph::build(&probe_of(Family::Mlp), &shape("pixels 64")).unwrap();
+        let (made, real) =
+            (crate::bench::synthetic::state(&programs.state), crate::graph::initial_values(&programs.state, 1));
+        assert_eq!(made.len(), real.len());
+        for (name, shape, values) in real {
+            let (made_shape, made) = &made[&name];
+            let size = |v: &[f32]| (v.iter().map(|x| f64::from(x * x)).sum::<f64>() / v.len() as f64).sqrt();
+            assert_eq!((made_shape, made.len()), (&shape, values.len()), "{name}");
+            assert!((size(made) - size(&values)).abs() <= 0.1 * size(&values), "{name}");
+        }
+    }
 }

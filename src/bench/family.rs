@@ -94,8 +94,8 @@ impl Family {
                      positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true",
                     4,
                 ),
-                ("text 65", "depth = 3\nwidth = 192\nheads = 6\ncontext = 128", 16),
-                ("text 65", "depth = 2\nwidth = 320\nheads = 5\ncontext = 192", 12),
+                ("text 65", "depth = 3\nwidth = 192\nheads = 6\ncontext = 128", 4),
+                ("text 65", "depth = 2\nwidth = 320\nheads = 5\ncontext = 192", 2),
                 (
                     "pairs 97",
                     "depth = 1\nwidth = 96\nheads = 4\nnorm = \"none\"\nfeed_forward = \"relu\"\ntied = false",

@@ -3,6 +3,7 @@
 use super::synthetic::{self, Ids};
 use crate::config::{DataShape, Experiment};
 use crate::cost::{StepTasks, Task};
+use crate::data::Batch;
 use crate::engine::{self, Engine, EngineError, HostState, PartTime, Placement, StepInputs};
 use crate::graph::{self, Program, StepPrograms};
 use crate::problem::Result;
@@ -32,6 +33,8 @@ impl Measured {
     }
 }
 
+/// Rounds at least, of which the first warms up; models too slow for more are measured well enough by the fewer.
+const LEAST: usize = 3;
 /// Seconds after which a model so slow that one round takes long is not repeated further.
 const PATIENCE: f64 = 12.0;
 
@@ -47,31 +50,30 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_pa
     let placement = Placement::of(experiment);
     let tasks = engine::tasks(placement, &programs)?;
     let mut engine = engine::create(placement, programs.clone())?;
-    let tensors = graph::initial_values(&programs.state, 1).into_iter().map(|(n, s, v)| (n, (s, v))).collect();
-    engine.load(&HostState { tensors })?;
+    engine.load(&HostState { tensors: synthetic::state(&programs.state) })?;
     let ids = Ids::of(shape);
     let inputs = StepInputs { seed: 1, step: 0, learning_rate: 1e-4, bias_correction1: 0.1, bias_correction2: 0.001 };
-    let step = |engine: &mut dyn Engine, program: &Program| -> std::result::Result<f64, EngineError> {
-        let batch = synthetic::batch(program, ids, 0, 0);
-        let watch = Stopwatch::start();
-        match program.name {
-            "micro" => engine.micro(&batch, &inputs, 0)?,
-            "apply" => {
-                engine.apply(&inputs)?;
+    let step =
+        |engine: &mut dyn Engine, (program, batch): &(&Program, Batch)| -> std::result::Result<f64, EngineError> {
+            let watch = Stopwatch::start();
+            match program.name {
+                "micro" => engine.micro(batch, &inputs, 0)?,
+                "apply" => {
+                    engine.apply(&inputs)?;
+                }
+                _ => {
+                    engine.eval(batch)?;
+                }
             }
-            _ => {
-                engine.eval(&batch)?;
-            }
-        }
-        Ok(watch.seconds())
-    };
+            Ok(watch.seconds())
+        };
     let mut times: [Vec<f64>; 3] = Default::default();
-    let all = [&programs.micro, &programs.apply, &programs.eval];
+    let all = [&programs.micro, &programs.apply, &programs.eval].map(|p| (p, synthetic::batch(p, ids, 0, 0)));
     let watch = Stopwatch::start();
     // The programs take turns, so that a disturbance of the machine falls on all of them. The first round warms up; it
     // counts only where a round takes so long that warming up is nothing beside it.
     let mut round = 0;
-    while (round < 4 && watch.seconds() < PATIENCE) || (watch.seconds() < seconds && round < 400) {
+    while (round < LEAST && watch.seconds() < PATIENCE) || (watch.seconds() < seconds && round < 400) {
         for (i, program) in all.iter().enumerate() {
             let time = step(engine.as_mut(), program)?;
             if round == 1 && watch.seconds() < PATIENCE {
@@ -84,10 +86,10 @@ pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_pa
     let [micro, apply, eval] = times.map(undisturbed);
     let mut rounds: Vec<Vec<PartTime>> = Vec::new();
     let watch = Stopwatch::start();
-    let batch = synthetic::batch(&programs.micro, ids, 0, 0);
+    let (_, batch) = &all[0];
     let mut round = 0;
-    while with_parts && (round < 3 || watch.seconds() < seconds) && watch.seconds() < PATIENCE && round < 400 {
-        rounds.push(engine.profile(&batch, &inputs)?);
+    while with_parts && (round + 1 < LEAST || watch.seconds() < seconds) && watch.seconds() < PATIENCE && round < 400 {
+        rounds.push(engine.profile(batch, &inputs)?);
         round += 1;
     }
     Ok(Measured { programs, tasks, micro, apply, eval, parts: parts(rounds) })

@@ -2,8 +2,35 @@
 
 use crate::config::{DataShape, InputShape, TargetShape};
 use crate::data::{Batch, Column};
-use crate::graph::{DType, Program};
+use crate::graph::{DType, Init, Program, StateRole, StateSpec};
+use crate::record::Tensors;
 use crate::rng::{Sequence, Stream};
+
+/// Drawn values of a tensor before they repeat; prime, so that no two rows of a matrix are the same.
+const DRAWN: usize = 4093;
+
+/// A state of the right shape and size of values, which is not any seed's: drawing millions of normals would take longer
+/// than the steps that are to be timed.
+pub fn state(spec: &StateSpec) -> Tensors {
+    let values = |role: &StateRole, elements: usize| -> Option<Vec<f32>> {
+        let bound = match role {
+            StateRole::Param { init: Init::Ones, .. } => return Some(vec![1.0; elements]),
+            StateRole::Param { init: Init::Normal(deviation), .. } => deviation * 3f64.sqrt(),
+            StateRole::Param { init: Init::Uniform(bound), .. } => *bound,
+            StateRole::Param { init: Init::Zeros, .. } | StateRole::Slot(_) | StateRole::Ema(_) => 0.0,
+            StateRole::Grad(_) | StateRole::LossSum => return None,
+        };
+        let mut random = Sequence::new(0, Stream::Init, 0, 0);
+        let drawn: Vec<f32> =
+            (0..elements.min(DRAWN)).map(|_| (bound * (2.0 * random.uniform() - 1.0)) as f32).collect();
+        Some(drawn.iter().copied().cycle().take(elements).collect())
+    };
+    let kept = spec.tensors.iter().filter_map(|tensor| {
+        let values = values(&tensor.role, tensor.shape.iter().product())?;
+        Some((tensor.name.clone(), (tensor.shape.clone(), values)))
+    });
+    kept.collect()
+}
 
 /// Ids that are valid as inputs and as targets of data of this shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

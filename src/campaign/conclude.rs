@@ -179,18 +179,24 @@ pub fn concluded(state: &State, reason: Reason) -> Event {
 
 /// Why runs have no value, where none of them has one: `: all 12 diverged`, or the reasons of the first ones.
 fn lost<'a>(runs: impl Iterator<Item = &'a Run>) -> String {
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for run in runs {
         match &run.result {
-            Some(RunResult::Failed { reason }) => *reasons.entry(reason).or_default() += 1,
+            Some(RunResult::Failed { reason }) => *reasons.entry(without_job(run, reason)).or_default() += 1,
             Some(RunResult::Finished { .. }) => return String::new(),
             None => {}
         }
     }
-    let mut words: Vec<(usize, &str)> = reasons.into_iter().map(|(reason, n)| (n, reason)).collect();
+    let mut words: Vec<(usize, String)> = reasons.into_iter().map(|(reason, n)| (n, reason)).collect();
     words.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
     let words: Vec<String> = words.iter().take(2).map(|(n, reason)| format!("{n} failed ({reason})")).collect();
     if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
+}
+
+/// A run's failure without its job's number and record, which are no other run's.
+fn without_job(run: &Run, reason: &str) -> String {
+    let job = run.attempts.last().and_then(|a| a.ended.as_ref()?.evidence.job.as_ref());
+    job.map_or_else(|| reason.to_string(), |job| reason.replace(&format!(" ({})", job.story()), ""))
 }
 
 /// The budget does not hold the least that makes a finding, which is `need` without giving anything up.
@@ -204,14 +210,14 @@ pub fn too_small(state: &State, need: Need) -> Event {
     if need.amount.time > time {
         // Rounded up, so that what is said is enough.
         let hours = (need.amount.time.hours() * 1e4).ceil() / 1e4;
-        short.push(format!("{}, budget.device_hours = {hours}, and the budget is {time}", need.amount.time));
+        short.push(format!("{} (budget.device_hours = {hours}), and the budget is {time}", need.amount.time));
     }
     if let Some(dollars) = state.ledger.budget_dollars().filter(|d| need.amount.dollars > *d) {
         short.push(format!("{}, and the budget is {dollars}", need.amount.dollars));
     }
     let sentence = format!(
-        "Nothing was run: the baseline, one candidate and its confirmation may take {}, and giving up what may be given up \
-         is not enough. Raise the budget, or lower seeds.baseline, seeds.confirm, execution.parallel or \
+        "Nothing was run: the baseline, one candidate and its confirmation may take {}; making smaller what \
+         budget.downscale names is not enough. Raise the budget, or lower seeds.baseline, seeds.confirm, execution.parallel or \
          execution.kill_margin_seconds.",
         short.join("; ")
     );
@@ -224,7 +230,7 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     }
     let metric = state.metric();
     if let Some(missing) = &state.missing {
-        return format!("nothing more was started, since something is missing where attempts run: {missing}");
+        return format!("nothing more was started before something is put right: {missing}");
     }
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {

@@ -236,12 +236,9 @@ impl Mind<'_> {
         if let Some(allowance) = [whole, once].into_iter().find(|d| fits(*d)) {
             return Some(vec![Event::Asked { number, inquiry, allowance: Some(allowance), why }]);
         }
-        let free = state.ledger.free().dollars;
-        let promised = match kept.micro {
-            0 => String::new(),
-            _ => format!(", {kept} of them kept for runs that are promised"),
-        };
-        let why = format!("it could cost {once}, and {free} are free{promised}; the campaign goes on without");
+        let free = Dollars { micro: state.ledger.free().dollars.micro.saturating_sub(kept.micro) };
+        let beside = if kept.micro > 0 { " beside what runs are promised" } else { "" };
+        let why = format!("it could cost {once}, and {free} are free{beside}; the campaign goes on without");
         (!state.counsel.priced_out).then(|| vec![Event::Unasked { inquiry, why }])
     }
 

@@ -523,6 +523,7 @@ fn end_name(end: &End) -> &'static str {
         End::OutOfMemory { .. } => "out-of-memory",
         End::DeviceFailed { .. } => "device-failed",
         End::Missing { .. } => "missing",
+        End::Full { .. } => "full",
         End::Refused { .. } => "refused",
         End::Failed { .. } => "failed",
     }

@@ -270,7 +270,7 @@ impl Reason {
             Reason::Advised => "the analyst saw nothing further worth its cost",
             Reason::Stopped => "a person stopped it",
             Reason::Cancelled => "a person cancelled it",
-            Reason::Missing => "something that its attempts need is not installed where they run",
+            Reason::Missing => "its attempts cannot run where they are sent before something is put right",
             Reason::BaselineFailed => "the baseline failed",
         }
     }

@@ -4,7 +4,7 @@ use super::events::{Event, NextStep, RunResult};
 use super::state::{Attempt, AttemptEnd, Limits, Run, State};
 use crate::failure::{self, Change, Class, Policy, Recovery};
 use crate::record::Blame;
-use crate::units::Bytes;
+use crate::units::{Bytes, duration};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,7 +23,13 @@ pub fn decide(state: &State, run: &Run, attempt: &Attempt, end: &AttemptEnd) -> 
     // from its last checkpoint if it is ever promoted.
     let resultless = !matches!(
         end.class,
-        Class::Completed | Class::Paused | Class::Diverged | Class::Refused | Class::Missing | Class::Cancelled
+        Class::Completed
+            | Class::Paused
+            | Class::Diverged
+            | Class::Refused
+            | Class::Missing
+            | Class::Barred
+            | Class::Cancelled
     );
     if attempt.stopping && resultless {
         let why = format!("{}; it was asked to leave at its rung", end.evidence.detail);
@@ -99,10 +105,10 @@ fn changed(state: &State, run: &Run, limits: Limits, end: &AttemptEnd, change: C
         Change::Wait { seconds } => Some((limits, format!(", in {seconds:.0} s"))),
         Change::MoreWall { factor } => {
             let (wall_seconds, why) = match called_for(run) {
-                Some((seconds, rate)) => (seconds, format!(", which its {rate:.3} s a step call for")),
+                Some((seconds, rate)) => (seconds, format!(", which its {} a step call for", duration(rate))),
                 None => (limits.wall_seconds * factor, ", since no rate was measured".to_string()),
             };
-            Some((Limits { wall_seconds, ..limits }, format!(", with {wall_seconds:.0} s of wall time{why}")))
+            Some((Limits { wall_seconds, ..limits }, format!(", with {} of wall time{why}", duration(wall_seconds))))
         }
         Change::MoreMemory { factor } => more_memory(limits, end, factor).or_else(|| smaller_micro_batch(run, limits)),
         Change::HalveMicroBatch => smaller_micro_batch(run, limits).or_else(|| match end.class {

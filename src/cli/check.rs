@@ -45,7 +45,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> Result<()> {
     refuse_folder(&args.file)?;
     let text = fs::read_text(&args.file).map_err(|p| p.class(Class::Usage))?;
-    if is_site(&text) {
+    if is_site(&text) || (args.cluster && has_key(&text, SITE_KEYS)) {
         if args.device.is_some() {
             return Err(Problem::usage("a site has no device of its own")
                 .at("command line: --device")
@@ -132,6 +132,9 @@ fn is_campaign(text: &str) -> bool {
     has_key(text, &["question", "space", "objective", "budget", "baseline", "baseline_file"])
 }
 
+/// Keys that only a site has: what tells one apart that lacks its partitions.
+const SITE_KEYS: &[&str] = &["gpu_request", "poll_seconds", "kill_margin_seconds", "warning_seconds", "login_node"];
+
 /// Only sites have partitions.
 fn is_site(text: &str) -> bool {
     has_key(text, &["partitions"])
@@ -193,13 +196,16 @@ fn compare(args: &CheckArgs, site: &Site) -> Result<()> {
         output::print(&table.render());
     }
     if errors > 0 {
-        let what =
-            format!("{errors} {} not as the cluster wants it", if errors == 1 { "setting is" } else { "settings are" });
+        let what = match errors {
+            1 => "1 setting is not as the cluster wants it".to_string(),
+            n => format!("{n} settings are not as the cluster wants them"),
+        };
         return Err(Problem::usage(what)
             .at(args.file.display().to_string())
             .remedy("mend the lines marked ERROR above; a fresh proposal: `nanoresearch init DIR --site`"));
     }
-    output::say(&format!("site {}: as the cluster has it, {warnings} warnings", site.name));
+    let warnings = if warnings == 1 { "1 warning".to_string() } else { format!("{warnings} warnings") };
+    output::say(&format!("site {}: as the cluster has it, {warnings}", site.name));
     Ok(())
 }
 

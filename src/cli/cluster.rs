@@ -48,8 +48,12 @@ fn silent(program: &str, answer: &Answer) -> Problem {
         (None, "") => format!("{program} gave no answer within {PATIENCE:.0} s"),
         (_, said) => format!("{program} did not answer: {said}"),
     };
-    Problem::unavailable(what)
-        .remedy("run this on a login node of the cluster, with SLURM's commands on PATH (and SLURM_CONF, if your site wants it)")
+    let busy = answer.code.is_none() || said.to_ascii_lowercase().contains("timed out");
+    Problem::unavailable(what).remedy(if busy {
+        "the cluster's controller is slow or down: `scontrol ping` says which; try again later"
+    } else {
+        "run this on a login node of the cluster, with SLURM's commands on PATH (and SLURM_CONF, if your site wants it)"
+    })
 }
 
 /// Asks the scheduler itself about a short job in every partition and on every GPU type, by `sbatch --test-only`: nothing is
@@ -83,12 +87,21 @@ pub fn try_submissions(site: &Site) -> Result<Vec<Finding>> {
                     Finding::good(key, format!("a job{what} would be taken; expected to start {when} UTC"))
                 }
                 Ok(None) => Finding::good(key, format!("a job{what} would be taken")),
-                Err(why) => Finding::error(key, format!("sbatch refuses a job{what}: {why}")),
+                Err(why) => {
+                    Finding::error(key, format!("sbatch refuses a job{what}: {why} (it asked for {})", asked(&script)))
+                }
             });
         }
     }
     fs::remove_file(&file)?;
     Ok(found)
+}
+
+/// What a script asks the cluster for, in its options.
+fn asked(script: &str) -> String {
+    const OWN: [&str; 7] = ["--job-name", "--comment", "--nodes", "--ntasks", "--no-requeue", "--signal", "--o"];
+    let options = script.lines().filter_map(|line| line.strip_prefix("#SBATCH "));
+    options.filter(|option| !OWN.iter().any(|own| option.starts_with(own))).collect::<Vec<_>>().join(" ")
 }
 
 /// The script of an attempt of half an hour, or of what the partition allows.

@@ -89,7 +89,7 @@ fn table(rows: &[Row], cache: &Path) {
 /// A callback that draws a byte bar on a terminal and nothing elsewhere.
 pub fn download_bar() -> impl FnMut(u64, Option<u64>) {
     let bar = if env::stderr_is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {bytes_per_sec}") {
+    if let Ok(style) = ProgressStyle::with_template("downloading {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}") {
         bar.set_style(style);
     }
     move |done, total| {

@@ -57,7 +57,10 @@ pub fn refuse_on_login_node(site: Option<&Site>, folder: &Path, file: Option<&Pa
                      controller a job: --controller-as-job",
                     shell::path(file)
                 ),
-                None => format!("let cron start a step at a time: `{}`", cron_line(folder)),
+                None => format!(
+                    "let cron start a step at a time: `{}`; after a stop or an edit begin with `nanoresearch tick {shown} --reopen`",
+                    cron_line(folder)
+                ),
             },
         ),
     };
@@ -175,7 +178,7 @@ pub fn submit_controller(folder: &Path, site: &Site, pinned: &Path) -> Result<u8
 
 /// Ids of this user's jobs of a name that are not over.
 fn live(name: &str) -> Result<Vec<u64>> {
-    let answer = ask("squeue", &squeue::arguments());
+    let answer = ask("squeue", &squeue::plain_arguments());
     let listing = squeue::parse(&answer.stdout);
     if answer.code != Some(0) || !listing.whole() {
         let said = answer.stderr.lines().next().unwrap_or("no answer").to_string();

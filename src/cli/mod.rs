@@ -46,8 +46,11 @@ mod verify_paper;
 mod why;
 mod worker;
 
+use crate::journal::EVENTS_FILE;
 use crate::problem::{Class, Result};
+use crate::sys::shell;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Turns a research question and a compute budget into measured experiments and a report.
@@ -131,7 +134,7 @@ enum Command {
 /// Parses the arguments, runs the command, prints, and returns the documented exit code.
 pub fn main() -> ExitCode {
     crate::sys::signal::survive_file_size_limit();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_advice(error).exit());
     match dispatch(cli.command) {
         Ok(0) if output::cut_short() => ExitCode::from(Class::Failed.exit_code()),
         Ok(code) => ExitCode::from(code),
@@ -140,6 +143,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(problem.class.exit_code())
         }
     }
+}
+
+/// A campaign's folder that stands where a command takes it by name only is told how to write it.
+fn with_advice(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && Path::new(word).join(EVENTS_FILE).is_file()
+    {
+        let tip = format!("to name a campaign's folder, write '--in {}'", shell::word(word));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 fn dispatch(command: Command) -> Result<u8> {

@@ -91,7 +91,7 @@ impl Observer for Narrator {
                 next: NextStep::Retry { .. } | NextStep::Halt { .. } | NextStep::GiveUp { .. },
                 why,
             } => {
-                self.line(&format!("attempt {id}: {why}"));
+                self.line(&format!("attempt {id}: {}", why.replace("\n  ", "; ")));
             }
             Event::NodeQuarantined { node, why } => self.line(&format!("node {node} is left alone from now on: {why}")),
             Event::RunFinished { id, result } => {

@@ -2,6 +2,7 @@
 
 use crate::problem::Problem;
 use crate::sys;
+pub use crate::units::{duration, significant};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
@@ -122,37 +123,6 @@ pub fn bold(text: &str) -> String {
     if sys::env::stdout_colour() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_string() }
 }
 
-/// A number with `digits` significant digits, without exponent for everyday sizes.
-pub fn significant(value: f64, digits: usize) -> String {
-    if !value.is_finite() {
-        return "-".to_string();
-    }
-    if value == 0.0 {
-        return "0".to_string();
-    }
-    let magnitude = value.abs().log10().floor() as i32;
-    if !(-4..7).contains(&magnitude) {
-        return format!("{value:.*e}", digits.saturating_sub(1));
-    }
-    let decimals = (digits as i32 - 1 - magnitude).max(0) as usize;
-    format!("{value:.decimals$}")
-}
-
-/// Seconds in the unit a person would choose.
-pub fn duration(seconds: f64) -> String {
-    if seconds < 1e-3 {
-        format!("{:.0} us", seconds * 1e6)
-    } else if seconds < 1.0 {
-        format!("{} ms", significant(seconds * 1e3, 3))
-    } else if seconds < 120.0 {
-        format!("{} s", significant(seconds, 3))
-    } else if seconds < 7200.0 {
-        format!("{:.1} min", seconds / 60.0)
-    } else {
-        format!("{:.1} h", seconds / 3600.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,16 +133,5 @@ mod tests {
         table.row(vec!["a".into(), "10".into()]);
         table.row(vec!["longer".into(), "2".into()]);
         assert_eq!(table.render(), "name     n\na       10\nlonger   2\n");
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(significant(0.012345, 3), "0.0123");
-        assert_eq!(significant(1234.5, 3), "1234");
-        assert_eq!(significant(3.2e-7, 2), "3.2e-7");
-        assert_eq!(significant(f64::NAN, 3), "-");
-        assert_eq!(duration(0.0005), "500 us");
-        assert_eq!(duration(90.0), "90.0 s");
-        assert_eq!(duration(600.0), "10.0 min");
     }
 }

@@ -14,6 +14,7 @@ use crate::campaign::{self, Finish, Observer, Pricer, Reason, State, World, assi
 use crate::config::{self, Campaign, Loaded};
 use crate::engine::{thread_environment, threads_each};
 use crate::exec::{Cards, Executor, LocalExecutor, SlurmExecutor};
+use crate::failure;
 use crate::gpu::{GpuError, Inventory};
 use crate::planner;
 use crate::problem::{Class, Problem, Result};
@@ -97,6 +98,9 @@ fn start(args: &RunArgs, loaded: &Loaded<Campaign>, site: Option<String>) -> Res
     if !args.hold && !args.place.controller_as_job {
         let site = site.as_deref().map(|text| config::parse_site(text, SITE_FILE, &[])).transpose()?;
         refuse_on_login_node(site.as_ref(), &folder, Some(&args.file))?;
+    }
+    if !args.hold {
+        refuse_without_gpu_support(campaign)?;
     }
     // Missing data and impossible shapes are refused before anything is written.
     let pricer = MachinePricer::of(&loaded.base, campaign);
@@ -263,6 +267,7 @@ fn executor<'c>(
     }
     let site = config::load_site(&folder.join(SITE_FILE), &[])?.value;
     site::refuse_other_gpus(&site, campaign, SITE_FILE)?;
+    refuse_without_gpu_support(campaign)?;
     let folder = folder.canonicalize().map_err(|e| Problem::io("open the campaign's folder", folder, &e))?;
     let program = SlurmExecutor::pin(&program, &folder)?;
     let mut executor = SlurmExecutor::new(site, slots, clock, program, folder).choosing();
@@ -270,6 +275,22 @@ fn executor<'c>(
         executor = executor.with_environment(name, &value);
     }
     Ok(Box::new(executor))
+}
+
+/// Workers on a cluster are this program: where it cannot use a GPU, no job needs to wait for one to find that out.
+fn refuse_without_gpu_support(campaign: &Campaign) -> Result<()> {
+    let on_site = campaign.execution.site.is_some() && campaign.baseline.resources.device.is_gpu();
+    if !on_site || cfg!(feature = "candle-cuda") {
+        return Ok(());
+    }
+    Err(Problem::unavailable(
+        "this program was built without GPU support, and the campaign's attempts compute on a GPU",
+    )
+    .at("baseline.resources.device")
+    .remedy(
+        "build it with `cargo build --release --features candle-cuda` (scripts/cuda-toolkit installs what that needs), \
+             or set baseline.resources.device = \"cpu\"",
+    ))
 }
 
 /// The GPUs of this machine that the campaign's attempts share; none where they compute on CPUs.
@@ -300,6 +321,20 @@ fn with_way_on(problem: Problem, folder: &Path) -> Problem {
     problem.remedy(remedy)
 }
 
+/// What a person does where nothing can run before something is put right.
+pub fn put_right(folder: &Path, state: &State) -> String {
+    let shown = shell::path(folder);
+    let ended = state.runs.iter().flat_map(|r| &r.attempts).filter_map(|a| a.ended.as_ref());
+    let first = match ended.clone().any(|end| end.class == failure::Class::Barred) {
+        true => {
+            let site = shell::path(&folder.join(SITE_FILE));
+            format!("mend {site} (`nanoresearch check {site} --cluster` compares it with the cluster)")
+        }
+        false => "put there what is missing".to_string(),
+    };
+    format!("{first}, then `nanoresearch resume {shown}`; nothing was charged as a retry")
+}
+
 /// The last word: finding, cost, where to look.
 fn finished(folder: &Path, state: &State) {
     if state.campaign.batch.is_some() {
@@ -315,6 +350,9 @@ fn finished(folder: &Path, state: &State) {
         let runs =
             if limit > 0 && state.runs.len() >= limit { format!(": all {limit} runs are made") } else { String::new() };
         output::print(&format!("ended     because {}{runs}\n", conclusion.reason.words()));
+        if conclusion.reason == Reason::Missing {
+            output::print(&format!("next      {}\n", put_right(folder, state)));
+        }
     }
     if let Some(b) = &summary.baseline {
         output::print(&format!("baseline  {} {}\n", summary.metric, status::interval(&b.interval)));

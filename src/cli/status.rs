@@ -2,12 +2,13 @@
 
 use super::folder::CampaignFolder;
 use super::output::{self, Format, Table, bold, duration, significant};
+use super::run::put_right;
 use crate::analysis::Interval;
-use crate::campaign::{Forecast, State, attempt_path, placement, rejections};
+use crate::campaign::{Forecast, Reason, State, attempt_path, placement, rejections};
 use crate::exec;
 use crate::journal;
 use crate::problem::Result;
-use crate::report::{JobSummary, RunSummary, Summary, percent};
+use crate::report::{JobSummary, RunSummary, Summary, decimals, percent};
 use crate::slurm::Look;
 use crate::sys::clock::rfc3339;
 use crate::sys::shell;
@@ -30,7 +31,7 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs) -> Result<()> {
     let state = args.campaign.load()?;
     let mut summary = Summary::of(&state);
-    summary.jobs = jobs(&args.campaign.folder, &state);
+    summary.take_jobs(jobs(&args.campaign.folder, &state));
     let look = exec::last_look(&args.campaign.folder);
     // A file that only controllers need is no reason not to show what is there.
     let controller = journal::owner(&args.campaign.folder).ok().flatten().and_then(|owner| owner.alive());
@@ -51,6 +52,9 @@ pub fn run(args: &StatusArgs) -> Result<()> {
                 output::print(&cluster(look, &state));
             }
         }
+    }
+    if args.format == Format::Table && state.conclusion.as_ref().is_some_and(|c| c.reason == Reason::Missing) {
+        output::say(&put_right(&args.campaign.folder, &state));
     }
     let folder = shell::path(&args.campaign.folder);
     if summary.waits_for_approval.is_some() {
@@ -217,6 +221,7 @@ fn expected(rest: &Forecast) -> String {
 pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
     let metric = format!(">{metric}");
     let mut table = Table::new(&["run", "purpose", ">seed", "status", &metric, ">tries", ">device-s", ">busy", "what"]);
+    let decimals = decimals(runs);
     for run in runs {
         table.row(vec![
             run.id.to_string(),
@@ -225,7 +230,7 @@ pub fn runs(metric: &str, runs: &[RunSummary]) -> String {
             run.status.to_string(),
             run.value.map_or_else(|| "-".into(), |v| significant(v, 4)),
             run.attempts.to_string(),
-            format!("{:.1}", run.device_seconds),
+            format!("{:.decimals$}", run.device_seconds),
             percent(run.usage.busy_share),
             run.failure.clone().map_or_else(|| run.what.clone(), |f| format!("{} -- {}", run.what, first_line(&f))),
         ]);

@@ -17,6 +17,9 @@ pub struct TickArgs {
     /// Leave after so many seconds, whatever is under way
     #[arg(long, value_name = "SECONDS", default_value_t = 900.0)]
     at_most: f64,
+    /// Go on with a campaign that was stopped, that waited for something to be put right, or whose campaign.toml was edited
+    #[arg(long)]
+    reopen: bool,
     /// Say only what went wrong and how it ended
     #[arg(short, long)]
     quiet: bool,
@@ -25,9 +28,11 @@ pub struct TickArgs {
 /// Adopts what runs, records what ended, begins what follows, and leaves.
 pub fn run(args: &TickArgs) -> Result<u8> {
     let state = folder::load(&args.folder)?;
-    if state.conclusion.is_some() {
+    if state.conclusion.is_some() && !args.reopen {
         if !args.quiet {
-            super::output::say("the campaign is concluded; nothing to do");
+            super::output::say(
+                "the campaign is concluded; nothing to do (--reopen goes on with one that was stopped or edited)",
+            );
         }
         return Ok(0);
     }

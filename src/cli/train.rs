@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<u8> {
         )),
         End::DeviceFailed { fault, message } if fault.is_unavailable() => say(&format!("error: {message}")),
         End::Missing { message } | End::Refused { message } => say(&format!("error: {message}")),
-        End::DeviceFailed { message, .. } | End::Failed { message } => {
+        End::DeviceFailed { message, .. } | End::Full { message } | End::Failed { message } => {
             say(&format!("error: {message}\n  go on with `{}`", args.again()))
         }
     }

@@ -45,7 +45,7 @@ pub fn run(args: &WhyArgs) -> Result<()> {
     }
     text += &format!("identity  {}\n\n", run.key);
     for decision in decisions {
-        text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace('\n', " "));
+        text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace("\n  ", "; ").replace('\n', " "));
     }
     text += &standing(&state, run.id);
     output::print(&text);

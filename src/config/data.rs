@@ -141,7 +141,7 @@ pub struct TextData {
     /// Path of a UTF-8 file, relative to the config's folder; instead of `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// `char` or `byte`. Default `char`.
+    /// What a token is: a character of the file, or a byte. Default `char`.
     #[serde(default)]
     pub tokens: TextTokens,
     /// Share of the text, from its end, held out for validation, in (0, 1). Default 0.1.

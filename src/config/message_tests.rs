@@ -219,6 +219,13 @@ fn spaces_are_judged_on_the_baseline() {
         "rates.toml:14: model.dropout: when names \"optimizer.knd\", which is not a parameter of the space\n  \
          did you mean \"optimizer.kind\"? conditions can only name other parameters of [space]"
     );
+    let text = CAMPAIGN.replace("[\"adamw\", \"sgd\"]", "[\"adamw\", \"sdg\"]");
+    let unknown = parse_campaign(&text, "rates.toml", &[]).unwrap_err().to_string();
+    assert_eq!(
+        unknown,
+        "rates.toml:13: optimizer.kind cannot be \"sdg\": optimizer.kind = \"sdg\" is not one of its values\n  \
+         did you mean \"sgd\"? possible: \"sgd\", \"adamw\""
+    );
     assert_eq!(
         space("\"training.seed\" = { type = \"int\", low = 0, high = 9 }"),
         "rates.toml:14: training.seed cannot be searched: the campaign sets it, from [seeds]\n  remove it from the space"

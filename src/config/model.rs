@@ -52,7 +52,7 @@ pub struct MlpModel {
     /// Width of each hidden layer, in units; empty makes a linear model. Default [128].
     #[serde(default = "mlp_widths")]
     pub widths: Vec<usize>,
-    /// Default `relu`.
+    /// Non-linearity after each hidden layer. Default `relu`.
     #[serde(default)]
     pub activation: Activation,
     /// Norm before each activation. Default `none`.
@@ -114,10 +114,10 @@ pub struct GptModel {
     /// Norm before attention, feed-forward and head. Default `layer`.
     #[serde(default = "layer_norm")]
     pub norm: Norm,
-    /// Default `learned`.
+    /// How tokens know their positions. Default `learned`.
     #[serde(default)]
     pub positions: Positions,
-    /// Default `gelu`.
+    /// Non-linearity of the feed-forward part, or its gated form. Default `gelu`.
     #[serde(default)]
     pub feed_forward: FeedForward,
     /// Hidden width of the feed-forward part as a multiple of `width`. Default 4 (SwiGLU: 8/3, rounded up to a multiple of 8).
@@ -165,7 +165,7 @@ pub struct ConvStage {
     /// Side of the square kernel, odd, in pixels. Default 3.
     #[serde(default = "three")]
     pub kernel: usize,
-    /// Default `max`.
+    /// What follows the stage: 2x2 pooling, which halves the image, or none. Default `max`.
     #[serde(default)]
     pub pool: Pooling,
 }
@@ -194,10 +194,10 @@ pub struct CnnModel {
     /// Groups of a group norm after each convolution; 0 for none; must divide every stage's channels. Default 0.
     #[serde(default)]
     pub norm_groups: usize,
-    /// Default `relu`.
+    /// Non-linearity after each convolution and each fully connected layer. Default `relu`.
     #[serde(default)]
     pub activation: Activation,
-    /// Default `flatten`.
+    /// What the fully connected layers see of the last stage. Default `flatten`.
     #[serde(default)]
     pub head: CnnHead,
     /// Widths of fully connected layers before the output. Default [128].

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSpec {
-    /// Default `cosine`.
+    /// How the learning rate falls after the warm-up. Default `cosine`.
     #[serde(default)]
     pub shape: ScheduleShape,
     /// Share of all steps spent warming up, in [0, 1). Default 0.05.

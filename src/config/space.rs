@@ -227,12 +227,15 @@ impl SpaceCheck<'_> {
             if switch == path {
                 continue;
             }
+            // A value that the switch itself cannot have is told where the switch is looked at.
+            let possible =
+                |value: &&Value| self.campaign.baseline.assign(&[(switch.clone(), (*value).clone())].into()).is_ok();
             let exists = |value: &Value| {
                 let mut assignment = self.campaign.beside(parameter);
                 assignment.extend([(switch.clone(), value.clone()), (path.to_string(), probe.clone())]);
                 self.campaign.baseline.assign(&assignment).is_ok()
             };
-            let (with, without): (Vec<&Value>, Vec<&Value>) = values.iter().partition(|v| exists(v));
+            let (with, without): (Vec<&Value>, Vec<&Value>) = values.iter().filter(possible).partition(|v| exists(v));
             let allowed = |v: &Value| parameter.when.get(&switch).is_none_or(|vs| vs.iter().any(|w| same_value(v, w)));
             // Where no value of the switch has it, the path itself is wrong, and `values` says how.
             if let (Some(value), false) = (without.iter().find(|v| allowed(v)), with.is_empty()) {
@@ -251,13 +254,12 @@ impl SpaceCheck<'_> {
         let json = serde_json::to_value(&base).unwrap_or_default();
         let ty = types::experiment().at(&json, &keys).map(|(ty, _)| ty);
         if let (None, Some(probe), false) = (ty, parameter.domain.ends().first(), path == "model.preset") {
-            let mut assignment = context;
+            let mut assignment = context.clone();
             assignment.insert(path.to_string(), probe.clone());
             if let Err(problem) = self.campaign.baseline.assign(&assignment) {
                 let what = format!("{path:?} is not a path of the baseline: {}", problem.what);
-                self.add(&["space", path], what, &problem.remedy.unwrap_or_default());
+                return self.add(&["space", path], what, &problem.remedy.unwrap_or_default());
             }
-            return;
         }
         let real = matches!(parameter.domain, Domain::Float { .. } | Domain::LogFloat { .. });
         if let (true, Some(Type::Whole(..))) = (real, ty) {

@@ -63,7 +63,8 @@ impl Play {
             End::Refused { .. } => 2,
             End::Missing { .. } => 4,
             End::DeviceFailed { fault, .. } if fault.is_unavailable() => 4,
-            End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
+            End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } => 1,
+            End::Full { .. } | End::Failed { .. } => 1,
         };
         Play { seconds: Some(seconds), outcome: Some(outcome(end, seconds)), code: Some(code), ..Self::base() }
     }

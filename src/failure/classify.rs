@@ -2,6 +2,7 @@
 //! only ever refines what the second witness already says.
 
 use crate::record::{End, Evidence, Fault, MemoryKind, SchedulerEnd, shortage};
+use crate::units::duration;
 use serde::{Deserialize, Serialize};
 
 /// Exit code of a worker that checkpointed on request.
@@ -39,10 +40,13 @@ pub enum Class {
     NodeFailed,
     /// Its node could not begin the job.
     LaunchFailed,
-    /// Something that it needs is not on the machine it ran on, and is likely to be missing on the others too.
+    /// Something that it needs is not on the machine it ran on, and is likely to be missing on the others too: a dataset, a
+    /// library, room on the filesystem.
     Missing,
     /// The config, data or checkpoint was refused: the same again would be refused again.
     Refused,
+    /// The cluster takes none of the site's jobs as they are asked for.
+    Barred,
     /// No worker ever started, and none can.
     NeverStarted,
     /// It ended without a word: by a signal, by an exit code, or (both none) unseen.
@@ -75,6 +79,7 @@ impl Class {
             Class::LaunchFailed => "launch-failed",
             Class::Missing => "missing",
             Class::Refused => "refused",
+            Class::Barred => "barred",
             Class::NeverStarted => "never-started",
             Class::Crashed { .. } => "crashed",
             Class::Failed => "failed",
@@ -113,7 +118,7 @@ pub fn classify(evidence: &Evidence) -> Class {
             End::OutOfMemory { of: MemoryKind::Host, .. } => Class::OutOfMemory,
             End::OutOfMemory { of: MemoryKind::Device, .. } => Class::DeviceOutOfMemory,
             End::DeviceFailed { fault, .. } => Class::DeviceFailed { fault: *fault },
-            End::Missing { .. } => Class::Missing,
+            End::Missing { .. } | End::Full { .. } => Class::Missing,
             End::Refused { .. } => Class::Refused,
             End::Failed { .. } => Class::Failed,
         };
@@ -152,6 +157,7 @@ fn scheduler_class(word: &SchedulerEnd) -> Class {
         SchedulerEnd::OutOfMemory => Class::OutOfMemory,
         SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline => Class::Cancelled,
         SchedulerEnd::Refused(_) => Class::Refused,
+        SchedulerEnd::Barred(_) => Class::Barred,
     }
 }
 
@@ -166,7 +172,7 @@ fn ends_in_failed_allocation(log: &str) -> bool {
 /// record of the job where the attempt was one.
 pub fn describe(evidence: &Evidence) -> String {
     match &evidence.job {
-        Some(job) => format!("{} ({})", what_happened(evidence), job.words()),
+        Some(job) => format!("{} ({})", what_happened(evidence), job.story()),
         None => what_happened(evidence),
     }
 }
@@ -191,7 +197,7 @@ fn what_happened(evidence: &Evidence) -> String {
             End::Checkpointed => format!("stopped on request at step {}, with a checkpoint", outcome.step),
             End::Paused => format!("paused at step {}, with a checkpoint", outcome.step),
             End::TimedOut { limit_seconds } => {
-                format!("passed its limit of {limit_seconds:.0} s at step {}", outcome.step)
+                format!("passed its limit of {} at step {}", duration(*limit_seconds), outcome.step)
             }
             End::OutOfMemory { wanted, limit, of } => {
                 format!("out of {}memory at step {}{}", of.prefix(), outcome.step, shortage(*wanted, *limit))
@@ -204,12 +210,14 @@ fn what_happened(evidence: &Evidence) -> String {
                 let node = outcome.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
                 format!("something is missing{node}: {message}")
             }
+            End::Full { message } => format!("no room left at step {}: {message}", outcome.step),
             End::Refused { message } => format!("refused: {message}"),
             End::Failed { message } => format!("failed at step {}: {message}", outcome.step),
         };
     }
     match &evidence.scheduler {
         Some(SchedulerEnd::Refused(why)) => return format!("its job was refused: {why}"),
+        Some(SchedulerEnd::Barred(why)) => return format!("the cluster takes no such jobs: {why}"),
         Some(SchedulerEnd::Cancelled(_) | SchedulerEnd::Deadline) => return ended_by(evidence),
         Some(SchedulerEnd::LaunchFailed(why)) => return format!("its node could not begin it: {why}"),
         Some(SchedulerEnd::Missing(why)) => return format!("something is missing on its node: {why}"),
@@ -220,7 +228,7 @@ fn what_happened(evidence: &Evidence) -> String {
     }
     match classify(evidence) {
         Class::NeverStarted => "no worker ever started".to_string(),
-        Class::TimedOut => format!("killed for passing its wall-clock limit, after {:.0} s", evidence.seconds),
+        Class::TimedOut => format!("killed for passing its wall-clock limit, after {}", duration(evidence.seconds)),
         Class::OutOfMemory => "an allocation failed and the process aborted (the log's last line)".to_string(),
         Class::Checkpointed => "stopped on request before it could say how far it had come".to_string(),
         Class::Refused => "the worker refused its input (exit code 2); see its log".to_string(),
@@ -298,6 +306,7 @@ mod tests {
             (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Host }, Class::OutOfMemory),
             (End::OutOfMemory { wanted: Bytes(2), limit: Bytes(1), of: MemoryKind::Device }, Class::DeviceOutOfMemory),
             (End::Missing { message: text() }, Class::Missing),
+            (End::Full { message: text() }, Class::Missing),
             (End::Refused { message: text() }, Class::Refused),
             (End::Failed { message: text() }, Class::Failed),
         ];
@@ -384,6 +393,7 @@ mod tests {
             (SchedulerEnd::Cancelled(Some(7)), Class::Cancelled),
             (SchedulerEnd::Deadline, Class::Cancelled),
             (SchedulerEnd::Refused("why".into()), Class::Refused),
+            (SchedulerEnd::Barred("why".into()), Class::Barred),
         ];
         for (end, class) in table {
             assert_eq!(classify(&word(end.clone())), class, "{end:?}");
@@ -426,6 +436,7 @@ mod tests {
                 Class::NodeFailed,
                 Class::LaunchFailed,
                 Class::Missing,
+                Class::Barred,
                 Class::TimedOut,
                 Class::OutOfMemory,
                 Class::DeviceOutOfMemory,

@@ -102,7 +102,7 @@ pub enum Recovery {
 /// | timed out | resume with the wall time that the measured rate calls for; twice the old where none was measured | yes |
 /// | out of memory, one machine | resume with half the micro-batch; from the third time with more memory | yes |
 /// | out of memory, cluster | resume with more memory; from the third time with half the micro-batch | yes |
-/// | missing | halt: the others would miss it too; uncharged once it is there | no |
+/// | missing (a dataset, a library, room on the filesystem) | halt: the others would miss it too; uncharged once it is there | no |
 /// | crashed | resume; a second SIGKILL that nobody sent counts as the kernel's, for memory: half the micro-batch | yes |
 /// | failed | resume; after two in a row from the start, in case the checkpoint is the cause | yes |
 /// | out of GPU memory | resume with half the micro-batch, [`DEVICE_HALVINGS`] times; then on a bigger GPU, once | no |
@@ -114,6 +114,7 @@ pub enum Recovery {
 /// | device: other | as failed | yes |
 /// | never started | again | yes |
 /// | refused | give up: the same would be refused again, and the planner should know | |
+/// | barred | halt: the cluster would refuse the others too; uncharged once the site file is mended | no |
 /// | cancelled | give up: a person ended its job, or its deadline did | |
 pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
     let earlier = |wanted: fn(&Class) -> bool| history.iter().filter(|c| wanted(c)).count();
@@ -127,6 +128,9 @@ pub fn recover(class: Class, history: &[Class], policy: &Policy) -> Recovery {
         }
         Class::Cancelled => {
             return Recovery::GiveUp { reason: "somebody ended its job, and that is respected".to_string() };
+        }
+        Class::Barred => {
+            return Recovery::Halt { reason: "it would refuse the others too, so nothing more is started".to_string() };
         }
         Class::Missing => {
             return Recovery::Halt { reason: "the other runs need it too, so nothing more is started".to_string() };
@@ -226,6 +230,7 @@ fn charged(class: &Class) -> bool {
         | Class::Checkpointed
         | Class::Preempted
         | Class::Missing
+        | Class::Barred
         | Class::Refused
         | Class::Cancelled => false,
     }
@@ -253,7 +258,7 @@ mod tests {
     const SEGFAULT: Class = Class::Crashed { code: None, signal: Some(11) };
     const KILLED: Class = Class::Crashed { code: None, signal: Some(9) };
     const LOST: Class = Class::DeviceFailed { fault: Fault::DeviceLost };
-    const ALL: [Class; 19] = [
+    const ALL: [Class; 20] = [
         Class::Completed,
         Class::Diverged,
         Class::Checkpointed,
@@ -273,6 +278,7 @@ mod tests {
         Class::NodeFailed,
         Class::LaunchFailed,
         Class::Missing,
+        Class::Barred,
     ];
 
     fn retry(resume: bool, change: Change) -> Recovery {
@@ -314,7 +320,9 @@ mod tests {
         for class in [Class::Refused, Class::Cancelled] {
             assert!(matches!(recover(class, &[], &policy), Recovery::GiveUp { .. }));
         }
-        assert!(matches!(recover(Class::Missing, &[Class::Missing; 9], &policy), Recovery::Halt { .. }));
+        for class in [Class::Missing, Class::Barred] {
+            assert!(matches!(recover(class, &[class; 9], &policy), Recovery::Halt { .. }));
+        }
         // On a cluster there are other nodes, and more memory.
         let cluster = Policy { retries: 9, elsewhere: true };
         for class in [Class::NodeFailed, Class::LaunchFailed] {

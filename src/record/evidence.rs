@@ -23,6 +23,8 @@ pub enum SchedulerEnd {
     Deadline,
     /// It was refused, or can never start as it was asked for. Why.
     Refused(String),
+    /// It was refused for the site's settings or this user's rights, as every other job would be. Why.
+    Barred(String),
 }
 
 /// A job as the cluster's records have it after its end, and what happened to it on the way. Times are the cluster's own, in
@@ -85,6 +87,15 @@ impl JobEnd {
     pub fn waited(&self) -> Option<f64> {
         let (submitted, started) = (self.submitted?, self.started?);
         Some((started - submitted).max(0) as f64)
+    }
+
+    /// `job 12 on n1: TIMEOUT 0:0; held: JobHeldUser, let go after 24 s`: its record, and what happened to it on the way.
+    pub fn story(&self) -> String {
+        const TOLD: usize = 3;
+        let told: Vec<&str> = self.incidents.iter().take(TOLD).map(String::as_str).collect();
+        let more = if self.incidents.len() > TOLD { ", ..." } else { "" };
+        let incidents = if told.is_empty() { String::new() } else { format!("; {}{more}", told.join(", ")) };
+        format!("{}{incidents}", self.words())
     }
 
     /// `job 12 on n1: TIMEOUT 0:0`.

@@ -99,6 +99,11 @@ pub enum End {
         /// The problem's paragraph: what, where, and what to install.
         message: String,
     },
+    /// A filesystem had no room left for what it writes.
+    Full {
+        /// The problem's paragraph.
+        message: String,
+    },
     /// The config, data or checkpoint was refused.
     Refused {
         /// The problem's paragraph.
@@ -145,6 +150,7 @@ impl fmt::Display for End {
             }
             End::DeviceFailed { fault, message } => write!(f, "the device failed ({fault}): {message}"),
             End::Missing { message } => write!(f, "not there: {message}"),
+            End::Full { message } => write!(f, "no room: {message}"),
             End::Refused { message } => write!(f, "refused: {message}"),
             End::Failed { message } => write!(f, "failed: {message}"),
         }

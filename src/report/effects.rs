@@ -39,8 +39,8 @@ pub fn section(page: &mut Page, state: &State) {
 
 /// One parameter's figure, with a caption that says what is drawn.
 fn figure(state: &State, effect: &Effect) -> Drawn {
-    let drawn = figures::effect(state, effect, &short(&effect.parameter));
-    let name = &effect.parameter;
+    let (name, label) = (&effect.parameter, short(&effect.parameter));
+    let drawn = figures::effect(state, effect, &label);
     let what = match &effect.kind {
         EffectKind::Correlation { rho, p_value: p } => format!(
             "{name}: a point is one candidate's first look (n = {}, without intervals). Spearman's rho {rho:.2}, {} before \
@@ -54,7 +54,7 @@ fn figure(state: &State, effect: &Effect) -> Drawn {
             drawn.n
         ),
     };
-    (drawn.chart.svg(), what + &at_the_edge(drawn.outside, drawn.failed))
+    (drawn.chart.titled(&label).svg(), what + &at_the_edge(drawn.outside, drawn.failed))
 }
 
 /// The end of a long path, which tells parameters apart; the caption has the whole.

@@ -22,7 +22,7 @@ pub use counsel::LanguageModel;
 pub use figures::counted;
 pub use page::page;
 pub use summary::{
-    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, effects, percent, what,
+    Account, BaselineSummary, CandidateSummary, JobSummary, RunSummary, Summary, decimals, effects, percent, what,
 };
 
 /// Names of the derived files in the campaign's folder.

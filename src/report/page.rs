@@ -169,6 +169,7 @@ fn rejected(page: &mut Page, summary: &Summary) {
 }
 
 fn runs(page: &mut Page, state: &State, summary: &Summary) {
+    let decimals = super::summary::decimals(&summary.runs);
     let rows: Vec<Vec<String>> = summary
         .runs
         .iter()
@@ -181,7 +182,7 @@ fn runs(page: &mut Page, state: &State, summary: &Summary) {
                 r.value.map_or_else(|| "-".into(), |v| format!("{v:.4}")),
                 r.status.to_string(),
                 r.attempts.to_string(),
-                format!("{:.1}", r.device_seconds),
+                format!("{:.decimals$}", r.device_seconds),
                 percent(r.usage.busy_share),
                 peak.to_string(),
                 r.failure.clone().map_or_else(|| r.what.clone(), |f| format!("{} ({f})", r.what)),

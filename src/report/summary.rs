@@ -62,7 +62,7 @@ pub struct Summary {
     /// Proposals that could not be run, by reason; absent where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejections>,
-    /// Runs by status: `planned`, `running`, `retrying`, `finished`, `failed`.
+    /// Runs by status: `planned`, `queued` (where jobs are known), `running`, `retrying`, `finished`, `failed`.
     pub runs_by_status: BTreeMap<&'static str, usize>,
     /// All runs.
     pub runs: Vec<RunSummary>,
@@ -156,7 +156,7 @@ pub struct RunSummary {
     pub candidate: Option<u64>,
     /// The seed.
     pub seed: u64,
-    /// `planned`, `running`, `retrying`, `finished`, `failed`.
+    /// `planned`, `queued`, `running`, `retrying`, `finished`, `failed`.
     pub status: &'static str,
     /// The objective, once finished.
     pub value: Option<f64>,
@@ -170,6 +170,15 @@ pub struct RunSummary {
     pub what: String,
     /// Why it failed.
     pub failure: Option<String>,
+}
+
+/// Decimals for a column of device seconds: three digits of the longest run, so that short runs are not all 0.0.
+pub fn decimals(runs: &[RunSummary]) -> usize {
+    match runs.iter().map(|run| run.device_seconds).fold(0.0, f64::max) {
+        longest if longest < 1.0 => 3,
+        longest if longest < 10.0 => 2,
+        _ => 1,
+    }
 }
 
 impl Summary {
@@ -206,6 +215,29 @@ impl Summary {
             runs_by_status,
             runs: state.runs.iter().map(|run| RunSummary::of(state, run)).collect(),
         }
+    }
+
+    /// Takes the jobs of attempts under way: a run whose job waits is `queued`, and nothing of it runs.
+    pub fn take_jobs(&mut self, jobs: Vec<JobSummary>) {
+        const QUEUED: &str = "queued";
+        for job in jobs.iter().filter(|job| job.waits()) {
+            let of = |run: &&mut RunSummary| job.attempt.split('/').next() == Some(&run.id.to_string());
+            let Some(run) = self.runs.iter_mut().find(of).filter(|run| run.status == "running") else { continue };
+            if let Some(n) = self.runs_by_status.get_mut(run.status) {
+                *n -= 1;
+            }
+            run.status = QUEUED;
+            *self.runs_by_status.entry(QUEUED).or_insert(0) += 1;
+        }
+        self.runs_by_status.retain(|_, n| *n > 0);
+        self.jobs = jobs;
+    }
+}
+
+impl JobSummary {
+    /// Whether it has not begun yet, as far as the controller has seen.
+    fn waits(&self) -> bool {
+        ["PENDING", "CONFIGURING", "not submitted", "submitted", "looked for"].iter().any(|w| self.state.starts_with(w))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The page of campaigns in virtual time, at the ends of what a campaign may be.
 #![allow(clippy::disallowed_methods)]
 
-use super::page;
+use super::{JobSummary, Summary, page};
 use crate::campaign::tests::lab::{Lab, campaign};
 use crate::campaign::{State, load, run_path};
 use crate::record::{Metrics, Timing};
@@ -25,6 +25,22 @@ fn a_campaign_that_has_only_begun_says_so() {
     for wrong in ["the 0 ", "baseline: n\u{a0}=\u{a0}0", "n=0", "NaN", "What the parameters did"] {
         assert!(!html.contains(wrong), "{wrong:?}");
     }
+}
+
+/// A run whose job waits in the queue is not called running.
+#[test]
+fn a_run_whose_job_waits_is_queued() {
+    let (state, _lab) = concluded("");
+    let mut summary = Summary::of(&state);
+    summary.runs[0].status = "running";
+    summary.runs[1].status = "running";
+    let two = summary.runs_by_status.remove("finished").unwrap() - 2;
+    summary.runs_by_status.extend([("finished", two), ("running", 2)]);
+    let job = |attempt: &str, state: &str| JobSummary { attempt: attempt.into(), job: Some(1), state: state.into() };
+    summary.take_jobs(vec![job("0001/01", "PENDING (Priority)"), job("0002/01", "RUNNING")]);
+    assert_eq!((summary.runs[0].status, summary.runs[1].status), ("queued", "running"));
+    assert_eq!((summary.runs_by_status["queued"], summary.runs_by_status["running"]), (1, 1));
+    assert_eq!(summary.jobs.len(), 2);
 }
 
 #[test]

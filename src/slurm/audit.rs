@@ -96,7 +96,9 @@ fn charge(site: &Site, cluster: &Cluster, found: &mut Vec<Finding>) {
         .chain(site.partitions.iter().map(|p| (format!("partitions.{}.qos", p.name), &p.qos)));
     for (key, qos) in named {
         if let Some(qos) = qos.as_ref().filter(|q| !known.is_empty() && !known.contains(q)) {
-            let list: Vec<&str> = known.iter().map(|q| q.as_str()).collect();
+            let mut list: Vec<&str> = known.iter().map(|q| q.as_str()).collect();
+            list.sort_unstable();
+            list.dedup();
             found.push(Finding::error(key, format!("you may not use \"{qos}\"; yours: {}", list.join(", "))));
         }
     }
@@ -229,7 +231,7 @@ mod tests {
     use crate::slurm::propose::propose;
 
     fn reference() -> Cluster {
-        Cluster::of_fixtures("lab|lab||normal,long|\n")
+        Cluster::of_fixtures("lab|lab||normal,long|\nlab|lab|gpu|normal|\n")
     }
 
     /// Findings of at least a warning.
@@ -249,7 +251,7 @@ mod tests {
         type Change = fn(&mut Site, &mut Cluster);
         let cases: [(&str, &str, Severity, Change); 13] = [
             ("account", "yours: lab", Severity::Error, |s, _| s.account = Some("nix".into())),
-            ("qos", "yours: normal, long", Severity::Error, |s, _| s.qos = Some("gold".into())),
+            ("qos", "yours: long, normal", Severity::Error, |s, _| s.qos = Some("gold".into())),
             ("partitions.gup", "there are gpu, low", Severity::Error, |s, _| s.partitions[0].name = "gup".into()),
             ("partitions.gpu", "DOWN", Severity::Error, |_, c| {
                 c.partitions[0].up = false;

@@ -11,13 +11,27 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[("TZ", "UTC"), ("LC_ALL", "C"), ("SLU
 pub fn is_inherited(name: &str) -> bool {
     const OVERRIDES: &[&str] = &["SLURM_", "SLURMD_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SINFO_"];
     const LAUNCHERS: &[&str] = &["PMIX_", "PMI_", "PMI2_", "OMPI_", "OPAL_", "PRTE_"];
-    const SECRETS: &[&str] = &["API_KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "ACCESS_KEY"];
     if name == "SLURM_CONF" {
         return true;
     }
     let starts = |prefixes: &[&str]| prefixes.iter().any(|p| name.starts_with(p));
+    !starts(OVERRIDES) && !starts(LAUNCHERS) && !is_secret(name)
+}
+
+/// Whether a variable's name says that its value is a secret: one of its words does (`AWS_ACCESS_KEY_ID`, `GH_PAT`), or it ends in
+/// one without a break (`PGPASSWORD`). Addresses that may hold a password (`DATABASE_URL`) count as well; nothing that runs on a
+/// node needs one.
+fn is_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &["KEY", "KEYS", "PASS", "PAT", "PWD", "AUTH", "CREDS", "DSN", "COOKIE", "WEBHOOK"];
+    const ENDS: &[&str] = &["APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "KEY"];
     let upper = name.to_ascii_uppercase();
-    !starts(OVERRIDES) && !starts(LAUNCHERS) && !SECRETS.iter().any(|s| upper.ends_with(s))
+    let told = |word: &str| {
+        let one = word.strip_suffix('S').unwrap_or(word);
+        WORDS.contains(&word) || ENDS.iter().any(|end| one.ends_with(end))
+    };
+    // Where the shell is, and where an agent for keys listens: no secrets, and the first is needed.
+    let harmless = ["PWD", "OLDPWD", "SSH_AUTH_SOCK"].contains(&upper.as_str());
+    !harmless && (upper.split('_').any(told) || ["DATABASE_URL", "REDIS_URL"].iter().any(|end| upper.ends_with(end)))
 }
 
 #[cfg(test)]
@@ -29,7 +43,14 @@ mod tests {
         for name in ["SLURM_JOB_ID", "SBATCH_PARTITION", "SRUN_DEBUG", "PMIX_RANK", "OPENAI_API_KEY", "hf_token"] {
             assert!(!is_inherited(name), "{name}");
         }
-        for name in ["PATH", "HOME", "SLURM_CONF", "LD_LIBRARY_PATH", "NANORESEARCH_DATA", "CUDA_HOME"] {
+        let secrets = "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY GH_PAT DB_PASS PGPASSWORD LLMKEY SSH_PRIVATE_KEY DATABASE_URL \
+                       AZURE_CLIENT_SECRET_VALUE GOOGLE_APPLICATION_CREDENTIALS SLACK_WEBHOOK_URL ANTHROPIC_AUTH_TOKEN";
+        for name in secrets.split_whitespace() {
+            assert!(!is_inherited(name), "{name}");
+        }
+        for name in
+            ["PATH", "HOME", "SLURM_CONF", "LD_LIBRARY_PATH", "NANORESEARCH_DATA", "CUDA_HOME", "PWD", "MODULEPATH"]
+        {
             assert!(is_inherited(name), "{name}");
         }
     }

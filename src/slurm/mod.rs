@@ -9,8 +9,8 @@
 //!   a partial answer nothing follows about what is absent from it;
 //! - no answer is a success by default: only the word COMPLETED, read whole, is one.
 //!
-//! Replayed against real output of SLURM 22.05.8 (`tests/fixtures/slurm`). Fixed fields (`-o`, `-P`) are asked for, since
-//! the JSON forms differ between versions and `-O` truncates.
+//! Replayed against real output of SLURM 22.05.8 (`tests/fixtures/slurm`). Fixed fields with separators are asked for, since
+//! the JSON forms differ between versions and columns truncate.
 
 mod audit;
 mod choose;

@@ -49,7 +49,15 @@ const TURN: &[&str] = &[
     "Deadline",
 ];
 
-const NODES: &[&str] = &["ReqNodeNotAvail", "PartitionDown", "PartitionInactive", "ReservationDeleted", "NodeFailure"];
+const NODES: &[&str] = &[
+    "ReqNodeNotAvail",
+    // "... are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+    "Nodes required for job",
+    "PartitionDown",
+    "PartitionInactive",
+    "ReservationDeleted",
+    "NodeFailure",
+];
 
 const HELD: &[&str] = &[
     "JobHeldUser",
@@ -159,6 +167,7 @@ mod tests {
             ("AssocMaxNodePerJobLimit", W::Never),
             ("ReqNodeNotAvail, UnavailableNodes:n[1-2]", W::Nodes),
             ("ReqNodeNotAvail(Unavailable:n1)", W::Nodes),
+            ("Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions", W::Nodes),
             ("SomethingNew", W::Unknown),
             ("PriorityOfTomorrow", W::Unknown),
         ];

@@ -65,6 +65,15 @@ impl Account {
             || self.job.derived_exit.is_some_and(ExitStatus::is_out_of_memory)
     }
 
+    /// Whether a node was found for it and its script never ran there: its batch step has no exit code at all. So ends, as
+    /// cancelled by user 0, a job whose prolog fails and that may not be requeued; one that somebody cancels while it runs has
+    /// the signal (seen on 22.05.8).
+    pub fn was_not_launched(&self) -> bool {
+        let by_the_system = self.job.state == State::Cancelled { by: Some(0) };
+        let batch = self.steps.iter().find(|s| s.step.as_deref() == Some("batch"));
+        by_the_system && self.job.start.is_some() && batch.is_some_and(|step| step.exit.is_none())
+    }
+
     /// Whether the code can still change for the better: just after an outage of the database a failed job has `0:0`.
     pub fn lacks_code(&self) -> bool {
         let silent = |e: ExitStatus| e.code == 0 && e.signal == 0;

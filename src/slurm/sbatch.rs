@@ -31,6 +31,11 @@ const REFUSALS: &[&str] = &[
     "invalid gres",
     "invalid trackable resource",
     "invalid constraint",
+    "invalid license",
+    "invalid wckey",
+    "invalid directive",
+    "reservation is invalid",
+    "denied to requested reservation",
     "unrecognized option",
     "unable to open file",
     "batch script is empty",
@@ -59,6 +64,42 @@ const PASSING: &[&str] = &[
     "job violates accounting/qos policy",
     "too many jobs",
 ];
+
+/// What of the refusals is about the site's own settings and this user's rights, and so would meet every job. The others are about
+/// what one attempt asks for: its memory, its time, the nodes that it stays away from.
+const EVERYONES: &[&str] = &[
+    "invalid partition",
+    "invalid account",
+    "invalid qos",
+    "invalid feature",
+    "invalid constraint",
+    "invalid generic resource (gres)",
+    "invalid gres",
+    "invalid trackable resource",
+    "invalid license",
+    "invalid wckey",
+    "invalid directive",
+    "reservation is invalid",
+    "denied to requested reservation",
+    "unrecognized option",
+    "access/permission denied",
+    "user's group not permitted",
+    // Reasons for which a job that was taken never starts.
+    "accountnotallowed",
+    "qosnotallowed",
+    "invalidaccount",
+    "invalidqos",
+    "groupnotallowed",
+    "reservationinvalid",
+    "invalidreservation",
+    "badconstraints",
+];
+
+/// Whether a refusal, in SLURM's words, would meet every job of this site as it is described now.
+pub fn meets_every_job(why: &str) -> bool {
+    let lower = why.to_ascii_lowercase();
+    EVERYONES.iter().any(|words| lower.contains(words))
+}
 
 /// Arguments that submit a script.
 pub fn arguments(script: &Path) -> Vec<String> {

@@ -61,7 +61,7 @@ pub fn render(job: &Job) -> Result<String> {
     script += &match &site.container {
         None => format!("exec {worker}\n"),
         Some(container) => {
-            let contained = contained(container, request.gpus > 0, job.campaign, job.folder)?;
+            let contained = contained(container, site, request.gpus > 0, job.campaign, job.folder)?;
             format!("exec {contained} \\\n  {worker}\n")
         }
     };
@@ -76,6 +76,7 @@ fn prepared(site: &Site, folder: &Path, environment: &[(String, String)]) -> Res
     if !site.modules.is_empty() {
         script += "# A batch shell has no `module` on many clusters; the login profile brings it.\n";
         script += "type module > /dev/null 2>&1 || . /etc/profile\n";
+        script += "type module > /dev/null 2>&1 || { echo \"there is no command named module\" >&2; exit 2; }\n";
         script += "module purge\n";
         for module in &site.modules {
             let module = quote(module);
@@ -88,6 +89,10 @@ fn prepared(site: &Site, folder: &Path, environment: &[(String, String)]) -> Res
         script += &format!("export {name}={}\n", quote(value));
     }
     if let Some(scratch) = &site.scratch {
+        // Cron sets no USER, and all users' folders would be one.
+        if scratch.contains("$USER") {
+            script += ": \"${USER:=$(id -un)}\"\n";
+        }
         // Checked to be of plain characters; in double quotes its variables are filled in.
         script += &format!("export TMPDIR=\"{scratch}\"\nmkdir -p \"$TMPDIR\" || exit 2\n");
     }
@@ -128,16 +133,16 @@ pub fn render_probe(job: &ProbeJob) -> Result<String> {
     script += &match &site.container {
         None => format!("exec {program}\n"),
         Some(container) => {
-            let contained = contained(container, request.gpus > 0, job.folder, job.folder)?;
+            let contained = contained(container, site, request.gpus > 0, job.folder, job.folder)?;
             format!("exec {contained} \\\n  {program}\n")
         }
     };
     Ok(script)
 }
 
-/// The container: no home, nothing of the node but what is named, and only the attempt's folder writable. Later binds lie
-/// over earlier ones.
-fn contained(container: &Container, gpu: bool, campaign: &Path, folder: &Path) -> Result<String> {
+/// The container: no home, nothing of the node but what is named, and only the attempt's folder and its scratch writable. Later
+/// binds lie over earlier ones.
+fn contained(container: &Container, site: &Site, gpu: bool, campaign: &Path, folder: &Path) -> Result<String> {
     let mut words =
         vec![quote(&container.program), "exec".to_string(), "--contain".to_string(), "--no-home".to_string()];
     if gpu {
@@ -151,6 +156,9 @@ fn contained(container: &Container, gpu: bool, campaign: &Path, folder: &Path) -
         words.push(format!("--bind {}", quote(&format!("{shown}:{shown}:ro"))));
     }
     words.push(format!("--bind {}", quote(&format!("{folder}:{folder}:rw"))));
+    if site.scratch.is_some() {
+        words.push("--bind \"$TMPDIR:$TMPDIR:rw\"".to_string());
+    }
     words.push(quote(&container.image));
     Ok(words.join(" "))
 }

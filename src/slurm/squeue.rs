@@ -3,8 +3,12 @@
 use super::listing::{Listing, something};
 use super::{Reason, State, parse_time};
 
-/// Fields in the order of the format; the name comes last, since only it may hold the separator.
-const FORMAT: &str = "%A|%T|%V|%S|%e|%P|%N|%r|%j";
+/// Fields in the order of the format; the name comes last, since only it may hold the separator. A colon without a width: whole,
+/// with what follows it as the separator.
+const FORMAT: &str =
+    "JobID:|,State:|,SubmitTime:|,StartTime:|,EndTime:|,Partition:|,NodeList:|,Reason:|,PreemptTime:|,Name:";
+/// The same for a `squeue` that has no separators there, without the time of a preemption, which the letters cannot ask for.
+const LETTERS: &str = "%A|%T|%V|%S|%e|%P|%N|%r|N/A|%j";
 
 /// One job.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +31,23 @@ pub struct Row {
     pub nodes: String,
     /// Why it waits.
     pub reason: Reason,
+    /// When it was told to make room for another job. What it does with the grace that it has then is its own: a worker
+    /// checkpoints and leaves, and its state says FAILED.
+    pub preempted: Option<i64>,
 }
 
 /// Arguments that ask for all jobs of this user at once, those that just ended included, whatever their number.
 pub fn arguments() -> Vec<String> {
-    ["--me", "--noheader", "--states=all", &format!("--format={FORMAT}")].map(str::to_string).to_vec()
+    asking(&format!("--Format={FORMAT}"))
+}
+
+/// The same in the older form, which every `squeue` knows; the answer reads alike.
+pub fn plain_arguments() -> Vec<String> {
+    asking(&format!("--format={LETTERS}"))
+}
+
+fn asking(format: &str) -> Vec<String> {
+    ["--me", "--noheader", "--states=all", format].map(str::to_string).to_vec()
 }
 
 /// Arguments that ask for everybody's waiting jobs in some partitions.
@@ -54,8 +70,10 @@ pub fn parse_waiting(text: &str) -> std::collections::BTreeMap<String, u32> {
 /// Reads the answer.
 pub fn parse(text: &str) -> Listing<Row> {
     Listing::read(text, |line| {
-        let fields: Vec<&str> = line.splitn(9, '|').collect();
-        let [id, state, submitted, start, end, partition, nodes, reason, name] = fields[..] else { return None };
+        let fields: Vec<&str> = line.splitn(10, '|').collect();
+        let [id, state, submitted, start, end, partition, nodes, reason, preempted, name] = fields[..] else {
+            return None;
+        };
         Some(Row {
             id: id.trim().parse().ok()?,
             name: name.trim_end().to_string(),
@@ -66,6 +84,7 @@ pub fn parse(text: &str) -> Listing<Row> {
             partition: partition.to_string(),
             nodes: something(nodes).unwrap_or_default(),
             reason: Reason::parse(reason),
+            preempted: parse_time(preempted),
         })
     })
 }

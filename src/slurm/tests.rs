@@ -24,17 +24,22 @@ fn the_queue_is_read() {
     assert_eq!(
         seen,
         [
-            (6, "nr-a-run", Phase::Ended, Waiting::Turn),
-            (4, "nr-a-held", Phase::Waiting, Waiting::Held),
-            (11, "nr-a-to", Phase::Ended, Waiting::Never),
-            (5, "nr-a-never", Phase::Waiting, Waiting::Never),
+            (190, "nr-a-run", Phase::Ended, Waiting::Turn),
+            (194, "nr-a-left", Phase::Ended, Waiting::Never),
+            (191, "nr-a-held", Phase::Waiting, Waiting::Held),
+            (192, "nr-a-to", Phase::Ended, Waiting::Never),
+            (193, "nr-a-never", Phase::Waiting, Waiting::Never),
+            (195, "nr-b-urgent", Phase::Ended, Waiting::Turn),
         ]
     );
     let row = &listing.rows[0];
     assert_eq!((row.nodes.as_str(), row.end.unwrap() - row.start.unwrap()), ("n1", 40));
-    assert_eq!(listing.rows[1].start, None);
+    assert_eq!(listing.rows[2].start, None);
+    // One was preempted, and left within its grace.
+    let preempted: Vec<u64> = listing.rows.iter().filter(|row| row.preempted.is_some()).map(|row| row.id).collect();
+    assert_eq!(preempted, [194]);
     // A name may hold the separator; somebody else's job does not damage the answer.
-    let row = &squeue::parse("7|RUNNING|N/A|N/A|N/A|gpu|n1|None|a|b\n").rows[0];
+    let row = &squeue::parse("7|RUNNING|N/A|N/A|N/A|gpu|n1|None|N/A|a|b\n").rows[0];
     assert_eq!(row.name, "a|b");
 }
 
@@ -120,6 +125,17 @@ fn submissions_are_refused_for_good_for_now_or_lost() {
     for text in ["", "12", "-1\n", "0\n", "Submitted batch job 5\n", "99999999999999999999\n"] {
         assert!(matches!(sbatch::parse(Some(0), text, ""), S::Lost(_)), "{text:?}");
     }
+    // A site's mistake meets every job; what one attempt asks for is its own.
+    let said = |line: &str| match sbatch::parse(Some(1), "", line) {
+        S::Refused(why) => sbatch::meets_every_job(&why),
+        other => panic!("{line}: {other:?}"),
+    };
+    for what in ["Invalid feature specification", "Invalid qos specification", "Invalid license specification"] {
+        assert!(said(&format!("sbatch: error: Batch job submission failed: {what}\n")), "{what}");
+    }
+    assert!(!said("sbatch: error: Batch job submission failed: Requested node configuration is not available\n"));
+    assert!(sbatch::meets_every_job("it never starts: AccountNotAllowed"));
+    assert!(!sbatch::meets_every_job("it never starts: PartitionTimeLimit"));
     // As 22.05.8 said them.
     let refused = [
         "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
@@ -327,8 +343,15 @@ fn a_container_shows_read_only_all_but_the_attempt_s_folder() {
     let line = script.lines().find(|l| l.starts_with("exec apptainer")).unwrap();
     let binds: Vec<&str> = line.split("--bind ").skip(1).collect();
     let writable: Vec<&&str> = binds.iter().filter(|b| b.contains(":rw")).collect();
-    assert_eq!((binds.len(), writable.len()), (3, 1), "{line}");
-    assert!(writable[0].contains("runs/0007/attempts/02:rw") && binds.last() == Some(writable[0]), "{line}");
+    assert_eq!((binds.len(), writable.len()), (4, 2), "{line}");
+    assert!(
+        writable[0].contains("runs/0007/attempts/02:rw") && binds.iter().nth_back(1) == Some(writable[0]),
+        "{line}"
+    );
+    assert!(
+        line.ends_with("--bind \"$TMPDIR:$TMPDIR:rw\" /images/nanoresearch.sif \\"),
+        "its scratch is there: {line}"
+    );
     assert!(line.contains(" --contain --no-home ") && !line.contains("$HOME"), "{line}");
     assert!(site.container.unwrap().read_only.iter().all(|p| line.contains(&format!("{p}:{p}:ro"))));
 }

@@ -39,6 +39,7 @@ impl TrainError {
             TrainError::Problem(problem) if problem.class == Class::Usage => {
                 End::Refused { message: problem.to_string() }
             }
+            TrainError::Problem(problem) if problem.no_room => End::Full { message: problem.to_string() },
             TrainError::Problem(problem) => End::Failed { message: problem.to_string() },
         }
     }
@@ -94,6 +95,19 @@ mod tests {
             let unavailable = error.class() == Class::Unavailable && fault != Fault::DeviceLost;
             assert_eq!(fault.is_unavailable(), unavailable, "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let end = |kind: std::io::ErrorKind| {
+            let problem = Problem::io("write the file", std::path::Path::new("/x"), &kind.into());
+            TrainError::from(problem).end(DeviceSpec::Cpu)
+        };
+        assert!(
+            matches!(end(std::io::ErrorKind::StorageFull), End::Full { message } if message.contains("free some space"))
+        );
+        assert!(matches!(end(std::io::ErrorKind::QuotaExceeded), End::Full { .. }));
+        assert!(matches!(end(std::io::ErrorKind::PermissionDenied), End::Failed { .. }));
     }
 
     #[test]

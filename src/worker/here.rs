@@ -72,11 +72,12 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     let _lock = lock(folder)?;
     clean(folder)?;
     if folder.join(ATTEMPT_FILE).exists() {
-        let earlier = AttemptSpec::read(folder)?;
+        let earlier =
+            AttemptSpec::read(folder).map_err(|p| aside(p, folder, ATTEMPT_FILE, "it only repeats the settings"))?;
         if earlier.key != spec.key && begun(folder) {
             return Err(another_run(&earlier, &spec, folder));
         }
-        match Outcome::read(folder).map_err(|p| without_outcome(p, folder))? {
+        match Outcome::read(folder).map_err(|p| aside(p, folder, OUTCOME_FILE, "it only says how the run ended"))? {
             Some(outcome) if stands(&outcome, folder, observer) => return Ok(outcome),
             Some(_) => fs::remove_file(&folder.join(OUTCOME_FILE))?,
             None => {}
@@ -91,16 +92,16 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
 }
 
-/// What to do about an outcome that cannot be read: it says how the run ended, and nothing that training needs.
-fn without_outcome(problem: Problem, folder: &Path) -> Problem {
+/// What to do about a file that cannot be read and that the run can go on without: checkpoints and manifest know which run it is.
+fn aside(problem: Problem, folder: &Path, file: &str, only: &str) -> Problem {
     let newer = problem.what.contains("newer");
     if problem.class != Class::Usage || newer {
         return problem;
     }
-    let file = shell::path(&folder.join(OUTCOME_FILE));
+    let file = shell::path(&folder.join(file));
     problem.remedy(format!(
-        "it only says how the run ended: set it aside (`mv {file} {file}.damaged`) and give this command again; the run goes \
-         on from its newest checkpoint, or from its start where it has none"
+        "{only}: set it aside (`mv {file} {file}.damaged`) and give this command again; the run goes on from its newest \
+         checkpoint, or from its start where it has none"
     ))
 }
 

@@ -31,7 +31,8 @@ pub fn exit_code(end: &End) -> u8 {
         End::Refused { .. } => 2,
         End::Missing { .. } => Class::Unavailable.exit_code(),
         End::DeviceFailed { fault, .. } if fault.is_unavailable() => Class::Unavailable.exit_code(),
-        End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } | End::Failed { .. } => 1,
+        End::TimedOut { .. } | End::OutOfMemory { .. } | End::DeviceFailed { .. } => 1,
+        End::Full { .. } | End::Failed { .. } => 1,
     }
 }
 

@@ -60,11 +60,11 @@ impl Bed {
         self.try_say(program, arguments).unwrap_or_else(|why| panic!("{program} {arguments:?}: {why}"))
     }
 
-    /// One of the testbed's own faults: `freeze`, `thaw`, `dbd-stop`, `dbd-start`.
+    /// One of the testbed's own faults: `freeze`, `thaw`, `dbd-stop`, `dbd-start`, `prolog-fails NODE`, `prolog-works`.
     pub fn fault(&self, name: &str) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slurm/cluster");
         let base = self.conf.parent().unwrap();
-        let status = Command::new(script).arg(name).env("SLURM_TESTBED", base).status().unwrap();
+        let status = Command::new(script).args(name.split(' ')).env("SLURM_TESTBED", base).status().unwrap();
         assert!(status.success(), "cluster {name}");
     }
 

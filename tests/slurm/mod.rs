@@ -6,6 +6,7 @@
 mod bed;
 mod controllers;
 mod faults;
+mod nodes;
 mod people;
 mod profiles;
 mod rungs;

@@ -138,6 +138,7 @@ fn what_people_do_to_jobs_is_respected() {
         .collect();
     let said = |words: &str| incidents.iter().any(|i| i.contains(words));
     assert!(said("held: JobHeldAdmin") && said("let go after"), "{incidents:?}");
+    assert!(said("somebody requeued it: SLURM began it 2 times"), "{incidents:?}");
     assert_eq!(bed.left(), "", "jobs are left");
     audit(&field);
 }

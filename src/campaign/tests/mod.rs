@@ -1,6 +1,7 @@
 //! Whole campaigns against fakes, in virtual time.
 #![allow(clippy::disallowed_methods)]
 
+mod approval;
 mod budget;
 mod cluster;
 mod counsel;

@@ -226,7 +226,7 @@ fn look(open: &mut [Probe], now: f64) -> Result<()> {
 
 /// This user's jobs; none where the queue does not answer wholly.
 fn queue() -> Option<Vec<squeue::Row>> {
-    let answer = Asked::start("squeue", &squeue::arguments(), is_inherited, ENVIRONMENT, PATIENCE).wait();
+    let answer = Asked::start("squeue", &squeue::plain_arguments(), is_inherited, ENVIRONMENT, PATIENCE).wait();
     let listing = squeue::parse(&answer.stdout);
     (answer.code == Some(0) && listing.whole()).then_some(listing.rows)
 }

@@ -220,8 +220,10 @@ fn cut(step: &Step) -> Cut {
         Op::Conv2d => Cut::Conv(conv(&step.inputs[0], &step.inputs[1]), Pass::Forward),
         Op::Conv2dGradInput => Cut::Conv(conv(&step.inputs[1], &step.inputs[0]), Pass::Input),
         Op::Conv2dGradWeight => Cut::Conv(conv(&step.inputs[0], &step.outputs[0]), Pass::Weight),
-        Op::MaxPool2 | Op::MeanPool2 | Op::MeanPixels => by_sample(&step.inputs[0], MOST_TILES),
-        Op::MaxPool2Grad | Op::MeanPool2Grad | Op::MeanPixelsGrad => by_sample(&step.outputs[0], MOST_TILES),
+        Op::LastToken | Op::MaxPool2 | Op::MeanPool2 | Op::MeanPixels => by_sample(&step.inputs[0], MOST_TILES),
+        Op::LastTokenGrad | Op::MaxPool2Grad | Op::MeanPool2Grad | Op::MeanPixelsGrad => {
+            by_sample(&step.outputs[0], MOST_TILES)
+        }
         _ => Cut::Whole,
     }
 }

@@ -1,41 +1,85 @@
 //! Aligned buffers, and pointers into them that several threads may use at once.
 
 use crate::engine::plan::{Place, Tensor};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
 
-/// A cache line: the alignment of every buffer.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[allow(dead_code, reason = "only its memory is used")] [f32; 16]);
+/// Elements of a cache line: buffers are whole lines and begin with one.
+const LINE: usize = 16;
+/// Bytes of a large page. A product reads lines that are a page apart; with pages of 4 KiB each costs a look into the page
+/// tables, two of them in a virtual machine.
+const LARGE_PAGE: usize = 2 << 20;
 
 /// Elements side by side, beginning on a cache line.
 pub(super) struct Buffer {
-    lines: Vec<Line>,
+    at: NonNull<f32>,
     elements: usize,
 }
+
+// SAFETY: it owns its memory, as a vector does.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// All zero.
     pub(super) fn zeroed(elements: usize) -> Self {
-        Buffer { lines: vec![Line([0.0; 16]); elements.div_ceil(16)], elements }
+        let layout = layout(elements);
+        // SAFETY: the layout is not empty; all of it is written before anybody reads it.
+        let at = unsafe {
+            let Some(at) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+            // Asked for before the first touch, when pages are handed out.
+            ask_for_large_pages(at.as_ptr(), layout.size());
+            at.as_ptr().write_bytes(0, layout.size());
+            at.cast()
+        };
+        Buffer { at, elements }
     }
 
     pub(super) fn pointer(&mut self) -> *mut f32 {
-        self.lines.as_mut_ptr().cast()
+        self.at.as_ptr()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.lines.len() * 64
+        self.elements.div_ceil(LINE) * LINE * 4
     }
 
     pub(super) fn as_slice(&self) -> &[f32] {
-        // SAFETY: the lines hold at least that many initialised floats without gaps.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.elements) }
+        // SAFETY: that many initialised floats are there.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.elements) }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.elements) }
+        unsafe { std::slice::from_raw_parts_mut(self.at.as_ptr(), self.elements) }
     }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.at.as_ptr().cast(), layout(self.elements)) }
+    }
+}
+
+/// Whole lines, at least one; on a large page where there is room for one.
+fn layout(elements: usize) -> Layout {
+    let bytes = elements.div_ceil(LINE).max(1) * LINE * 4;
+    let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { LINE * 4 };
+    Layout::from_size_align(bytes, align).expect("a buffer fits into the address space")
+}
+
+/// Asks the kernel for large pages, as many as fit in whole: no page holds more than was asked for. Where it has none to
+/// give, small ones come.
+fn ask_for_large_pages(at: *mut u8, bytes: usize) {
+    let whole = bytes / LARGE_PAGE * LARGE_PAGE;
+    #[cfg(target_os = "linux")]
+    if whole > 0 {
+        // SAFETY: advice about memory that is ours; it changes no contents.
+        unsafe { libc::madvise(at.cast(), whole, libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (at, whole);
 }
 
 /// Where everything is while a program runs.

@@ -14,9 +14,18 @@ pub(super) enum Level {
     Avx512,
 }
 
-/// The best level that this CPU has. Detection is cached by the standard library.
+/// The best level that this CPU has.
 #[inline]
 pub(super) fn level() -> Level {
+    #[cfg(test)]
+    return detected().min(cap::get());
+    #[cfg(not(test))]
+    detected()
+}
+
+/// Detection is cached by the standard library.
+#[inline]
+fn detected() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx512f")
@@ -69,3 +78,28 @@ macro_rules! kernel {
     };
 }
 pub(super) use kernel;
+
+/// The level that tests allow at most, in every thread: other tests may meet it too, and must have the same bits with it.
+#[cfg(test)]
+pub(super) mod cap {
+    use super::Level;
+    use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+    const LEVELS: [Level; 3] = [Level::Baseline, Level::Avx2, Level::Avx512];
+    static CAP: AtomicU8 = AtomicU8::new(2);
+
+    pub(super) fn get() -> Level {
+        LEVELS[CAP.load(Relaxed) as usize]
+    }
+
+    /// Runs something at each level that this CPU has, the best first.
+    pub fn at_each<T>(mut what: impl FnMut() -> T) -> Vec<(Level, T)> {
+        let mut all = Vec::new();
+        for level in LEVELS.into_iter().rev().filter(|l| *l <= super::detected()) {
+            CAP.store(level as u8, Relaxed);
+            all.push((level, what()));
+        }
+        CAP.store(2, Relaxed);
+        all
+    }
+}

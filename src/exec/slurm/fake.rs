@@ -3,12 +3,11 @@
 #![allow(clippy::disallowed_methods)]
 
 use super::commands::{Commands, Pending};
+use super::fake_job::FakeJob;
 use crate::exec::conformance::Behaviour;
-use crate::exec::fake::outcome;
-use crate::record::{Claim, End};
 use crate::slurm::parse_duration;
-use crate::sys::clock::{Clock, FakeClock, rfc3339};
-use crate::sys::process::{Answer, ProcessId};
+use crate::sys::clock::{Clock, FakeClock};
+use crate::sys::process::Answer;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -34,32 +33,6 @@ pub(super) enum Fault {
 
 /// Seconds for which the queue shows an ended job.
 const MIN_JOB_AGE: f64 = 60.0;
-/// Seconds from SIGTERM to SIGKILL.
-const KILL_WAIT: f64 = 5.0;
-
-pub(super) struct FakeJob {
-    id: u64,
-    pub name: String,
-    pub folder: PathBuf,
-    submitted: f64,
-    limit: f64,
-    behaviour: Behaviour,
-    reason: &'static str,
-    cannot_begin: bool,
-    /// When a worker claimed the attempt.
-    pub began: Option<f64>,
-    /// A worker found the attempt claimed.
-    pub refused: bool,
-    usr2: Option<f64>,
-    cancelled: Option<f64>,
-    /// An outcome that the filesystem has not brought yet, and when it does.
-    coming: Option<(f64, End)>,
-    /// Seconds by which it is late.
-    late: f64,
-    /// When, state, exit code of the job, and of its batch step.
-    ended: Option<(f64, &'static str, &'static str, &'static str)>,
-}
-
 pub(super) struct FakeSlurm {
     clock: &'static FakeClock,
     pub jobs: Vec<FakeJob>,
@@ -79,6 +52,8 @@ pub(super) struct FakeSlurm {
     pub never: Option<&'static str>,
     /// Attempts whose job its node cannot begin: the folder of its log is not there.
     pub cannot_begin: BTreeSet<PathBuf>,
+    /// Whether `squeue` knows no separators in `--Format`, as that of many years ago.
+    pub old_queue: bool,
     /// Whether there are nodes for jobs that exclude some.
     pub nodes_left: bool,
     next_id: u64,
@@ -100,6 +75,7 @@ impl FakeSlurm {
             late_files: 0.0,
             never: None,
             cannot_begin: BTreeSet::new(),
+            old_queue: false,
             nodes_left: true,
             next_id: 100,
             frozen: Vec::new(),
@@ -139,6 +115,7 @@ impl FakeSlurm {
             submitted: at,
             limit: (limit / 60.0).ceil() * 60.0,
             reason: self.never.unwrap_or("None"),
+            launched: None,
             began: None,
             refused: false,
             usr2: None,
@@ -214,7 +191,9 @@ impl FakeSlurm {
             }
             "squeue" => {
                 let shown = |j: &&FakeJob| j.ended.is_none_or(|(at, ..)| now - at < MIN_JOB_AGE);
-                said(self.jobs.iter().filter(shown).map(|j| j.queue_line()).collect())
+                let text: String = self.jobs.iter().filter(shown).map(|j| j.queue_line()).collect();
+                let columns = self.old_queue && arguments.iter().any(|a| a.starts_with("--Format="));
+                said(if columns { text.replace('|', "  ") } else { text })
             }
             "sacct" => {
                 let Some(lag) = self.accounting else {
@@ -253,153 +232,6 @@ impl FakeSlurm {
 
 fn excludes(script: &str) -> bool {
     std::fs::read_to_string(script).unwrap().contains("#SBATCH --exclude=")
-}
-
-fn time(seconds: f64) -> String {
-    rfc3339(1.7e9 + seconds)[..19].to_string()
-}
-
-impl FakeJob {
-    /// Whether it runs, as far as anybody has looked.
-    pub fn runs(&self) -> bool {
-        self.began.is_some() && self.ended.is_none()
-    }
-
-    /// Seconds for which it held its node; none while it does.
-    pub fn held(&self) -> Option<f64> {
-        let (end, ..) = self.ended?;
-        Some(self.began.map_or(0.0, |began| end - began))
-    }
-
-    /// When it ended; none while it does not.
-    pub fn ended_at(&self) -> Option<f64> {
-        self.ended.map(|(at, ..)| at)
-    }
-
-    /// When its limit would end it; none before it runs.
-    pub fn limit_at(&self) -> Option<f64> {
-        self.began.map(|began| began + self.limit)
-    }
-
-    fn starts(&self) -> f64 {
-        self.submitted + 1.0
-    }
-
-    fn advance(&mut self, now: f64) {
-        self.go_on(now);
-        if let Some((_, end)) = self.coming.take_if(|(at, _)| *at <= now) {
-            let json = serde_json::to_vec(&outcome(end, 2.0)).unwrap();
-            std::fs::write(self.folder.join("outcome.json"), json).unwrap();
-        }
-    }
-
-    fn go_on(&mut self, now: f64) {
-        if self.ended.is_some() {
-            return;
-        }
-        let wait = if let Behaviour::StartsAfter(seconds) = self.behaviour { seconds } else { 0.0 };
-        let at = self.starts() + wait;
-        let startable = self.reason == "None" && now >= at;
-        if let Some(cancelled) = self.cancelled.filter(|c| self.began.is_none() && (!startable || *c < at)) {
-            self.ended = Some((cancelled, "CANCELLED by 1000", "0:0", "0:0"));
-            return;
-        }
-        if !startable {
-            return;
-        }
-        if self.began.is_none() {
-            if self.cannot_begin {
-                self.ended = Some((at, "FAILED", "0:53", "0:53"));
-                return;
-            }
-            if !Claim::Worker(ProcessId { pid: 1, start: 1 }).take(&self.folder).unwrap() {
-                self.refused = true;
-                self.ended = Some((at, "FAILED", "1:0", "1:0"));
-                return;
-            }
-            self.began = Some(at);
-            let path = self.folder.join("ran");
-            let ran = std::fs::read_to_string(&path).unwrap_or_default();
-            std::fs::write(path, ran + "yes\n").unwrap();
-        }
-        let (coming, late) = (&mut self.coming, self.late);
-        let mut leave = |end: End| *coming = Some((now + late, end));
-        let done = now >= at + 2.0;
-        self.ended = match self.behaviour {
-            Behaviour::Hangs if self.usr2.is_some() => {
-                leave(End::Checkpointed);
-                self.usr2.map(|t| (t, "FAILED", "75:0", "75:0"))
-            }
-            Behaviour::Hangs if self.cancelled.is_some() => {
-                leave(End::Checkpointed);
-                self.cancelled.map(|t| (t, "CANCELLED by 1000", "0:0", "75:0"))
-            }
-            Behaviour::Deaf if self.cancelled.is_some_and(|c| now >= c + KILL_WAIT) => {
-                self.cancelled.map(|c| (c + KILL_WAIT, "CANCELLED by 1000", "0:0", "0:9"))
-            }
-            Behaviour::Hangs if now >= at + self.limit => {
-                leave(End::Checkpointed);
-                Some((at + self.limit, "TIMEOUT", "0:0", "75:0"))
-            }
-            Behaviour::Deaf if now >= at + self.limit => Some((at + self.limit, "TIMEOUT", "0:0", "0:15")),
-            Behaviour::Hangs | Behaviour::Deaf => None,
-            _ if !done => None,
-            Behaviour::Completes | Behaviour::StartsAfter(_) => {
-                leave(End::Completed);
-                Some((at + 2.0, "COMPLETED", "0:0", "0:0"))
-            }
-            Behaviour::Crashes => {
-                std::fs::write(self.folder.join("worker.log"), "its last words\n").unwrap();
-                Some((at + 2.0, "FAILED", "3:0", "3:0"))
-            }
-            Behaviour::IsKilled => Some((at + 2.0, "FAILED", "0:9", "0:9")),
-            Behaviour::CompletesThenIsKilled => {
-                leave(End::Completed);
-                Some((at + 2.0, "FAILED", "0:9", "0:9"))
-            }
-        };
-    }
-
-    fn state(&self) -> &'static str {
-        match (self.ended, self.began) {
-            (Some((_, state, ..)), _) => state.split(' ').next().unwrap(),
-            (None, Some(_)) => "RUNNING",
-            (None, None) => "PENDING",
-        }
-    }
-
-    fn queue_line(&self) -> String {
-        let start = self.began.map_or("N/A".to_string(), time);
-        let end = self.ended.map_or("N/A".to_string(), |(at, ..)| time(at));
-        let submitted = time(self.submitted);
-        format!("{}|{}|{submitted}|{start}|{end}|gpu|n1|{}|{}\n", self.id, self.state(), self.reason, self.name)
-    }
-
-    /// As of `now`: a later end is not known yet.
-    fn account_lines(&self, now: f64, unsettled: f64, endless: f64) -> String {
-        let (submitted, start) = (time(self.submitted), self.began.map_or("Unknown".to_string(), time));
-        let given = "billing=1,cpu=1,mem=200M,node=1";
-        let Some((at, state, exit, batch)) = self.ended.filter(|(at, ..)| *at <= now) else {
-            let state = if self.began.is_some() { "RUNNING" } else { "PENDING" };
-            return format!("{}|{state}|0:0|0:0|{submitted}|{start}|Unknown|0|{given}|n1|{}\n", self.id, self.name);
-        };
-        let fresh = state == "FAILED" && now - at < unsettled;
-        let (exit, batch) = if fresh { ("0:0", "0:0") } else { (exit, batch) };
-        let counts = self.began.is_some() && now - at < endless;
-        let until = if counts { now } else { at };
-        let elapsed = self.began.map_or(0.0, |b| until - b).round() as u64;
-        let end = if counts { "Unknown".to_string() } else { time(at) };
-        let job =
-            format!("{}|{state}|{exit}|0:0|{submitted}|{start}|{end}|{elapsed}|{given}|n1|{}\n", self.id, self.name);
-        match self.began {
-            None => job,
-            Some(_) => format!(
-                "{job}{}.batch|{}|{batch}||{start}|{start}|{end}|{elapsed}|cpu=1,mem=200M,node=1|n1|batch\n",
-                self.id,
-                state.split(' ').next().unwrap()
-            ),
-        }
-    }
 }
 
 /// A controller's way to the fake.

@@ -12,6 +12,10 @@
 //! | missing | no answer | after [`OUTAGE`] ended unseen, by what the queue said last |
 //!
 //! Never a success without the outcome: an end unseen is a crash, or an attempt that never started.
+//!
+//! Two ends are not what their state says. A job that was preempted and leaves within its grace is FAILED or CANCELLED; the queue
+//! keeps when it was told to make room. A job that its node could not launch and that may not be requeued is CANCELLED by user 0;
+//! its script has no exit code, and its log may have SLURM's word on the prolog.
 
 use super::rules::{self, Rule};
 use crate::record::{JobEnd, SchedulerEnd, Witness};
@@ -138,7 +142,12 @@ pub(super) fn judge(case: &Case) -> Verdict {
             if settling && !case.accounted && !patient(OUTAGE) {
                 return Verdict::Watch;
             }
-            let mut words = words(&account.job.state, account.exit(), account.is_out_of_memory(), case);
+            let found = Found {
+                exit: account.exit(),
+                out_of_memory: account.is_out_of_memory(),
+                unlaunched: account.was_not_launched(),
+            };
+            let mut words = words(&account.job.state, found, case);
             let seconds = case.accounts.iter().fold(0u64, |sum, a| sum.saturating_add(a.job.elapsed_seconds));
             words.seconds = Some(seconds as f64).filter(|_| !endless);
             words.job = Some(account_words(account));
@@ -173,7 +182,7 @@ fn queue_words(row: &Row, case: &Case) -> Words {
         by: Witness::Queue,
         ..JobEnd::default()
     };
-    Words { seconds, job: Some(job), ..words(&row.state, None, false, case) }
+    Words { seconds, job: Some(job), ..words(&row.state, Found::default(), case) }
 }
 
 fn account_words(account: &Account) -> JobEnd {
@@ -197,7 +206,16 @@ fn one(nodes: &str) -> Option<String> {
     Some(nodes).filter(|n| !n.is_empty() && !n.contains([',', '[', ' ']) && *n != "None assigned").map(str::to_string)
 }
 
-fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Case) -> Words {
+/// What accounting knows beyond the state; nothing where only the queue speaks.
+#[derive(Debug, Default)]
+struct Found {
+    exit: Option<ExitStatus>,
+    out_of_memory: bool,
+    /// Its node was found and its script never ran there.
+    unlaunched: bool,
+}
+
+fn words(state: &State, Found { exit, out_of_memory, unlaunched }: Found, case: &Case) -> Words {
     // Only these say with their code how the script ended.
     let telling = matches!(state, State::Completed | State::Failed | State::Cancelled { .. } | State::OutOfMemory);
     let exit_status = exit;
@@ -211,7 +229,12 @@ fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Ca
     let killed = exit.is_some_and(|e| e.signal == Some(libc::SIGKILL)) || (exit.is_none() && *state == State::Failed);
     let said = ["exceeded memory limit", "oom-kill", "oom_kill"].iter().any(|w| case.log.contains(w));
     let began = case.claimed || case.outcome;
+    let unlaunched = unlaunched || case.log.contains("Error running slurm prolog");
+    let preempted = case.row.is_some_and(|row| row.preempted.is_some()) && !case.ended_by_us;
     let scheduler = match state {
+        State::Cancelled { .. } if !began && !case.ended_by_us && unlaunched => Some(SchedulerEnd::LaunchFailed(
+            last_line(case.log).unwrap_or_else(|| "it was not launched, and SLURM does not say why".to_string()),
+        )),
         State::Failed if !began && cannot_begin(exit_status) => {
             Some(SchedulerEnd::LaunchFailed(last_line(case.log).unwrap_or_else(|| state.to_string())))
         }
@@ -221,6 +244,7 @@ fn words(state: &State, exit: Option<ExitStatus>, out_of_memory: bool, case: &Ca
         State::OutOfMemory => Some(SchedulerEnd::OutOfMemory),
         _ if out_of_memory || (killed && said && !case.ended_by_us) => Some(SchedulerEnd::OutOfMemory),
         State::Preempted => Some(SchedulerEnd::Preempted),
+        State::Failed | State::Cancelled { .. } if preempted => Some(SchedulerEnd::Preempted),
         State::NodeFail | State::BootFail => Some(SchedulerEnd::NodeFailed),
         State::Deadline => Some(SchedulerEnd::Deadline),
         State::Cancelled { by } if !case.ended_by_us => Some(SchedulerEnd::Cancelled(*by)),

@@ -19,13 +19,19 @@ mod submit;
 mod watch;
 
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_job;
 #[cfg(test)]
 pub(super) mod real;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
 pub(super) mod tests;
+#[cfg(test)]
+mod waits;
 
 use super::evidence::{LOG_FILE, gather, has_outcome};
 pub use place::{CLUSTER_FILE, last_look};
@@ -37,6 +43,7 @@ use crate::problem::{Problem, Result};
 use crate::record::{Claim, Evidence, JobEnd, SchedulerEnd};
 use crate::slurm::Placed;
 use crate::slurm::sacct::Account;
+use crate::slurm::sbatch;
 use crate::slurm::squeue::Row;
 use crate::sys::clock::Clock;
 use crate::sys::fs;
@@ -82,6 +89,8 @@ pub struct SlurmExecutor<'c> {
     cancelling: Option<(Option<AttemptId>, Box<dyn Pending>)>,
     /// The queue has answered wholly since this controller began.
     has_looked: bool,
+    /// The queue is asked in the older form, since it did not answer well in the newer one.
+    plain_looks: bool,
     outlook: Outlook,
     placed: BTreeMap<AttemptId, Placed>,
 }
@@ -158,6 +167,7 @@ impl<'c> SlurmExecutor<'c> {
             farewells: VecDeque::new(),
             cancelling: None,
             has_looked: false,
+            plain_looks: false,
             outlook: Outlook::default(),
             placed: BTreeMap::new(),
         }
@@ -253,6 +263,7 @@ impl<'c> SlurmExecutor<'c> {
             evidence.seconds = seconds.max(own.min(seconds + 1.0));
         }
         evidence.scheduler = match (&watched.note.refused, &watched.note.launch_failed) {
+            (Some(why), _) if sbatch::meets_every_job(why) => Some(SchedulerEnd::Barred(why.clone())),
             (Some(why), _) => Some(SchedulerEnd::Refused(why.clone())),
             (None, Some(why)) => Some(SchedulerEnd::LaunchFailed(why.clone())),
             (None, None) => words.scheduler,
@@ -360,7 +371,8 @@ impl Executor for SlurmExecutor<'_> {
 pub fn job_state(folder: &Path) -> Option<(Option<u64>, String)> {
     let note = Note::read(folder).ok()??;
     let state = match (&note.sent, note.state.is_empty()) {
-        (None, _) => "not submitted yet".to_string(),
+        (None, true) => "not submitted yet".to_string(),
+        (None, false) => format!("not submitted yet ({})", note.state),
         (Some(_), true) => "submitted".to_string(),
         (Some(_), false) => note.state,
     };

@@ -4,7 +4,8 @@
 //! ([`super::rules`]).
 #![allow(clippy::disallowed_methods)]
 
-use super::fake::{FakeJob, Fault};
+use super::fake::Fault;
+use super::fake_job::FakeJob;
 use super::rules::{OFF, Rule};
 use super::tests::SlurmBed;
 use super::*;

@@ -70,7 +70,8 @@ impl SlurmExecutor<'_> {
         self.given_up.retain(|_, until| *until > now);
         if !self.given_up.is_empty() || self.watched.values().any(Watched::is_sent) {
             self.next_look = now + self.site.poll_seconds * f64::from(1u32 << self.failed_looks.min(LONGEST_BACK_OFF));
-            self.queue = Some(self.commands.start("squeue", &squeue::arguments()));
+            let arguments = if self.plain_looks { squeue::plain_arguments() } else { squeue::arguments() };
+            self.queue = Some(self.commands.start("squeue", &arguments));
         }
     }
 
@@ -80,6 +81,8 @@ impl SlurmExecutor<'_> {
         self.queue = None;
         let listing = squeue::parse(&answer.stdout);
         let whole = answer.code == Some(0) && (listing.whole() || !rules::on(Rule::PartialSaysNothing));
+        // It did what it was asked and nothing of it reads: an old `squeue`.
+        self.plain_looks |= answer.code == Some(0) && listing.rows.is_empty() && !listing.whole();
         self.has_looked |= whole;
         self.failed_looks = if whole { 0 } else { self.failed_looks.saturating_add(1) };
         let (now, unix) = (self.clock.monotonic(), self.clock.unix());
@@ -198,6 +201,10 @@ impl SlurmExecutor<'_> {
                 log: &fs::tail(&watched.launch.folder.join(LOG_FILE), LOG_BYTES),
             };
             if let Verdict::Ended(words) = judge(&case) {
+                if watched.accounts.len() > 1 {
+                    let times = watched.accounts.len();
+                    watched.note.happened(format!("somebody requeued it: SLURM began it {times} times"));
+                }
                 if let Some(missed) = watched.accounts_missed {
                     watched.note.happened(format!("accounting did not answer for the last {:.0} s", now - missed));
                 }

@@ -219,6 +219,13 @@ fn help_for_every_command_and_two_for_what_is_none() {
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("'status'"), "{unknown:?}");
     assert_eq!(lab.run("").code, 2);
+    // A campaign's folder as a plain word: how it is named.
+    lab.write("camp/events.jsonl", "");
+    for command in ["status", "report", "best", "stop"] {
+        let said = lab.run(&format!("{command} camp"));
+        assert!(said.code == 2 && said.stderr.contains("'--in camp'"), "{command}: {said:?}");
+        assert!(!lab.run(&format!("{command} other")).stderr.contains("--in other"));
+    }
 }
 
 #[test]

@@ -107,6 +107,25 @@ fn a_campaign_on_a_full_disk_goes_on_once_there_is_space() {
     );
 }
 
+/// Room for the journal and not for checkpoints: attempts fail one after the other, and none of them is to blame.
+#[test]
+fn attempts_without_room_stop_the_campaign_and_cost_no_retry() {
+    let lab = Lab::new();
+    let Some(disk) = Mount::new(lab.at("disk"), "size=900k") else { return };
+    lab.edit("experiment.toml", "widths = [8]", "widths = [400, 400]");
+    lab.edit("campaign.toml", "parallel = 2", "retries = 0, parallel = 2");
+    let answer = lab.run("run campaign.toml --out disk/camp");
+    assert_eq!(answer.code, 4, "{answer:?}");
+    let said = format!("{}{}", answer.stdout, answer.stderr);
+    assert!(said.contains("no space left on device; free some space on that filesystem"), "{said}");
+    assert!(said.contains("the campaign waits: the other runs need it too"), "{said}");
+    disk.resize("60m");
+    let answer = lab.run("resume disk/camp");
+    assert!(answer.code == 0 && answer.stdout.contains("finding"), "{answer:?}");
+    let status = lab.done("status --in disk/camp").stdout;
+    assert!(!status.contains("failed") && status.contains("finished"), "{status}");
+}
+
 #[test]
 fn a_read_only_place_is_said_and_a_read_only_cache_is_done_without() {
     let lab = Lab::new();

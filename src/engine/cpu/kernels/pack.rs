@@ -1,7 +1,7 @@
 //! Copies of matrices in another order, for products to read one element after the other.
 
 use super::gemm::Strided;
-use crate::engine::cpu::simd::kernel;
+use crate::engine::cpu::simd::{self, kernel};
 
 /// Side of the squares that are transposed in registers.
 const SQUARE: usize = 16;
@@ -60,10 +60,7 @@ fn transpose(from: *const f32, from_stride: usize, (rows, columns): (usize, usiz
 
 /// Whether this CPU has the instructions for whole registers of sixteen.
 fn wide() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::is_x86_feature_detected!("avx512f");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    simd::level() == simd::Level::Avx512
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -154,12 +154,12 @@ pub(super) unsafe fn operation(
                 attention::backward(*shape, tile, saved, memory.at(output(0)), scratch);
             }
             Op::LastToken => {
-                let (_, width) = input(0).rows_columns();
-                tokens::last_token(memory.all(input(0)), width, memory.write(output(0), 0, output(0).elements()));
+                let (_, width) = output(0).rows_columns();
+                tokens::last_token(read(0), width, memory.write(output(0), rows.start * width, rows.len() * width));
             }
             Op::LastTokenGrad => {
                 let (_, width) = input(0).rows_columns();
-                tokens::last_token_grad(memory.all(input(0)), width, memory.write(output(0), 0, output(0).elements()));
+                tokens::last_token_grad(memory.read(input(0), rows.start * width, rows.len() * width), width, write(0));
             }
             Op::Conv2d | Op::Conv2dGradInput | Op::Conv2dGradWeight => convolution(context, step, cut, tile, scratch),
             Op::MaxPool2 | Op::MeanPool2 | Op::MeanPixels => pooling(context, step, op, &rows),

@@ -2,7 +2,7 @@
 
 mod random;
 
-use super::CpuEngine;
+use super::{CpuEngine, simd};
 use crate::config::{DataShape, InputShape, TargetShape};
 use crate::engine::agreement::{self, accumulate, inputs, optimizers};
 use crate::engine::reference::Precision;
@@ -68,6 +68,19 @@ fn the_bits_do_not_depend_on_threads_and_large_tiles_are_right() {
             let scale = others.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
             let worst = values.iter().zip(others).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= 0.02 * scale, "{name}: {worst} of {scale}");
+        }
+    }
+}
+
+/// AVX-512, AVX2 and the baseline's instructions compute the same: kernels do not fuse, and sum in the same order.
+#[test]
+fn every_instruction_set_gives_the_same_bits() {
+    let benches: Vec<Bench> = cases().iter().chain(&optimizers()).map(|case| case.bench(Precision::F32, 0)).collect();
+    for bench in benches.iter().chain(large().iter().map(|(_, bench)| bench)) {
+        let all = simd::cap::at_each(|| steps(&mut twin(bench, 2), bench, 0..3));
+        assert!(all.len() > 1 || !cfg!(target_arch = "x86_64"), "a CPU without AVX2");
+        for (level, state) in &all {
+            assert!(*state == all[0].1, "{level:?} differs from {:?}", all[0].0);
         }
     }
 }
