@@ -7,7 +7,7 @@ use crate::paper;
 use crate::problem::{Problem, Result};
 use crate::sys::clock::SystemClock;
 use crate::sys::{env, fs, process};
-use crate::verify::{self, Checked, Made, Measured, Rerun, Verdict};
+use crate::verify::{self, Checked, Fault, Made, Measured, Rerun, Verdict};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -85,11 +85,23 @@ pub fn run(args: &VerifyArgs) -> Result<u8> {
 fn made(folder: &Path, state: &State) -> Result<Made> {
     let works = paper::library(None)?;
     let facts = paper::gather(folder, state);
-    let (figures, drawn) = paper::drawings(&paper::draft(folder, state, &facts, &works));
+    let draft = paper::draft(folder, state, &facts, &works);
+    let (figures, drawn) = paper::drawings(&draft);
+    let text = |name: &str| -> Result<String> {
+        let path = folder.join(paper::PAPER_FOLDER).join(name);
+        Ok(fs::read_if_there(&path)?.map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default())
+    };
+    let library = paper::library_of(&text("paper.bib")?);
+    let again = paper::again(&draft, &facts, &library, &text("paper.html")?);
+    let refused = again.findings.into_iter().map(|f| Fault {
+        place: if f.place == "paper.html" { f.place } else { format!("paper.html, {}", f.place) },
+        sentence: f.sentence,
+        what: f.what,
+    });
     let version = facts.version.clone();
     let facts = serde_json::from_slice(&facts.to_json()?)
         .map_err(|e| Problem::failed(format!("facts cannot be compared: {e}")))?;
-    Ok(Made { version, facts, figures, drawn, works })
+    Ok(Made { version, facts, figures, drawn, works, forms: again.forms, refused: refused.collect() })
 }
 
 fn print(checked: &Checked, again: &[Rerun], args: &VerifyArgs) {

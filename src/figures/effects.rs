@@ -67,6 +67,7 @@ pub fn effect(state: &State, effect: &Effect, label: &str) -> EffectDrawn {
                 .map(|choice| row(choice, &looks, &failed))
                 .collect(),
             legend: true,
+            beside: Vec::new(),
         }),
     };
     EffectDrawn { chart, n, outside, failed: without }

@@ -40,8 +40,7 @@ pub struct Written {
 /// What may be cited: the program's own methods, then the entries of a `.bib` file whose keys are new. What could not be read of
 /// the file is a problem, since somebody would miss it.
 pub fn library(bib: Option<&Path>) -> Result<Vec<Record>> {
-    let mut records = read_bib(METHODS).records;
-    let Some(path) = bib else { return Ok(records) };
+    let Some(path) = bib else { return Ok(with(Vec::new())) };
     let read = read_bib(&fs::read_text(path)?);
     if let Some(fault) = read.faults.first() {
         let more = if read.faults.len() > 1 { format!(" (and {} more)", read.faults.len() - 1) } else { String::new() };
@@ -49,10 +48,16 @@ pub fn library(bib: Option<&Path>) -> Result<Vec<Record>> {
             .at(format!("{}:{}", path.display(), fault.line))
             .remedy("mend the entry, or leave it out"));
     }
-    records.extend(read.records);
+    Ok(with(read.records))
+}
+
+/// The program's own works, and these where their keys are new.
+pub(super) fn with(more: Vec<Record>) -> Vec<Record> {
+    let mut records = read_bib(METHODS).records;
+    records.extend(more);
     let mut seen = BTreeSet::new();
     records.retain(|r| seen.insert(r.key.clone()));
-    Ok(records)
+    records
 }
 
 /// Compiles a draft and writes everything but the PDF into `folder`/paper.

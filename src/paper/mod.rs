@@ -10,6 +10,7 @@
 //! render     one document as LaTeX, Markdown, HTML
 //! tex        LaTeX to PDF, and what its log complains of
 //! assemble   the files of `paper/`
+//! readback   a page as markup again, compiled and set again, for whoever verifies
 //! ```
 //! Boundary: reads campaigns; changes nothing in them. Everything in `paper/` can be deleted and made again.
 
@@ -19,6 +20,7 @@ pub mod fact;
 pub mod facts;
 pub mod narrative;
 pub mod prose;
+mod readback;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -30,5 +32,6 @@ pub use document::{Document, Draft, DraftSection, check, compile};
 pub use fact::{Basis, FACTS_FILE, Fact, Facts, Show, Shows, Value};
 pub use facts::gather;
 pub use narrative::draft;
+pub use readback::{again, library_of};
 pub use tex::Pdf;
 pub use writer::ask as write_text;

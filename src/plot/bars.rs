@@ -96,7 +96,8 @@ impl BarChart {
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;
-        let rows = Rows::new(sheet, top, self.rows.iter().map(|r| (r.label.as_str(), r.note.as_str())));
+        let rows =
+            Rows::new(sheet, top, self.rows.len(), self.rows.iter().map(|r| (r.label.as_str(), r.note.as_str())));
         let area = rows.area;
         let below = area.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;

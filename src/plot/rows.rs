@@ -19,12 +19,12 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Rows with these labels and notes, from `top` downwards.
-    pub fn new<'a>(sheet: Sheet, top: f64, rows: impl Iterator<Item = (&'a str, &'a str)>) -> Rows {
+    /// `n` rows from `top` downwards, with room for these labels and notes: their own, and those of charts whose areas are to
+    /// be as wide as theirs.
+    pub fn new<'a>(sheet: Sheet, top: f64, n: usize, texts: impl Iterator<Item = (&'a str, &'a str)>) -> Rows {
         let room = sheet.width - 2.0 * MARGIN;
-        let (mut n, mut label, mut note) = (0usize, 0.0f64, 0.0f64);
-        for (name, remark) in rows {
-            n += 1;
+        let (mut label, mut note) = (0.0f64, 0.0f64);
+        for (name, remark) in texts {
             label = label.max(width(name, TEXT));
             note = note.max(width(remark, TEXT));
         }

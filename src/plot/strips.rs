@@ -49,6 +49,9 @@ pub struct StripChart {
     pub rows: Vec<StripRow>,
     /// Whether it has a legend.
     pub legend: bool,
+    /// Rows of the charts beside it: it leaves as much room for labels, notes and strips as these need, so that the fields of
+    /// all have the same width.
+    pub beside: Vec<StripRow>,
 }
 
 /// What the legend has a sample of.
@@ -72,18 +75,18 @@ impl StripChart {
         self.draw(Sheet::print(points / UNIT))
     }
 
-    /// Strips at the ends of the axis: the second number of a point is its row.
-    fn lanes(&self, x: &Scale) -> Lanes {
+    /// Strips at the ends of the axis of some rows: the second number of a point is its row.
+    fn lanes(&self, rows: &[StripRow], x: &Scale) -> Lanes {
         let mut lanes = Lanes::default();
         for end in [End::Low, End::High] {
             let out = |share: f64| if end == End::Low { share < 0.0 } else { share > 1.0 };
-            let beyond = self.rows.iter().enumerate().flat_map(|(i, row)| {
+            let beyond = rows.iter().enumerate().flat_map(|(i, row)| {
                 let outside = row.points.iter().filter_map(|v| x.share(*v)).filter(|s| out(*s));
                 outside.map(move |share| (share, i))
             });
             lanes.push(Lane::Beyond(end, beyond.collect()));
             let here = |row: &StripRow| if end == self.missing { row.missing } else { 0 };
-            let missing = self.rows.iter().enumerate().flat_map(|(i, row)| vec![i as f64; here(row)]);
+            let missing = rows.iter().enumerate().flat_map(|(i, row)| vec![i as f64; here(row)]);
             lanes.push(Lane::Missing(end, missing.collect()));
         }
         lanes
@@ -111,14 +114,16 @@ impl StripChart {
         let x = Scale::new(&self.x, self.rows.iter().flat_map(|r| r.points.iter().copied()).chain(rule), false);
         let room = sheet.width - 2.0 * MARGIN;
         let title = sheet.title(&self.title, room);
-        let lanes = self.lanes(&x);
+        let lanes = self.lanes(&self.rows, &x);
+        let all: Vec<StripRow> = self.rows.iter().chain(&self.beside).cloned().collect();
         let entries = self.entries(&lanes.beyond());
         let legend = Legend::new(entries.iter().map(|e| e.1.as_str()), room);
         let x_label = wrap(&self.x.label, room, TEXT, 2);
         let legend_top = MARGIN + title.len() as f64 * (LINE + 2.0) + 2.0;
         let top = legend_top + legend.height() + 6.0;
-        let rows = Rows::new(sheet, top, self.rows.iter().map(|r| (r.label.as_str(), r.note.as_str())));
-        let field = lanes.inner_of_width(rows.area, DEPTH);
+        let texts = all.iter().map(|r| (r.label.as_str(), r.note.as_str()));
+        let rows = Rows::new(sheet, top, self.rows.len(), texts);
+        let field = self.lanes(&all, &x).inner_of_width(rows.area, DEPTH);
         let below = field.bottom + LINE + 6.0;
         let height = below + x_label.len() as f64 * LINE + MARGIN;
         render(sheet, &self.title, height, |canvas| {

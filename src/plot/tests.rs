@@ -211,6 +211,7 @@ fn gallery() -> Vec<(&'static str, String)> {
             })
             .collect(),
         legend: true,
+        beside: Vec::new(),
     };
     let edges = Figure::new("Values at the edges", Axis::log("x"), Axis::linear("y").over(0.0, 1.0))
         .with("looks", 1, Mark::Points((1..9).map(|i| (f64::from(i), f64::from(i * i % 5) - 1.5)).collect()))
@@ -477,6 +478,38 @@ proptest! {
         };
         check(&strips.svg());
     }
+}
+
+/// Charts that stand in one row have fields of one width, whatever their labels, notes and strips are.
+#[test]
+fn charts_beside_each_other_have_fields_of_one_width() {
+    let row = |label: &str, points: &[f64], note: &str| StripRow {
+        label: label.into(),
+        points: points.to_vec(),
+        middle: Some(3.2),
+        missing: 0,
+        note: note.into(),
+    };
+    let chart = |rows: &[StripRow], beside: &[StripRow]| StripChart {
+        x: Axis::linear("error").over(3.0, 4.0),
+        missing: End::High,
+        rows: rows.to_vec(),
+        beside: beside.to_vec(),
+        ..StripChart::default()
+    };
+    let short = [row("rms", &[3.1, 3.3], "3.2"), row("none", &[3.4], "3.4")];
+    let long = [row("relu-squared", &[3.2, 9.0], "3.24 (n=38)"), row("gelu", &[3.3], "3.30 (n=6)")];
+    // Where the left axis stands, and where points at the ends of the range do.
+    let field = |chart: &StripChart| -> Vec<String> {
+        let mut ends = chart.clone();
+        ends.rows[1].points = vec![3.0, 4.0];
+        let svg = ends.svg();
+        // Each is drawn twice: its border and itself.
+        let marks: Vec<&str> = svg.split("<circle ").skip(1).collect();
+        marks.iter().rev().take(4).map(|l| l.split("cy=").next().unwrap_or(l).to_string()).collect()
+    };
+    assert_ne!(field(&chart(&short, &[])), field(&chart(&long, &[])), "they differ by themselves");
+    assert_eq!(field(&chart(&short, &long)), field(&chart(&long, &short)));
 }
 
 /// For print: balanced, without titles, every label escaped for TeX, at the width that was asked for.

@@ -100,6 +100,7 @@ pub fn check(folder: &Path, measured: &Measured, made: Option<&Made>) -> Result<
         for what in cited::strangers(&works, &made.works) {
             judge.fault("paper.bib", String::new(), what);
         }
+        judge.set_again(&paper, made)?;
     }
     Ok(judge.checked)
 }
@@ -253,7 +254,8 @@ impl Judge<'_> {
             Ok(said) => {
                 self.checked.forms.push("paper.pdf".to_string());
                 let labels = pdf::labels(paper)?;
-                for (sentence, what) in pdf::differences(&said, passages, &labels) {
+                let numbers = pdf::differences(&said, passages, &labels);
+                for (sentence, what) in numbers.into_iter().chain(pdf::words_differ(&said, passages, &labels)) {
                     self.fault("paper.pdf", sentence, what);
                 }
             }

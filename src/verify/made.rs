@@ -3,7 +3,7 @@
 //!
 //! Boundary: what that code makes is handed in ([`Made`]); numbers are computed again apart from it.
 
-use super::judge::{Judge, facts_of, same};
+use super::judge::{Fault, Judge, facts_of, same};
 use super::rendered::Passage;
 use crate::campaign::results_tsv;
 use crate::literature::Record;
@@ -26,6 +26,11 @@ pub struct Made {
     pub drawn: BTreeSet<String>,
     /// Works that the program itself brings.
     pub works: Vec<Record>,
+    /// The paper's texts as they are set from the sentences of `paper.html`, by their names in `paper/`; empty where a sentence
+    /// must not be printed.
+    pub forms: BTreeMap<String, String>,
+    /// Sentences of `paper.html` that must not be printed.
+    pub refused: Vec<Fault>,
 }
 
 impl Judge<'_> {
@@ -172,9 +177,7 @@ impl Judge<'_> {
 
     /// Figures are those that the records give, in their files and in the page.
     pub fn drawings(&mut self, paper: &Path, page: &str, made: &Made) -> Result<()> {
-        let file: Option<Value> =
-            fs::read_if_there(&paper.join("facts.json"))?.and_then(|b| serde_json::from_slice(&b).ok());
-        if file.as_ref().and_then(|f| f.get("version")).and_then(Value::as_str) != Some(made.version.as_str()) {
+        if !of_this_version(paper, made)? {
             return Ok(());
         }
         for (name, wanted) in &made.figures {
@@ -195,6 +198,48 @@ impl Judge<'_> {
         }
         Ok(())
     }
+}
+
+impl Judge<'_> {
+    /// The page's sentences compile, and every form is what they are set as: no word, mark, style or command was changed.
+    pub fn set_again(&mut self, paper: &Path, made: &Made) -> Result<()> {
+        if !of_this_version(paper, made)? {
+            return Ok(());
+        }
+        self.checked.faults.extend(made.refused.iter().cloned());
+        for (name, wanted) in &made.forms {
+            let Some(bytes) = fs::read_if_there(&paper.join(name))? else { continue };
+            let own = String::from_utf8_lossy(&bytes);
+            if own == *wanted {
+                continue;
+            }
+            let (mut ours, mut theirs) = (own.lines(), wanted.lines());
+            let same = own.lines().zip(wanted.lines()).take_while(|(a, b)| a == b).count();
+            let (ours, theirs) = (ours.nth(same).unwrap_or_default(), theirs.nth(same).unwrap_or_default());
+            let what = format!(
+                "line {} is not what the sentences of paper.html are set as, which is: {}",
+                same + 1,
+                differing(theirs, ours)
+            );
+            self.fault(name.clone(), differing(ours, theirs), what);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a paper is of this program's version: another's words and figures are not compared.
+fn of_this_version(paper: &Path, made: &Made) -> Result<bool> {
+    let file: Option<Value> =
+        fs::read_if_there(&paper.join("facts.json"))?.and_then(|b| serde_json::from_slice(&b).ok());
+    Ok(file.as_ref().and_then(|f| f.get("version")).and_then(Value::as_str) == Some(made.version.as_str()))
+}
+
+/// A line around the place where it differs from another.
+fn differing(line: &str, other: &str) -> String {
+    let same = line.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    let from = same.saturating_sub(40);
+    let part: String = line.chars().skip(from).take(120).collect();
+    if part.is_empty() { "nothing".to_string() } else { part }
 }
 
 /// Equal but for the last bits of numbers.

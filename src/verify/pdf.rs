@@ -63,6 +63,56 @@ pub(super) fn differences(said: &str, passages: &[Passage], labels: &[String]) -
     wrong
 }
 
+/// Pages over which a sentence may be parted by figures.
+const APART: usize = 4;
+/// Letters that a sentence, and a line of a PDF, must have to be looked for.
+const SENTENCE: usize = 12;
+const LINE: usize = 20;
+
+/// Sentences of the page that a PDF does not have, and lines of the PDF before the references that the page does not have.
+pub(super) fn words_differ(said: &str, passages: &[Passage], labels: &[String]) -> Vec<(String, String)> {
+    let own: Vec<&Passage> = passages.iter().filter(|p| p.reference.is_none()).collect();
+    let pages: Vec<String> = said.split('\u{c}').map(letters).collect();
+    let mut wrong = Vec::new();
+    for passage in &own {
+        let text = passage.text();
+        for sentence in text.split_inclusive(". ") {
+            let wanted = letters(sentence);
+            if wanted.len() >= SENTENCE && !stands(&wanted, &pages) {
+                wrong.push((sentence.trim().to_string(), "it does not say this sentence of paper.html".to_string()));
+            }
+        }
+    }
+    let all: String = own.iter().map(|p| p.text()).chain(labels.iter().cloned()).map(|t| letters(&t)).collect();
+    let (body, _) = parts(said);
+    for line in body.lines() {
+        let found = letters(line);
+        // Labels of figures that stand side by side may come out as one line.
+        let both = |at: usize| found.is_char_boundary(at) && all.contains(&found[..at]) && all.contains(&found[at..]);
+        let known = all.contains(found.as_str()) || (SENTENCE..found.len().saturating_sub(SENTENCE)).any(both);
+        if found.len() >= LINE && !known {
+            wrong.push((line.trim().to_string(), "paper.html and its figures do not say this".to_string()));
+        }
+    }
+    wrong
+}
+
+/// Whether letters stand on a page, or begin on one and go on on a later one.
+fn stands(wanted: &str, pages: &[String]) -> bool {
+    let parted = |i: usize| {
+        let behind = &pages[i + 1..(i + APART).min(pages.len())];
+        let cuts = wanted.char_indices().map(|(at, _)| at).skip(1);
+        let there = cuts.take_while(|at| pages[i].contains(&wanted[..*at]));
+        there.into_iter().any(|at| behind.iter().any(|page| page.contains(&wanted[at..])))
+    };
+    pages.iter().any(|page| page.contains(wanted)) || (0..pages.len()).any(parted)
+}
+
+/// The letters of a text: what neither hyphenation nor typesetting changes.
+fn letters(text: &str) -> String {
+    squeezed(text).chars().filter(|c| c.is_alphabetic()).collect()
+}
+
 /// The text before the references and from there on, without page numbers. Addresses among the references may break within
 /// their numbers.
 fn parts(said: &str) -> (String, String) {
@@ -204,6 +254,26 @@ mod tests {
         let moved = SAID.replacen(label, "", 1).replacen("1999.\n", &format!("1999.\n{label}"), 1);
         assert_eq!(differences(&moved, &passages, &labels), []);
         assert_eq!(differences(&moved.replacen("0.5\n", "0.7\n", 1), &passages, &labels).len(), 1);
+    }
+
+    /// Words by themselves: a denial put in, a sentence left out, a sentence of its own; but not where a page ends.
+    #[test]
+    fn a_pdf_has_the_words_of_its_page() {
+        const OWN: &str = "<h1>A note</h1><section><h2><span class=no>1</span> Results</h2><p>The best candidate differs from the baseline. \
+            Nothing else was looked at in these runs.</p></section>";
+        let said = "A note\n1 Results\nThe best candidate dif-\nfers from the baseline. Nothing else was looked\n1\n\u{c}A label of the figure\nat in these runs.\n2\n";
+        let (passages, labels) = (html(OWN), ["A label of the figure".to_string()]);
+        assert_eq!(words_differ(said, &passages, &labels), []);
+        for (from, to) in [
+            ("The best", "The worst"),
+            ("fers from", "fers not from"),
+            ("Nothing else was looked", "Nothing was looked"),
+            ("baseline. ", "baseline, which it beats in all respects.\n"),
+            ("A label", "A wrong label"),
+        ] {
+            let bad = said.replacen(from, to, 1);
+            assert!(bad != said && !words_differ(&bad, &passages, &labels).is_empty(), "{to}");
+        }
     }
 
     #[test]

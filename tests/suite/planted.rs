@@ -28,6 +28,12 @@ pub const SENTENCES: &[(&str, &str)] = &[
     ("claim", "The best candidate trains faster than the baseline."),
     ("claim", "We recommend the best candidate for all other data."),
     ("claim", "Dropout governs the accuracy."),
+    ("claim", "The accuracy of the best candidate is due to its learning rate."),
+    ("claim", "The best candidate attains the state of the art, by {candidate.best.difference}."),
+    ("claim", "Most runs failed."),
+    ("unit", "The campaign took {runs.total} seconds."),
+    ("measure", "The best candidate reaches an error of {candidate.best.metric}."),
+    ("name", "It was trained on ImageNet."),
 ];
 
 /// All of them, as one abstract.
@@ -54,6 +60,11 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("paper/paper.tex", "\\fact{cost.allocated}{", "\\fact{cost.allocated}{1"),
     ("paper/paper.tex", "\\end{abstract}", "Seven of them won.\n\\end{abstract}"),
     ("paper/paper.md", "**Abstract.**", "**Abstract.** In 2017 it was known."),
+    ("paper/paper.html", "<p>", "<p style=\"display:none\">"),
+    ("paper/paper.html", "</style>", "p::after{content:\"!\"}</style>"),
+    ("paper/paper.tex", "\\newcommand{\\fact}[2]{#2}", "\\newcommand{\\fact}[2]{#2!}"),
+    ("paper/paper.tex", "We measure first", "We do not measure first"),
+    ("paper/paper.md", "![progress]", "![all were better]"),
     ("paper/paper.bib", "year = {19", "year = {18"),
     ("paper/facts.json", "\"n\": 3", "\"n\": 30"),
     ("paper/facts.json", "\"subject\": \"baseline\"", "\"subject\": \"candidate.0\""),

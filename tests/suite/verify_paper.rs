@@ -98,6 +98,38 @@ fn a_paper_is_verified_and_every_tampering_found() {
         |t| digit_changed(t, marked_digit(t, "\"accuracy\":")),
         || caught("runs/0001"),
     );
+    // Words, marks and styles without a number in them, in every form.
+    for (name, from, to) in [
+        ("paper.html", "<p>", "<p style=\"display:none\">"),
+        ("paper.html", "<p>", "<p title=\"nearly perfect\">"),
+        ("paper.html", "</style>", "p::after{content:\" or better\"}</style>"),
+        ("paper.html", "</article>", "<script>location='x'</script></article>"),
+        ("paper.html", "<h1>", "<!-- all of it is true --><h1>"),
+        ("paper.html", "<title>", "<title>Perfect: "),
+        ("paper.html", "<td>baseline</td>", "<td><s>baseline</s></td>"),
+        ("paper.tex", "\\newcommand{\\fact}[2]{#2}", "\\newcommand{\\fact}[2]{#2!}"),
+        ("paper.tex", "\\maketitle", "\\maketitle % better"),
+        ("paper.tex", "is measured before", "is not measured before"),
+        ("paper.tex", "\\end{abstract}", "\\footnote{All were better.}\\end{abstract}"),
+        ("paper.tex", "figures/progress.tex", "figures/ledger.tex"),
+        ("paper.md", "![progress]", "![all were better]"),
+        ("paper.md", "figures/progress.svg", "figures/ledger.svg"),
+        ("paper.bib", "year = {", "note = {better than all}, year = {"),
+    ] {
+        changed(&paper(name), |t| t.replacen(from, to, 1), || caught(name));
+    }
+    // The same false sentence in all forms.
+    for claim in ["Candidate 1 beats the baseline.", "This is the state of the art.", "Half of it is luck."] {
+        let forms = ["paper.html", "paper.tex", "paper.md"];
+        let good = forms.map(|name| std::fs::read_to_string(paper(name)).unwrap());
+        for (name, text) in forms.iter().zip(&good) {
+            let bad = text.replacen("Every number in this note", &format!("{claim} Every number in this note"), 1);
+            assert_ne!(*text, bad, "{name}");
+            std::fs::write(paper(name), bad).unwrap();
+        }
+        caught(claim);
+        forms.iter().zip(&good).for_each(|(name, text)| std::fs::write(paper(name), text).unwrap());
+    }
     assert_eq!(verify(&[]).code, 0, "all is as it was");
     sweep(&folder);
 
@@ -145,7 +177,7 @@ fn sweep(folder: &Path) {
     let (figures, drawn) = paper::drawings(&paper::draft(folder, &state, &facts, &works));
     let version = facts.version.clone();
     let facts = serde_json::from_slice(&facts.to_json().unwrap()).unwrap();
-    let made = Made { version, facts, figures, drawn, works };
+    let made = Made { version, facts, figures, drawn, works, ..Made::default() };
     let faults = || verify::check(folder, &Measured::read(folder).unwrap(), Some(&made)).unwrap().faults;
     assert_eq!(faults(), []);
     let (mut draw, mut missed, mut tried) = (Draw(7), Vec::new(), 0);

@@ -1,7 +1,7 @@
 //! Limitations, data and ethics, compute and reproducibility.
 
 use super::{Finding, Story, paragraphs};
-use crate::config::DataSpec;
+use crate::config::{DataSpec, DeviceSpec};
 
 pub(super) fn limitations(s: &Story) -> String {
     let mut items = Vec::new();
@@ -122,16 +122,25 @@ fn devices(s: &Story) -> String {
 fn prediction(s: &Story) -> String {
     let (ratio, within) = (s.number("prediction.ratio"), s.number("prediction.within"));
     let reading = match (ratio, within) {
-        (r, _) if r > 1.25 => "so runs took longer than they were priced",
-        (r, _) if r < 0.8 => "so runs took less time than they were priced",
-        (_, w) if w < 0.8 => "so prices were near, and their error bars too narrow",
-        _ => "so prices were about right",
+        (r, _) if r > 1.25 => "So runs took longer than they were priced",
+        (r, _) if r < 0.8 => "So runs took less time than they were priced",
+        (_, w) if w < 0.8 => "So prices were near, and their error bars too narrow",
+        _ => "So prices were about right",
+    };
+    // What a price does not hold, where runs could feel it and took longer.
+    let campaign = &s.state.campaign;
+    let local = campaign.execution.site.is_none() && campaign.baseline.resources.device == DeviceSpec::Cpu;
+    let shared = if local && campaign.execution.parallel > 1 && ratio > 1.0 && within < 0.8 {
+        " Runs were made side by side on the cores of a shared machine, and prices rest on speeds that were measured with nothing beside them: what \
+         runs take from each other is in no price."
+    } else {
+        ""
     };
     format!(
         "Before it is started, each run is priced from its compute graph and the measured speed of the machine. Over {{prediction.ratio|n}} \
          finished runs, held time over predicted time has a median of {{prediction.ratio}} and for most of them lies between \
-         {{prediction.low}} and {{prediction.high}}, {reading}: {{prediction.within}} of the runs ended within the upper end of their own \
-         prediction ([#fig:calibration])."
+         {{prediction.low}} and {{prediction.high}} ([#fig:calibration]). {reading}: {{prediction.within}} of the runs ended within the upper end of \
+         their own prediction.{shared}"
     )
 }
 

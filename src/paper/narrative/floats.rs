@@ -75,7 +75,7 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
     }
     let names = ["effect-a", "effect-b", "effect-c", "effect-d"];
     let (mut outside, mut failed) = (false, false);
-    let panels = shown
+    let mut panels: Vec<(&str, Chart, f64)> = shown
         .iter()
         .zip(names)
         .map(|(effect, name)| {
@@ -96,6 +96,7 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
             (name, chart, if shown.len() == 1 { 0.72 } else { 0.49 })
         })
         .collect();
+    align(&mut panels);
     let choices = shown.iter().any(|e| matches!(e.kind, EffectKind::Groups { .. }));
     let strokes =
         if choices { " For choices the stroke is their median, given with its number at the end." } else { "" };
@@ -109,6 +110,18 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
     Some(figure("fig:effects", caption, panels))
 }
 
+/// Gives the charts of choices in one figure fields of one width.
+fn align(panels: &mut [(&str, Chart, f64)]) {
+    let rows = |chart: &Chart| if let Chart::Strips(strips) = chart { strips.rows.clone() } else { Vec::new() };
+    let all: Vec<Vec<_>> = panels.iter().map(|(_, chart, _)| rows(chart)).collect();
+    for (i, (_, chart, _)) in panels.iter_mut().enumerate() {
+        if let Chart::Strips(strips) = chart {
+            strips.beside =
+                all.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, rows)| rows.clone()).collect();
+        }
+    }
+}
+
 fn scaling(s: &Story) -> Option<FigureDraft> {
     let (sizes, line) = sizes(s.folder, s.state)?;
     let label = if s.state.better(1.0, 0.0) {
@@ -120,14 +133,14 @@ fn scaling(s: &Story) -> Option<FigureDraft> {
     let chart = figures::scaling(&rows, &line, &label);
     let caption = "Error against the number of trained parameters, on logarithmic axes: all {scaling.runs} that finished, the best run of each of \
                    {scaling.sizes|words}, and the power law through those with its {objective.confidence} interval of the mean (exponent \
-                   {scaling.exponent|interval}, n = {scaling.exponent|n})."
+                   {scaling.exponent|interval}, n\u{a0}=\u{a0}{scaling.exponent|n})."
         .to_string();
     Some(figure("fig:scaling", caption, vec![("scaling", chart, 0.72)]))
 }
 
 fn cost(s: &Story) -> FigureDraft {
     let caption = "Above: the device-time budget by what it was spent on, and what was left, each part from where the part above it ends. Below: devices allocated to attempts and devices busy, \
-                   as means over {figure.devices.parts} of the campaign's time; n = {attempts.total}. An attempt without a record counts as idle. Sums and \
+                   as means over {figure.devices.parts} of the campaign's time; n\u{a0}=\u{a0}{attempts.total}. An attempt without a record counts as idle. Sums and \
                    means of what was settled, without intervals.";
     figure(
         "fig:cost",

@@ -105,7 +105,7 @@ impl Story<'_> {
 
     /// `p = {id}` or `p {id}` where it is below what is shown.
     pub fn p(&self, id: &str) -> String {
-        if self.number(id) < 0.001 { format!("p {{{id}}}") } else { format!("p = {{{id}}}") }
+        if self.number(id) < 0.001 { format!("p\u{a0}{{{id}}}") } else { format!("p\u{a0}=\u{a0}{{{id}}}") }
     }
 
     /// The objective in prose: `validation accuracy`.

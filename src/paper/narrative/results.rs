@@ -214,7 +214,7 @@ fn numeric(s: &Story) -> String {
         sentences.push(if i == 0 {
             format!(
                 "Among the numeric settings the clearest association is that of the {name}: its rank correlation with the objective is {{{id}.rho}} ({} after correction \
-                 over the settings, n = {{{id}.rho|n}}), so {way}.",
+                 over the settings, n\u{a0}=\u{a0}{{{id}.rho|n}}), so {way}.",
                 s.p(&format!("{id}.p"))
             )
         } else {
@@ -248,7 +248,7 @@ fn chosen(s: &Story) -> String {
             let id = crate::paper::facts::group_id(&effect.parameter, &choice);
             if let Some(fact) = s.facts.get(&id) {
                 parts.push(format!(
-                    "{{{id}}} with {{{id}.choice}} (n = {{{id}|n}}{})",
+                    "{{{id}}} with {{{id}.choice}} (n\u{a0}=\u{a0}{{{id}|n}}{})",
                     if fact.n == Some(1) { ", a single look" } else { "" }
                 ));
             }

@@ -43,6 +43,14 @@ pub(super) const BETTER: &[&str] = &[
     "preferable",
     "favourable",
     "favorable",
+    "defeat",
+    "tops",
+    "topped",
+    "unmatched",
+    "unrivalled",
+    "unrivaled",
+    "unbeaten",
+    "unsurpassed",
 ];
 pub(super) const WORSE: &[&str] = &[
     "worse",
@@ -56,7 +64,87 @@ pub(super) const WORSE: &[&str] = &[
     "deteriorate",
     "underperform",
     "detrimental",
+    "trails",
+    "trailed",
+    "lags",
+    "lagged",
 ];
+/// Worse, in several words.
+pub(super) const WORSE_PHRASES: &[&[&str]] =
+    &[&["loses", "to"], &["lost", "to"], &["falls", "short"], &["fell", "short"], &["no", "match", "for"]];
+/// What no campaign shows, since it measures its own runs only, and no perfection.
+pub(super) const UNSHOWN_PHRASES: &[&[&str]] = &[
+    &["state", "of", "the", "art"],
+    &["state-of-the-art"],
+    &["new", "record"],
+    &["takes", "first", "place"],
+    &["ranks", "first"],
+    &["second", "to", "none"],
+    &["best", "known"],
+    &["best", "published"],
+    &["best", "reported"],
+    &["best", "method"],
+    &["best", "model"],
+    &["best", "ever"],
+    &["close", "to", "perfect"],
+    &["nearly", "perfect"],
+    &["almost", "perfect"],
+    &["near-perfect"],
+    &["generalises", "well"],
+    &["generalizes", "well"],
+    &["generalises", "to"],
+    &["generalizes", "to"],
+    &["generalises", "beyond"],
+    &["generalizes", "beyond"],
+    &["less", "memory"],
+    &["more", "memory"],
+    &["less", "time"],
+    &["more", "time"],
+    &["less", "compute"],
+    &["more", "compute"],
+    &["less", "energy"],
+    &["fewer", "steps"],
+    &["converges", "sooner"],
+    &["converges", "earlier"],
+    &["converges", "faster"],
+    &["converges", "quicker"],
+];
+/// That something was the cause of a result.
+pub(super) const CAUSES: &[&[&str]] = &[
+    &["causes"],
+    &["caused"],
+    &["the", "cause"],
+    &["due", "to"],
+    &["responsible", "for"],
+    &["stems", "from"],
+    &["stemmed", "from"],
+    &["owed", "to"],
+    &["owes"],
+    &["thanks", "to"],
+    &["leads", "to"],
+    &["led", "to"],
+    &["results", "in"],
+    &["resulted", "in"],
+    &["because", "of"],
+    &["attributable", "to"],
+    &["attributed", "to"],
+    &["brings", "about"],
+    &["brought", "about"],
+];
+/// That a difference is more than noise.
+pub(super) const REAL: &[&[&str]] = &[
+    &["beyond", "the", "noise"],
+    &["above", "the", "noise"],
+    &["statistically"],
+    &["null", "hypothesis"],
+    &["passes", "the", "test"],
+    &["is", "real"],
+    &["is", "genuine"],
+    &["is", "meaningful"],
+];
+/// How runs end without a value, and with one.
+pub(super) const FAILED: &[&str] = &["failed", "crashed", "died", "aborted"];
+pub(super) const FINISHED: &[&str] = &["finished", "completed", "succeeded"];
 /// Verbs that are only ever claims in this form: a denial some words before them is another verb's.
 pub(super) const FINITE: &[&str] = &[
     "improves",
@@ -101,6 +189,7 @@ pub(super) const DOWN: &[&str] = &[
     "fall",
     "fell",
     "trim",
+    "vanish",
     "halve",
 ];
 /// What moves it somewhere.

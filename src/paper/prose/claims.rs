@@ -45,7 +45,7 @@ pub(super) fn check(items: &[Item], facts: &Facts, carried: &Carried) -> Option<
     }
     let lower = cleared(items);
     let sentence = Sentence { items, lower: &lower, facts, carried };
-    (0..items.len()).find_map(|at| {
+    let claim = (0..items.len()).find_map(|at| {
         let claim = sentence.claim_at(at)?;
         match (claim, sentence.stance(at)) {
             (_, Stance::Supposed) => None,
@@ -56,7 +56,8 @@ pub(super) fn check(items: &[Item], facts: &Facts, carried: &Carried) -> Option<
             (_, Stance::Denied(_)) => None,
             (claim, Stance::Stated) => sentence.uncarried(claim, at),
         }
-    })
+    });
+    claim.or_else(|| (0..items.len()).find_map(|at| sentence.fate(at)))
 }
 
 /// The words of a sentence without those phrases that deny, suppose or claim nothing.
@@ -100,6 +101,9 @@ fn arm(item: &Item) -> Option<&str> {
     }
 }
 
+/// Words for how many.
+const QUANTITIES: [&str; 9] = ["all", "every", "each", "no", "none", "most", "majority", "few", "minority"];
+
 struct Sentence<'a> {
     items: &'a [Item],
     lower: &'a [String],
@@ -123,11 +127,10 @@ impl Sentence<'_> {
             return None;
         }
         let next = |i: usize| self.word(at + i);
-        if is_one_of(word, BETTER)
-            || (word == "wins" && !next(1).is_empty())
-            || (word == "state" && next(1) == "of" && next(2) == "the")
-            || (word == "pays" && next(1) == "off")
-        {
+        if let Some(claim) = self.phrase(at) {
+            return Some(claim);
+        }
+        if is_one_of(word, BETTER) || (word == "wins" && !next(1).is_empty()) || (word == "pays" && next(1) == "off") {
             return Some(Claim::Better);
         }
         if is_one_of(word, &["clear"]) && (next(1) == "noise" || next(2) == "noise") {
@@ -143,7 +146,7 @@ impl Sentence<'_> {
         if candidate && EQUAL.iter().any(|phrase| begins(self.lower, at, phrase)) {
             return Some(Claim::NotWorse);
         }
-        if candidate && UNSHOWN.contains(&word) && (1..=3).any(|i| next(i) == "than") {
+        if candidate && UNSHOWN.contains(&word) {
             return Some(Claim::Unshown);
         }
         let metric = |most: usize| (1..=most).map(next).find(|w| self.is_metric(w));
@@ -171,6 +174,89 @@ impl Sentence<'_> {
             || (is_one_of(word, &["scale", "depend"]) && matches!(next(1), "with" | "on"))
             || (is_one_of(word, ACTS) && (metric(4).is_some() || (1..=3).any(|i| next(i) == "objective")));
         associated.then_some(Claim::Associated)
+    }
+
+    /// A claim in several words.
+    fn phrase(&self, at: usize) -> Option<Claim> {
+        let is = |phrases: &[&[&str]]| phrases.iter().any(|phrase| begins(self.lower, at, phrase));
+        let (word, next) = (self.word(at), |i: usize| self.word(at + i));
+        let candidate = self.items.iter().filter_map(arm).any(|key| key.starts_with("candidate."));
+        if is(UNSHOWN_PHRASES) && (candidate || !matches!(word, "less" | "more" | "fewer")) {
+            return Some(Claim::Unshown);
+        }
+        if is(WORSE_PHRASES) {
+            return Some(Claim::Worse);
+        }
+        let setting = self.items.iter().any(|i| matches!(i, Item::Mention { key, .. } if kind(key) == "parameter"));
+        if setting && is(CAUSES) && self.tells_a_result() {
+            return Some(Claim::Unshown);
+        }
+        if !candidate {
+            return None;
+        }
+        let shown = self.items.iter().any(|i| matches!(i, Item::Fact(_)));
+        let baseline = |from: usize| (at + from..at + from + 3).any(|i| self.is_arm_itself(i));
+        match word {
+            _ if is(REAL) => Some(Claim::Changed),
+            "differs" | "differ" | "differed" if next(1) == "from" && baseline(2) && !shown => Some(Claim::Changed),
+            "gain" | "gains" if !(1..=2).any(|i| self.is_metric(next(i))) => Some(Claim::Better),
+            "leaves" | "left" if (1..=4).any(|i| next(i) == "behind") => Some(Claim::Better),
+            "ahead" if next(1) == "of" && baseline(2) => Some(Claim::Better),
+            "behind" if baseline(1) => Some(Claim::Worse),
+            "stronger" | "weaker" if next(1) == "than" => {
+                Some(if word == "stronger" { Claim::Better } else { Claim::Worse })
+            }
+            "strongest" if next(1) == "of" => Some(Claim::Better),
+            "higher" | "greater" | "larger" | "lower" | "smaller"
+                if next(1) == "than" && baseline(2).max(next(3) == "of") =>
+            {
+                let metric = (0..at).rev().map(|i| self.word(i)).find(|w| self.is_metric(w))?;
+                Some(moved(MORE.contains(&word), metric))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the item names a baseline or candidate, and not something of theirs.
+    fn is_arm_itself(&self, at: usize) -> bool {
+        matches!(self.items.get(at), Some(Item::Mention { key, possessive: false }) if kind(key) == "arm")
+    }
+
+    /// Whether a sentence is about what came out: an arm, the objective, a result.
+    fn tells_a_result(&self) -> bool {
+        const RESULTS: [&str; 8] =
+            ["result", "results", "difference", "differences", "improvement", "outcome", "outcomes", "models"];
+        self.items.iter().any(|i| arm(i).is_some())
+            || self.lower.iter().any(|w| RESULTS.contains(&w.as_str()) || self.is_metric(w))
+    }
+
+    /// What is wrong with saying how many runs failed or finished ("most runs failed"): that the record counts otherwise.
+    fn fate(&self, at: usize) -> Option<String> {
+        let failing = FAILED.contains(&self.word(at));
+        if !failing && !FINISHED.contains(&self.word(at)) {
+            return None;
+        }
+        let runs = (at.saturating_sub(4)..at).rev().find(|i| matches!(self.word(*i), "run" | "runs"))?;
+        // "the runs that failed" says nothing of their number; "failed for want of memory" is of some failures.
+        let related = (runs..at)
+            .any(|i| matches!(self.word(i), "that" | "which" | "who") || !matches!(self.items[i], Item::Word(_)));
+        if related || matches!(self.word(at + 1), "for" | "by" | "because" | "with" | "of") {
+            return None;
+        }
+        let (total, failed) = (self.facts.number("runs.total")?, self.facts.number("runs.failed")?);
+        let those = if failing { failed } else { self.facts.number("runs.finished")? };
+        let amount = (runs.saturating_sub(4)..runs).rev().map(|i| self.word(i));
+        let amount = amount.take_while(|w| !w.is_empty()).find(|w| QUANTITIES.contains(w))?;
+        let negated = (runs..at).any(|i| matches!(self.word(i), "not" | "never"));
+        let those = if negated { total - those } else { those };
+        let holds = match amount {
+            "all" | "every" | "each" => those == total,
+            "no" | "none" => those == 0.0,
+            "most" | "majority" => 2.0 * those > total,
+            _ => 2.0 * those < total && those > 0.0,
+        };
+        let counted = if failing { "`runs.failed`" } else { "`runs.finished`" };
+        (!holds).then(|| format!("\u{201c}{amount}\u{201d} is not what {counted} says, which is {those} of {total}"))
     }
 
     fn is_metric(&self, word: &str) -> bool {

@@ -5,7 +5,7 @@
 use super::items::Vocabulary;
 use super::markup::{self, Block, Form, Token, tokens};
 use super::subjects::Carried;
-use super::{claims, numbers, subjects};
+use super::{claims, foreign, numbers, quantities, subjects};
 use crate::paper::fact::{Fact, Facts, Value, in_words};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -140,7 +140,9 @@ impl<'a> Compiler<'a> {
             let items = self.vocabulary.items(&sentence);
             // Claims before subjects: whom "it" means was said before this sentence.
             let claim = claims::check(&items, self.facts, carried);
-            let checks = [numbers::find(&items), subjects::check(&items, self.facts, carried), claim];
+            let quantity = quantities::check(&sentence, self.facts, &|fact, form| print(fact, form).ok());
+            let name = foreign::check(&items, self.facts);
+            let checks = [numbers::find(&items), subjects::check(&items, self.facts, carried), claim, quantity, name];
             for what in checks.into_iter().flatten() {
                 note(&written, what);
             }
@@ -204,6 +206,11 @@ fn written(token: &Token) -> String {
         Token::Refer(label) => format!("[#{label}]"),
         Token::Code(name) => format!("`{name}`"),
     }
+}
+
+/// The name of the plainest form in which a fact is printed as this text.
+pub fn shown_as(fact: &Fact, text: &str) -> Option<&'static str> {
+    Form::all().find(|(_, form)| print(fact, *form).is_ok_and(|t| t == text)).map(|(name, _)| name)
 }
 
 fn print(fact: &Fact, form: Form) -> Result<String, String> {

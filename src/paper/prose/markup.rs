@@ -27,19 +27,27 @@ pub enum Form {
 }
 
 impl Form {
+    /// Every form with its name in markup, the plainest first.
+    const NAMES: [(&'static str, Form); 10] = [
+        ("", Form::Whole),
+        ("value", Form::Value),
+        ("interval", Form::Interval),
+        ("bounds", Form::Bounds),
+        ("n", Form::N),
+        ("n-words", Form::NWords),
+        ("words", Form::Words),
+        ("Words", Form::Capital),
+        ("abs", Form::Abs),
+        ("confidence", Form::Confidence),
+    ];
+
     fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "value" => Form::Value,
-            "interval" => Form::Interval,
-            "bounds" => Form::Bounds,
-            "n" => Form::N,
-            "n-words" => Form::NWords,
-            "words" => Form::Words,
-            "Words" => Form::Capital,
-            "abs" => Form::Abs,
-            "confidence" => Form::Confidence,
-            _ => return None,
-        })
+        Form::NAMES[1..].iter().find(|(name, _)| *name == text).map(|(_, form)| *form)
+    }
+
+    /// All of them, the plainest first, by their names.
+    pub(super) fn all() -> impl Iterator<Item = (&'static str, Form)> {
+        Form::NAMES.into_iter()
     }
 }
 

@@ -10,20 +10,23 @@
 //!
 //! What does not build, and names the sentence: digits of any script and numbers in words, Roman numerals, fractions,
 //! multiples ([`numbers`]); a fact whose subject is not the one that the sentence is about ([`subjects`]); a claim that something
-//! is better, worse or associated without a fact that shows it beyond the noise ([`claims`]); facts, keys, labels and names that
-//! do not exist; raw TeX and HTML, and letters that only look like others.
+//! is better, worse, associated or a cause without a fact that shows it beyond the noise ([`claims`]); a fact with another unit
+//! or under another measure's name ([`quantities`]); a well-known name of what the campaign did not have ([`foreign`]); facts, keys, labels and names that do not exist; raw TeX and HTML, and
+//! letters that only look like others.
 //!
 //! Boundary: knows facts and markup; where sentences come from, and how they are set, is not its concern.
 
 mod claim_words;
 mod claims;
 mod compile;
+mod foreign;
 mod items;
 mod markup;
 mod numbers;
+mod quantities;
 mod subjects;
 #[cfg(test)]
 mod tests;
 
-pub use compile::{Compiled, Compiler, Finding, Inline, Piece};
+pub use compile::{Compiled, Compiler, Finding, Inline, Piece, shown_as};
 pub use markup::Form;

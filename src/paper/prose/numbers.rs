@@ -112,6 +112,20 @@ const WORDS: &[&str] = &[
     "naught",
     "zilch",
     "umpteen",
+    "nil",
+    "myriad",
+    "fortnight",
+    "century",
+    "millennium",
+    "teens",
+    "twenties",
+    "thirties",
+    "forties",
+    "fifties",
+    "sixties",
+    "seventies",
+    "eighties",
+    "nineties",
     // Ordinals: the first two are words of discourse, and are judged by their neighbours where they are not here.
     "fourth",
     "fifth",
@@ -253,7 +267,15 @@ fn word_is_number(items: &[Item], lower: &[String], at: usize, word: &str) -> Op
     let before = at.checked_sub(1).map(|i| lower[i].as_str()).unwrap_or_default();
     let after = lower.get(at + 1).map(String::as_str).unwrap_or_default();
     let (first, comma) = (at == 0, items.get(at + 1).is_some_and(|i| i.is(',')));
+    if is_day(word, at, before, after) {
+        return number("is a time that is no fact");
+    }
     match lowered.as_str() {
+        // "The second run" is one by its number; "first looks" are a kind of run.
+        "first" | "second" if NUMBERED.contains(&after) => return number("is a number that is no fact"),
+        "score" | "scores" if after == "of" && !matches!(items.get(at + 2), Some(Item::Fact(_))) => {
+            return number("is a number that is no fact");
+        }
         // "Third, ..." numbers an argument; "a third of" is a fraction.
         "third" if !(first && comma) => return number("is a number that is no fact"),
         "magnitude" if before == "of" && at >= 2 && matches!(lower[at - 2].as_str(), "order" | "orders") => {
@@ -267,6 +289,39 @@ fn word_is_number(items: &[Item], lower: &[String], at: usize, word: &str) -> Op
         _ => {}
     }
     if is_roman(word) { number("is a Roman numeral and no fact") } else { None }
+}
+
+/// What is numbered by an ordinal right before it.
+const NUMBERED: &[&str] =
+    &["run", "runs", "seed", "candidate", "epoch", "step", "attempt", "experiment", "trial", "layer"];
+
+/// Months, days of the week, and the days, months and years beside now.
+fn is_day(word: &str, at: usize, before: &str, after: &str) -> bool {
+    const NAMES: [&str; 19] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+    ];
+    // "May" begins a question, too.
+    (NAMES.contains(&word) && (at > 0 || word != "May"))
+        || matches!(word, "yesterday" | "tomorrow")
+        || (matches!(word, "last" | "this" | "next") && matches!(after, "week" | "month" | "year") && before != "the")
 }
 
 /// Marks that are numbers, or that open a way around the markup.

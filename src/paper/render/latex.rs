@@ -41,7 +41,10 @@ fn pieces(document: &Document, pieces: &[Piece]) -> String {
             Piece::Paragraph(inlines) => format!("{}\n\n", line(inlines)),
             Piece::Heading(inlines) => format!("\\subsection{{{}}}\n\n", line(inlines)),
             Piece::Items(items) => {
-                let items: String = items.iter().map(|i| format!("  \\item {}\n", line(i))).collect();
+                // The last two stay together, and each of them whole: no page begins with the end of a list.
+                let keep = |at: usize| if at > 0 && at + 1 == items.len() { "\\keepwithlast" } else { "" };
+                let items: String =
+                    items.iter().enumerate().map(|(at, i)| format!("  {}\\item {}\n", keep(at), line(i))).collect();
                 format!("\\begin{{itemize}}\n{items}\\end{{itemize}}\n\n")
             }
             Piece::Float(label) => match (document.figures.get(label), document.tables.get(label)) {
@@ -68,7 +71,9 @@ fn figure(label: &str, figure: &Figure) -> String {
             }
         }
         used += panel.width + 0.01;
-        panels += &format!("\\input{{figures/{}.tex}}", panel.name);
+        let input = format!("\\input{{figures/{}.tex}}", panel.name);
+        // Side by side they hang from one line.
+        panels += &if figure.panels.len() > 1 { format!("\\hang{{{input}}}") } else { input };
     }
     format!(
         "\\begin{{figure}}[tbp]\n\\centering\n{panels}\n\\caption{{{}}}\\label{{{label}}}\n\\end{{figure}}\n\n",

@@ -12,7 +12,7 @@ use super::prose::Inline;
 use crate::literature::Record;
 
 /// `Bergstra et al.` and the year of a record.
-fn author_year(record: &Record) -> (String, String) {
+pub(super) fn author_year(record: &Record) -> (String, String) {
     let year = record.year.map_or_else(|| "n.d.".to_string(), |y| y.to_string());
     let names = match record.authors.as_slice() {
         [] => "anonymous".to_string(),
