@@ -330,7 +330,7 @@ pub fn put_right(folder: &Path, state: &State) -> String {
             let site = shell::path(&folder.join(SITE_FILE));
             format!("mend {site} (`nanoresearch check {site} --cluster` compares it with the cluster)")
         }
-        false => "put there what is missing".to_string(),
+        false => "put right what is named above".to_string(),
     };
     format!("{first}, then `nanoresearch resume {shown}`; nothing was charged as a retry")
 }

@@ -119,7 +119,7 @@ fn attempts_without_room_stop_the_campaign_and_cost_no_retry() {
     let said = format!("{}{}", answer.stdout, answer.stderr);
     assert!(said.contains("no space left on device; free some space on that filesystem"), "{said}");
     assert!(said.contains("the campaign waits: the other runs need it too"), "{said}");
-    let next = "put there what is missing, then `nanoresearch resume disk/camp`; nothing was charged as a retry\n";
+    let next = "put right what is named above, then `nanoresearch resume disk/camp`; nothing was charged as a retry\n";
     assert!(answer.stdout.contains(next), "{answer:?}");
     disk.resize("60m");
     let answer = lab.run("resume disk/camp");
