@@ -40,6 +40,13 @@ fn steps_do_what_a_controller_that_stays_does() {
         state.runs.iter().map(|r| (r.seed, state.value(r))).collect::<Vec<_>>()
     };
     assert_eq!(results("tiny"), results("other"));
+    // Edited, it goes on by steps where it is told to.
+    lab.edit("tiny/campaign.toml", "candidates = 2", "candidates = 3");
+    assert!(lab.done("tick tiny").stderr.contains("--reopen"));
+    assert_eq!(results("tiny").len(), results("other").len());
+    lab.done("tick tiny --reopen --quiet");
+    until_concluded(&lab, || drop(lab.done("tick tiny --quiet")));
+    assert!(results("tiny").len() > results("other").len());
 }
 
 #[test]

@@ -63,3 +63,15 @@ fn devices_that_make_no_sense_are_refused() {
     let answer = lab.answer(lab.command("check campaign.toml --device cuda").env("CUDA_VISIBLE_DEVICES", ""));
     assert_eq!(answer.code, 4, "a campaign's baseline is priced on that device: {answer:?}");
 }
+
+/// Workers on a cluster are this very program, so no job has to wait for a GPU to find that it cannot use one.
+#[cfg(not(feature = "candle-cuda"))]
+#[test]
+fn a_campaign_for_a_clusters_gpus_needs_a_program_that_can_use_them() {
+    let lab = Lab::new();
+    lab.write("site.toml", "name = \"x\"\n[[partitions]]\nname = \"gpu\"\ngpu_types = [\"h100\"]\n");
+    let answer = lab.run("run campaign.toml --out new execution.site=site.toml baseline.resources.device=cuda");
+    assert_eq!(answer.code, 4, "{answer:?}");
+    assert!(answer.stderr.contains("without GPU support") && answer.stderr.contains("--features"), "{answer:?}");
+    assert!(!lab.at("new").exists(), "nothing is begun");
+}
