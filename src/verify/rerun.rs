@@ -106,14 +106,11 @@ pub fn rerun(
         clock.sleep(0.05);
     };
     let Some(outcome) = Outcome::read(&attempt)?.filter(|o| matches!(o.end, crate::record::End::Completed)) else {
-        let log = fs::tail(&attempt.join("worker.log"), 2000);
-        let last = log.lines().last().unwrap_or("it left no word").to_string();
-        return Err(Problem::failed(format!(
-            "run {id} could not be trained again (exit code {:?}): {last}",
-            exit.code
-        ))
-        .at(attempt.display().to_string())
-        .remedy("see worker.log there; the data that the campaign was run on must be where it was"));
+        let ended = exit.signal.map_or(String::new(), |signal| format!("signal {signal}: "));
+        let last = last_word(&fs::tail(&attempt.join("worker.log"), 4000));
+        return Err(Problem::failed(format!("run {id} could not be trained again: {ended}{last}"))
+            .at(attempt.display().to_string())
+            .remedy("see worker.log there; the data that the campaign was run on must be where it was"));
     };
     Ok(compare(folder, measured, run, &attempt, &outcome))
 }
@@ -166,6 +163,20 @@ fn compare(folder: &Path, measured: &Measured, run: &Run, attempt: &Path, outcom
     }
 }
 
+/// The last paragraph of a worker's log, without its time, in one line.
+fn last_word(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    let Some(first) = lines.iter().rposition(|line| !line.is_empty() && !line.starts_with(' ')) else {
+        return "it left no word".to_string();
+    };
+    let words: Vec<&str> = lines[first..].iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+    let text = words.join("; ");
+    match text.split_once("] ") {
+        Some((time, rest)) if time.starts_with('[') => rest.to_string(),
+        _ => text,
+    }
+}
+
 fn value(value: Option<f64>) -> String {
     value.map_or("nothing".to_string(), |v| v.to_string())
 }
@@ -191,4 +202,17 @@ fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>
     let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let changed = names.into_iter().filter(|n| before.get(*n) != now.get(*n));
     changed.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_word;
+
+    #[test]
+    fn a_workers_last_word_is_its_last_paragraph() {
+        let log = "[    0.001 s] begun\n[    0.025 s] ended at step 0: no data\n  fetch it\n  and put it there\n";
+        assert_eq!(last_word(log), "ended at step 0: no data; fetch it; and put it there");
+        assert_eq!(last_word("Killed\n"), "Killed");
+        assert_eq!(last_word(" \n"), "it left no word");
+    }
 }
