@@ -131,7 +131,7 @@ fn the_published_tables_are_what_the_committed_traces_give() {
             rows += 1;
         }
     }
-    assert_eq!(rows, 64);
+    assert_eq!(rows, 65);
     for what in ["best", "difference"] {
         let svg =
             std::fs::read_to_string(folder.path().join(format!("drawn/planners-shakespeare-{what}.svg"))).unwrap();
