@@ -125,6 +125,11 @@ fn cause(error: &std::io::Error) -> String {
     }
 }
 
+/// A problem's paragraph, `what` and below it what to do, in one line: for records and findings.
+pub fn one_line(paragraph: &str) -> String {
+    paragraph.replace("\n  ", "; ")
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {

@@ -13,6 +13,7 @@ use super::state::{Candidate, Run, Standing, State};
 use super::words::in_words;
 use crate::analysis::{Race, Verdict, mean_interval, noise_floor, paired_interval, race, verdict};
 use crate::config::Direction;
+use crate::problem::one_line;
 use std::collections::BTreeMap;
 
 /// Longest description of a candidate in a sentence, in characters.
@@ -230,9 +231,7 @@ fn finding(state: &State, best: Option<&Candidate>) -> String {
     }
     let metric = state.metric();
     if let Some(missing) = &state.missing {
-        // A paragraph of two lines, in one sentence.
-        let missing = missing.replace("\n  ", "; ");
-        return format!("nothing more was started before something is put right: {missing}");
+        return format!("nothing more was started before something is put right: {}", one_line(missing));
     }
     let Some(baseline) = &state.baseline else {
         return match (&state.scope, state.runs.len()) {

@@ -3,6 +3,7 @@
 use super::output::{duration, say, significant};
 use crate::campaign::{Event, NextStep, Observer, Run, RunResult, State, rejections};
 use crate::journal;
+use crate::problem::one_line;
 use crate::report;
 use crate::sys::clock::Stopwatch;
 use crate::sys::shell;
@@ -91,7 +92,7 @@ impl Observer for Narrator {
                 next: NextStep::Retry { .. } | NextStep::Halt { .. } | NextStep::GiveUp { .. },
                 why,
             } => {
-                self.line(&format!("attempt {id}: {}", why.replace("\n  ", "; ")));
+                self.line(&format!("attempt {id}: {}", one_line(why)));
             }
             Event::NodeQuarantined { node, why } => self.line(&format!("node {node} is left alone from now on: {why}")),
             Event::RunFinished { id, result } => {

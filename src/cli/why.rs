@@ -5,7 +5,7 @@ use super::output::{self, Format, duration};
 use crate::analysis::Verdict;
 use crate::campaign::{State, correction, hypotheses};
 use crate::ids::RunId;
-use crate::problem::Result;
+use crate::problem::{Result, one_line};
 use crate::report::RunSummary;
 use crate::sys::clock::rfc3339;
 use clap::Args;
@@ -45,7 +45,7 @@ pub fn run(args: &WhyArgs) -> Result<()> {
     }
     text += &format!("identity  {}\n\n", run.key);
     for decision in decisions {
-        text += &format!("{}  {}\n", rfc3339(decision.at), decision.text.replace("\n  ", "; ").replace('\n', " "));
+        text += &format!("{}  {}\n", rfc3339(decision.at), one_line(&decision.text).replace('\n', " "));
     }
     text += &standing(&state, run.id);
     output::print(&text);

@@ -81,22 +81,24 @@ fn record(entry: &Entry) -> Record {
         .with_summary(text(&["abstract"]).as_deref())
 }
 
+/// The months by their English names; BibTeX knows each by its first three letters.
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
 fn months() -> BTreeMap<String, String> {
-    let names = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    names.iter().map(|name| (name[..3].to_lowercase(), (*name).to_string())).collect()
+    MONTHS.iter().map(|name| (name[..3].to_lowercase(), (*name).to_string())).collect()
 }
 
 struct Reader<'t> {

@@ -31,7 +31,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use bibtex::{Bibliography, Fault, read_bib};
+pub use bibtex::{Bibliography, Fault, MONTHS, read_bib};
 pub use cache::Cache;
 pub use catalogue::{Catalogue, Found, Origin, Reach, Settings, settings};
 pub use check::{Refusal, check};

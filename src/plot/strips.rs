@@ -49,8 +49,8 @@ pub struct StripChart {
     pub rows: Vec<StripRow>,
     /// Whether it has a legend.
     pub legend: bool,
-    /// Rows of the charts beside it: it leaves as much room for labels, notes and strips as these need, so that the fields of
-    /// all have the same width.
+    /// Rows of all charts of its figure: it leaves as much room for labels, notes and strips as these need, so that the fields
+    /// of all have the same width.
     pub beside: Vec<StripRow>,
 }
 

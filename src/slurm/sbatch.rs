@@ -16,27 +16,14 @@ pub enum Submission {
     Lost(String),
 }
 
-/// Refusals that stand. Anything not listed is [`Submission::Lost`], which is slower and never wrong.
-const REFUSALS: &[&str] = &[
-    "invalid partition",
-    "invalid account",
-    "invalid qos",
-    "invalid feature",
+/// Refusals that stand, and are about what one attempt asks for: its memory, its time, the nodes that it stays away from.
+/// What is on no list is [`Submission::Lost`], which is slower and never wrong.
+const OF_ATTEMPTS: &[&str] = &[
     "invalid node name",
     "invalid job array",
     "invalid --time",
     "invalid --mem",
     "invalid --signal",
-    "invalid generic resource (gres)",
-    "invalid gres",
-    "invalid trackable resource",
-    "invalid constraint",
-    "invalid license",
-    "invalid wckey",
-    "invalid directive",
-    "reservation is invalid",
-    "denied to requested reservation",
-    "unrecognized option",
     "unable to open file",
     "batch script is empty",
     "does not specify an interpreter",
@@ -46,9 +33,39 @@ const REFUSALS: &[&str] = &[
     "requested partition configuration not available",
     "more processors requested than permitted",
     "node count specification invalid",
+    "pathname of a file, directory or other parameter too long",
+];
+
+/// Refusals that stand, and are about the site's own settings and this user's rights: they would meet every job.
+const OF_THE_SITE: &[&str] = &[
+    "invalid partition",
+    "invalid account",
+    "invalid qos",
+    "invalid feature",
+    "invalid constraint",
+    "invalid generic resource (gres)",
+    "invalid gres",
+    "invalid trackable resource",
+    "invalid license",
+    "invalid wckey",
+    "invalid directive",
+    "reservation is invalid",
+    "denied to requested reservation",
+    "unrecognized option",
     "access/permission denied",
     "user's group not permitted",
-    "pathname of a file, directory or other parameter too long",
+];
+
+/// Reasons of that kind for which a job that was taken never starts.
+const NEVER_FOR_ANY: &[&str] = &[
+    "accountnotallowed",
+    "qosnotallowed",
+    "invalidaccount",
+    "invalidqos",
+    "groupnotallowed",
+    "reservationinvalid",
+    "invalidreservation",
+    "badconstraints",
 ];
 
 /// Refusals that pass: nothing was accepted, and there is no harm in asking again after a while.
@@ -65,40 +82,10 @@ const PASSING: &[&str] = &[
     "too many jobs",
 ];
 
-/// What of the refusals is about the site's own settings and this user's rights, and so would meet every job. The others are about
-/// what one attempt asks for: its memory, its time, the nodes that it stays away from.
-const EVERYONES: &[&str] = &[
-    "invalid partition",
-    "invalid account",
-    "invalid qos",
-    "invalid feature",
-    "invalid constraint",
-    "invalid generic resource (gres)",
-    "invalid gres",
-    "invalid trackable resource",
-    "invalid license",
-    "invalid wckey",
-    "invalid directive",
-    "reservation is invalid",
-    "denied to requested reservation",
-    "unrecognized option",
-    "access/permission denied",
-    "user's group not permitted",
-    // Reasons for which a job that was taken never starts.
-    "accountnotallowed",
-    "qosnotallowed",
-    "invalidaccount",
-    "invalidqos",
-    "groupnotallowed",
-    "reservationinvalid",
-    "invalidreservation",
-    "badconstraints",
-];
-
 /// Whether a refusal, in SLURM's words, would meet every job of this site as it is described now.
 pub fn meets_every_job(why: &str) -> bool {
     let lower = why.to_ascii_lowercase();
-    EVERYONES.iter().any(|words| lower.contains(words))
+    OF_THE_SITE.iter().chain(NEVER_FOR_ANY).any(|words| lower.contains(words))
 }
 
 /// Arguments that submit a script.
@@ -146,7 +133,7 @@ pub fn parse(code: Option<i32>, stdout: &str, stderr: &str) -> Submission {
         None => Submission::Lost("sbatch gave no answer in time".to_string()),
         // Limits of a sum are reported together with a general refusal, so they are looked for first.
         Some(_) if any(PASSING) => Submission::Later(said),
-        Some(_) if any(REFUSALS) => Submission::Refused(said),
+        Some(_) if any(OF_ATTEMPTS) || any(OF_THE_SITE) => Submission::Refused(said),
         Some(_) => Submission::Lost(said),
     }
 }

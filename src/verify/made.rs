@@ -33,6 +33,14 @@ pub struct Made {
     pub refused: Vec<Fault>,
 }
 
+impl Made {
+    /// Whether a paper with this `facts.json` was made by this version of the program.
+    pub fn is_of_the_version(&self, facts: Option<&str>) -> bool {
+        let file: Option<Value> = facts.and_then(|text| serde_json::from_str(text).ok());
+        file.as_ref().and_then(|f| f.get("version")).and_then(Value::as_str) == Some(self.version.as_str())
+    }
+}
+
 impl Judge<'_> {
     /// The files and runs that a fact is said to come from are there.
     fn origin(&mut self, folder: &Path, id: &str, fact: &Value) {
@@ -177,9 +185,6 @@ impl Judge<'_> {
 
     /// Figures are those that the records give, in their files and in the page.
     pub fn drawings(&mut self, paper: &Path, page: &str, made: &Made) -> Result<()> {
-        if !of_this_version(paper, made)? {
-            return Ok(());
-        }
         for (name, wanted) in &made.figures {
             let Some(bytes) = fs::read_if_there(&paper.join(name))? else { continue };
             if bytes != wanted.as_bytes() {
@@ -198,14 +203,9 @@ impl Judge<'_> {
         }
         Ok(())
     }
-}
 
-impl Judge<'_> {
     /// The page's sentences compile, and every form is what they are set as: no word, mark, style or command was changed.
     pub fn set_again(&mut self, paper: &Path, made: &Made) -> Result<()> {
-        if !of_this_version(paper, made)? {
-            return Ok(());
-        }
         self.checked.faults.extend(made.refused.iter().cloned());
         for (name, wanted) in &made.forms {
             let Some(bytes) = fs::read_if_there(&paper.join(name))? else { continue };
@@ -225,13 +225,6 @@ impl Judge<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a paper is of this program's version: another's words and figures are not compared.
-fn of_this_version(paper: &Path, made: &Made) -> Result<bool> {
-    let file: Option<Value> =
-        fs::read_if_there(&paper.join("facts.json"))?.and_then(|b| serde_json::from_slice(&b).ok());
-    Ok(file.as_ref().and_then(|f| f.get("version")).and_then(Value::as_str) == Some(made.version.as_str()))
 }
 
 /// A line around the place where it differs from another.

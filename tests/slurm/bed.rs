@@ -111,6 +111,24 @@ impl Bed {
     }
 }
 
+/// A campaign of a small network on the digits, searched over its learning rate, below what is its own; runs may take so many
+/// seconds.
+pub fn small(own: &str, wall_seconds: u32) -> String {
+    format!(
+        r#"{own}
+[space]
+"optimizer.learning_rate" = {{ type = "log-float", low = 1e-4, high = 1e-2 }}
+[baseline]
+data.kind = "digits"
+model = {{ kind = "mlp", widths = [32] }}
+optimizer = {{ kind = "adamw", learning_rate = 1e-3 }}
+training = {{ batch_size = 64, budget = {{ steps = 300 }} }}
+evaluation = {{ checkpoint_every = 50 }}
+resources = {{ threads = 1, wall_seconds = {wall_seconds}.0 }}
+"#
+    )
+}
+
 /// A campaign on this site, beside whose folder the site's file lies.
 pub fn field(campaign: &str, site: &str) -> Field {
     let field = Field::new(campaign);

@@ -27,19 +27,10 @@ budget.device_hours = 5.0
 seeds = { baseline = 2, confirm = 2, finalists = 1 }
 planner = { kind = "random", seed = 5, candidates = 2 }
 execution = { parallel = 2, site = "site.toml" }
-[space]
-"optimizer.learning_rate" = { type = "log-float", low = 1e-4, high = 1e-2 }
-[baseline]
-data.kind = "digits"
-model = { kind = "mlp", widths = [32] }
-optimizer = { kind = "adamw", learning_rate = 1e-3 }
-training = { batch_size = 64, budget = { steps = 300 } }
-evaluation = { checkpoint_every = 50 }
-resources = { threads = 1, wall_seconds = 300.0 }
 "#;
 
 fn field(hold: &str) -> Field {
-    bed::field(CAMPAIGN, &SITE.replace("HOLD", hold))
+    bed::field(&bed::small(CAMPAIGN, 300), &SITE.replace("HOLD", hold))
 }
 
 fn reason(state: &State) -> Option<Reason> {

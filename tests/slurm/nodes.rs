@@ -27,15 +27,6 @@ budget.device_hours = 5.0
 seeds = { baseline = 2, confirm = 2, finalists = 1 }
 planner = { kind = "random", seed = 5, candidates = 1 }
 execution = { parallel = 2, site = "site.toml" }
-[space]
-"optimizer.learning_rate" = { type = "log-float", low = 1e-4, high = 1e-2 }
-[baseline]
-data.kind = "digits"
-model = { kind = "mlp", widths = [32] }
-optimizer = { kind = "adamw", learning_rate = 1e-3 }
-training = { batch_size = 64, budget = { steps = 300 } }
-evaluation = { checkpoint_every = 50 }
-resources = { threads = 1, wall_seconds = 300.0 }
 "#;
 
 /// A testbed that is made well again, whatever happens.
@@ -66,7 +57,7 @@ fn what_records_do_not_call_by_its_name_is_known() {
     bed.fault("prolog-fails n1");
     // Nothing begins on the other node before the first one was tried.
     bed.say("scontrol", &["update", "nodename=n2", "state=drain", "reason=test"]);
-    let field = bed::field(CAMPAIGN, &SITE.replace("/01)", "/02)"));
+    let field = bed::field(&bed::small(CAMPAIGN, 300), &SITE.replace("/01)", "/02)"));
     let mut controller = field.run();
     let end = ended(&field, first(1));
     println!("prolog: {:?} {}", end.class, end.evidence.detail);
@@ -106,7 +97,7 @@ fn a_site_that_the_cluster_does_not_take_costs_no_run() {
     let Some(bed) = Bed::find("a_site_that_the_cluster_does_not_take_costs_no_run") else { return };
     bed.clear();
     let plain = SITE.replace("/01)", "/none)");
-    let field = bed::field(CAMPAIGN, &plain.replace("gpus = 0", "gpus = 0\nconstraint = \"nosuch\""));
+    let field = bed::field(&bed::small(CAMPAIGN, 300), &plain.replace("gpus = 0", "gpus = 0\nconstraint = \"nosuch\""));
     let said = field.say(&["run", "campaign.toml", "--out", "c"]);
     assert_eq!(said.code, 4, "{}", said.stderr);
     assert!(said.stdout.contains("Invalid feature specification"), "{}", said.stdout);

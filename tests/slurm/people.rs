@@ -27,15 +27,6 @@ budget.device_hours = 5.0
 seeds = { baseline = 3, confirm = 2, finalists = 1 }
 planner = { kind = "random", seed = 5, candidates = 1 }
 execution = { parallel = 3, site = "site.toml" }
-[space]
-"optimizer.learning_rate" = { type = "log-float", low = 1e-4, high = 1e-2 }
-[baseline]
-data.kind = "digits"
-model = { kind = "mlp", widths = [32] }
-optimizer = { kind = "adamw", learning_rate = 1e-3 }
-training = { batch_size = 64, budget = { steps = 300 } }
-evaluation = { checkpoint_every = 50 }
-resources = { threads = 1, wall_seconds = 600.0 }
 "#;
 
 /// Nodes that take no new jobs as long as this lives.
@@ -58,7 +49,7 @@ impl Drop for Drained<'_> {
 fn what_people_do_to_jobs_is_respected() {
     let Some(bed) = Bed::find("what_people_do_to_jobs_is_respected") else { return };
     bed.clear();
-    let field = bed::field(CAMPAIGN, SITE);
+    let field = bed::field(&bed::small(CAMPAIGN, 600), SITE);
     let mut controller = field.run();
     let three = patiently(120, "three workers", || {
         let state = field.state()?;

@@ -8,6 +8,7 @@ use crate::paper::document::{DraftSection, FigureDraft, Panel, RowDraft, TableDr
 use crate::paper::fact::Shows;
 use crate::paper::facts::words::{readable, slug};
 use crate::paper::facts::{predicted, sizes};
+use crate::plot::{StripChart, StripRow};
 
 /// Everything that the sections place.
 pub(super) fn all(s: &Story, sections: &[DraftSection]) -> (Vec<FigureDraft>, Vec<TableDraft>) {
@@ -112,14 +113,11 @@ fn effect_panels(s: &Story) -> Option<FigureDraft> {
 
 /// Gives the charts of choices in one figure fields of one width.
 fn align(panels: &mut [(&str, Chart, f64)]) {
-    let rows = |chart: &Chart| if let Chart::Strips(strips) = chart { strips.rows.clone() } else { Vec::new() };
-    let all: Vec<Vec<_>> = panels.iter().map(|(_, chart, _)| rows(chart)).collect();
-    for (i, (_, chart, _)) in panels.iter_mut().enumerate() {
-        if let Chart::Strips(strips) = chart {
-            strips.beside =
-                all.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, rows)| rows.clone()).collect();
-        }
+    fn strips<'c>(panel: &'c mut (&str, Chart, f64)) -> Option<&'c mut StripChart> {
+        if let Chart::Strips(strips) = &mut panel.1 { Some(strips) } else { None }
     }
+    let all: Vec<StripRow> = panels.iter_mut().filter_map(strips).flat_map(|s| s.rows.clone()).collect();
+    panels.iter_mut().filter_map(strips).for_each(|s| s.beside = all.clone());
 }
 
 fn scaling(s: &Story) -> Option<FigureDraft> {

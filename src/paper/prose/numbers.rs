@@ -4,6 +4,7 @@
 //! Words that are numbers only sometimes ("one of", "two-sided") are allowed in the idioms where they are not.
 
 use super::items::Item;
+use crate::literature::MONTHS;
 
 /// Idioms without a number in them, in lower case, as they stand between spaces.
 const IDIOMS: [&[&str]; 34] = [
@@ -297,29 +298,9 @@ const NUMBERED: &[&str] =
 
 /// Months, days of the week, and the days, months and years beside now.
 fn is_day(word: &str, at: usize, before: &str, after: &str) -> bool {
-    const NAMES: [&str; 19] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-        "Monday",
-        "Tuesday",
-        "Wednesday",
-        "Thursday",
-        "Friday",
-        "Saturday",
-        "Sunday",
-    ];
+    const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
     // "May" begins a question, too.
-    (NAMES.contains(&word) && (at > 0 || word != "May"))
+    ((MONTHS.contains(&word) || WEEKDAYS.contains(&word)) && (at > 0 || word != "May"))
         || matches!(word, "yesterday" | "tomorrow")
         || (matches!(word, "last" | "this" | "next") && matches!(after, "week" | "month" | "year") && before != "the")
 }
