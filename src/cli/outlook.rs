@@ -38,6 +38,8 @@ pub struct Outlook {
     pub dollars: Option<Dollars>,
     /// What `whole` costs, a language model aside; none where nothing has a price.
     pub whole_dollars: Option<Dollars>,
+    /// A language model is asked for a price.
+    pub asks: bool,
 }
 
 impl Outlook {
@@ -89,6 +91,11 @@ impl Outlook {
             whole: time(baseline + confirming + typical * candidates as f64),
             reserved: Limits::first(&scope.baseline, &scope.price).reservation(campaign),
             dollars: (campaign.budget.dollars > 0.0).then(|| Dollars::of(campaign.budget.dollars)),
+            asks: campaign.planner.kind.asks()
+                && campaign
+                    .llm
+                    .as_ref()
+                    .is_some_and(|llm| llm.prices.values().any(|p| p.input > 0.0 || p.output > 0.0)),
             whole_dollars: (rate > 0.0 || each > 0.0)
                 .then(|| Dollars::of(cost(baseline + confirming + typical * candidates as f64, besides + candidates))),
         }
@@ -136,9 +143,10 @@ impl Outlook {
         format!("{}{}", self.reserved.time, if dollars.micro > 0 { format!(" ({dollars})") } else { String::new() })
     }
 
-    /// What everything costs, to stand behind the time that it takes: `, $0.19`.
+    /// What everything costs, to stand behind the time that it takes: `, $0.19`, `, $0.19 and the language model`.
     pub fn price_words(&self) -> String {
-        self.whole_dollars.map_or_else(String::new, |dollars| format!(", {dollars}"))
+        let besides = if self.asks { " and the language model" } else { "" };
+        self.whole_dollars.map_or_else(String::new, |dollars| format!(", {dollars}{besides}"))
     }
 
     /// Lines for people.
