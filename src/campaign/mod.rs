@@ -12,6 +12,7 @@ pub mod admission;
 pub mod apply;
 mod approval;
 mod asking;
+mod attempts;
 mod batch;
 mod changes;
 mod conclude;
