@@ -295,8 +295,9 @@ mod tests {
         let mut state = sizes.map(|bytes| ghosts.allocate(bytes).unwrap()).to_vec();
         step(&mut ghosts, &mut state);
         let layout = ghosts.layout();
-        assert_eq!(layout.slots, BTreeMap::from([(1024, 2), (3 * MIB, 4), (5 * MIB, 2)]));
-        assert_eq!((layout.rest, layout.bytes()), (10 * MIB + 1024, 32 * MIB + 3 * 1024));
+        assert_eq!(layout.slots, BTreeMap::from([(1024, 3), (3 * MIB, 4), (5 * MIB, 2)]));
+        // The 900 bytes that pass are as large as the 700 that stay.
+        assert_eq!((layout.rest, layout.bytes()), (10 * MIB, 32 * MIB + 3 * 1024));
         let mut real = Placement::within(&layout);
         let mut state = sizes.map(|bytes| real.allocate(bytes).unwrap()).to_vec();
         for _ in 0..1000 {

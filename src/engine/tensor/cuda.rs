@@ -82,12 +82,11 @@ mod with_cuda {
             // The driver keeps what it gave beside the block, for this process alone.
             if self.arena.counts().outside > 0 {
                 let context = self.cuda.cuda_stream().context().clone();
-                let trimmed = context.bind_to_thread().and_then(|()| {
+                // A device that failed cannot, and says so elsewhere.
+                let _ = context.bind_to_thread().and_then(|()| {
                     // SAFETY: the handles come from the driver.
                     unsafe { result::mem_pool::trim_to(result::device::get_default_mem_pool(context.cu_device())?, 0) }
                 });
-                // A device that failed cannot, and says so elsewhere.
-                drop(trimmed);
             }
         }
     }
