@@ -180,8 +180,8 @@ impl Arenas {
 
     /// An allocation in the order of a stream.
     pub(super) fn allocate(&self, driver: &dyn Driver, bytes: u64, stream: usize) -> Result<u64, Code> {
-        // No bytes are an error of the driver's, which says so itself.
-        if self.number.load(Ordering::Acquire) == 0 || bytes == 0 {
+        // No bytes (the strides of a scalar) are a piece like others.
+        if self.number.load(Ordering::Acquire) == 0 {
             return driver.allocate(bytes, stream);
         }
         let open = |blocks: &mut Vec<Block>| blocks.iter().rposition(|block| block.stream == stream && !block.ended);

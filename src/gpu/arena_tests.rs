@@ -107,11 +107,14 @@ fn what_fits_is_placed_and_what_does_not_is_the_drivers() {
     let outside = arenas.allocate(&driver, 8 * MIB, 5).unwrap();
     let elsewhere = arenas.allocate(&driver, MIB, 6).unwrap();
     assert_eq!(driver.live(), 3 * MIB + 16 * MIB + 8 * MIB + MIB);
-    assert_eq!(arenas.allocate(&driver, 0, 5), Err(INVALID), "as the driver does it");
+    assert_eq!(arenas.allocate(&driver, 0, 6), Err(INVALID), "as the driver does it");
+    let none = arenas.allocate(&driver, 0, 5).unwrap();
+    assert_eq!(arenas.free(&driver, none, 5), 0, "a piece like others");
     assert_eq!(arenas.allocate(&driver, 90 * MIB, 5), Err(OUT_OF_MEMORY));
     let counts = arenas.counts(id).unwrap();
     let live = 18 * MIB + 512;
-    let told = ArenaCounts { block: 16 * MIB, peak: live, live, outside: 8 * MIB, placed: 2 };
+    let peak = live + 512;
+    let told = ArenaCounts { block: 16 * MIB, peak, live, outside: 8 * MIB, placed: 3 };
     assert_eq!(counts, told);
     for (address, stream) in [(outside, 5), (elsewhere, 6), (early, 5)] {
         assert_eq!(arenas.free(&driver, address, stream), 0);
@@ -120,7 +123,7 @@ fn what_fits_is_placed_and_what_does_not_is_the_drivers() {
     assert_eq!(arenas.free(&driver, 12345, 5), INVALID, "nobody's address is the driver's to refuse");
     assert_eq!((arenas.free(&driver, a, 5), arenas.free(&driver, b, 5)), (0, 0));
     assert_eq!(arenas.free(&driver, a, 5), INVALID, "freed twice");
-    assert_eq!(arenas.counts(id).map(|c| (c.live, c.peak, c.outside)), Some((0, live, 8 * MIB)));
+    assert_eq!(arenas.counts(id).map(|c| (c.live, c.peak, c.outside)), Some((0, peak, 8 * MIB)));
     assert!(driver.state().waited.is_empty());
     arenas.end(&driver, id);
     assert_eq!((driver.live(), driver.state().wrong), (0, 2));

@@ -161,7 +161,20 @@ fn too_little_memory_is_told_with_both_sizes() {
     bench.args(["bench", "gpu", "--no-ceilings", "--precision", "f32"]).arg(config).env("FAKE_MEMORY", "100");
     let output = bench.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.lines().count() <= 3, "{said}");
     assert!(!output.status.success() && said.contains("out of memory") && said.contains("100.0 MiB free"), "{said}");
+}
+
+/// With a clipped norm, an update has scalars without a shape: candle asks for no bytes to hold their strides. A whole training
+/// by the command, on a device that computes nothing.
+#[test]
+fn a_training_runs_through() {
+    let fakes = machine();
+    let mut train = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/experiments/digits-mlp.toml");
+    train.args(["train", "--device", "cuda", "--out"]).arg(fakes.path("run")).arg(config);
+    let output = train.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What does not fit into the block, and what other streams ask for, is the driver's; values survive both.

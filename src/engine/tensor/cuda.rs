@@ -99,9 +99,11 @@ mod with_cuda {
         wanted: Bytes,
     ) -> Result<(Device, Option<ArrayMemory>), EngineError> {
         gpu::ready(ordinal).map_err(EngineError::Gpu)?;
-        let refused = |e: candle_core::Error| {
-            let text = e.to_string();
-            GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
+        let refused = |e: candle_core::Error| match EngineError::from(e) {
+            EngineError::Backend(text) => {
+                GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
+            }
+            error => error,
         };
         let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
         let cuda = device.as_cuda_device()?.clone();
