@@ -6,6 +6,7 @@ pub mod ids;
 pub mod problem;
 pub mod rng;
 pub mod sys;
+pub mod text;
 pub mod units;
 
 pub mod config;

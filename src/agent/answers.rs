@@ -9,6 +9,7 @@ use crate::campaign::{CONCLUDE_AFTER, Inquiry, Reply, State, acceptable};
 use crate::config::{Constraint, Domain, Experiment};
 use crate::llm::Answer;
 use crate::planner::{Observation, Space, is_new};
+use crate::text::hidden;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -230,9 +231,6 @@ fn words(what: &str, text: &str, most: usize) -> Result<(), String> {
     match length {
         0 => Err(format!("{what} is empty")),
         _ if length > most => Err(format!("{what} has {length} characters; at most {most}")),
-        _ if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
-            Err(format!("{what} holds control characters"))
-        }
-        _ => Ok(()),
+        _ => hidden(text).map_or(Ok(()), |c| Err(format!("{what} holds {c:?}, which cannot be seen: leave it out"))),
     }
 }

@@ -10,6 +10,7 @@ use crate::llm::{Access, Answer, Client, Failure, Question, Spent, Tape, fence};
 use crate::problem::Result;
 use crate::sys::clock::Clock;
 use crate::sys::http::Post;
+use crate::text::hidden;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -87,7 +88,7 @@ pub fn filled(draft: &Draft, templates: &[Template], own: &Fill) -> std::result:
         return Err(format!("template: {:?} is none of {}", draft.template, names.join(", ")));
     };
     let sentence = |name: &str, text: &str, most: usize| match text.chars().count() {
-        n if n == 0 || n > most || text.chars().any(char::is_control) => {
+        n if n == 0 || n > most || text.contains(['\n', '\t']) || hidden(text).is_some() => {
             Err(format!("{name} must be 1 to {most} characters on one line"))
         }
         _ => Ok(()),

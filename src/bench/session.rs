@@ -8,6 +8,7 @@ use crate::graph::{self, Op, Program, StateRole, StepPrograms};
 use crate::problem::{Problem, Result};
 use crate::record::Tensors;
 use crate::sys::clock::Stopwatch;
+use crate::sys::process::give_back_freed_memory;
 use crate::train::{step_inputs, tokens_per_sample};
 use crate::units::Bytes;
 
@@ -33,6 +34,7 @@ impl Session {
         let placement = Placement { threads, ..Placement::of(experiment).with_engine(kind) };
         let mut engine = engine::create(placement, programs.clone())?;
         engine.load(&HostState { tensors: initial(&programs, experiment.training.seed) })?;
+        give_back_freed_memory();
         let batches = batches(&programs, shape);
         Ok(Session { experiment: experiment.clone(), programs, engine, batches, done: 0 })
     }
@@ -218,7 +220,9 @@ mod tests {
             let batch = &batches(&programs, &shape)[0][0];
             let evaluated = synthetic::batch(&programs.eval, Ids::of(&shape), 0, 0);
             let (allocated, written) = engine.written(batch, &evaluated, &step_inputs(&experiment, 0, 10));
-            assert_eq!(CpuEngine::predict(&programs, 1).unwrap(), allocated, "{name}");
+            let predicted = CpuEngine::predict(&programs, 1).unwrap();
+            assert_eq!(predicted, engine.footprint(), "{name}");
+            assert_eq!(predicted.0 - engine.packed().0, allocated.0, "{name}");
             let (all, used) = (allocated.0 as f64, written.0 as f64);
             assert!(used <= all && used >= 0.99 * all, "{name}: {written} of {allocated}");
         }

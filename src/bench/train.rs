@@ -7,7 +7,7 @@ use crate::config::{DataShape, EngineKind, Experiment};
 use crate::engine::PartTime;
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
-use crate::sys::process::{reset_peak_memory, resident_memory};
+use crate::sys::process::{reset_peak_memory, resident_files, resident_memory};
 use crate::units::Bytes;
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ struct Runner {
     memory: Option<Memory>,
 }
 
-/// Memory as the kernel counts it: peaks of the resident set.
+/// Memory as the kernel counts it: peaks of the resident set; what an engine adds is told without pages of files.
 struct Memory {
     start: Bytes,
     steps: Bytes,
@@ -143,10 +143,11 @@ pub fn time_steps(
 impl Runner {
     /// Makes the engine, takes the first steps and finds how many make a block.
     fn start(subject: &Subject<'_>, kind: Option<EngineKind>, threads: usize) -> Result<Self> {
-        let before = resident_memory().0;
+        let own = |all: u64| all.saturating_sub(resident_files());
+        let before = own(resident_memory().0);
         let told = reset_peak_memory();
         let mut session = Session::new(subject.experiment, subject.shape, kind, threads)?;
-        let start = Bytes(resident_memory().1.saturating_sub(before));
+        let start = Bytes(own(resident_memory().1).saturating_sub(before));
         let told = told && reset_peak_memory();
         let (first, _) = session.block(1)?;
         let mut step = first;
@@ -157,7 +158,7 @@ impl Runner {
             }
         }
         let process = resident_memory().1;
-        let steps = Bytes(process.saturating_sub(before));
+        let steps = Bytes(own(process).saturating_sub(before));
         let memory = told.then_some(Memory { start, steps, process: Bytes(process) });
         let steps = ((BLOCK_SECONDS / step.max(1e-7)) as usize).clamp(1, 10_000);
         Ok(Runner { session, steps, times: Vec::new(), memory })

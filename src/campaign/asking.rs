@@ -104,7 +104,7 @@ pub(super) fn unheard(folder: &Path, heard: u32) -> Result<Paid> {
     while Tape::holds(folder, number) {
         let entry = Tape::read(folder, number)?;
         paid.usage = paid.usage.plus(entry.usage);
-        paid.dollars.micro += entry.dollars.micro;
+        paid.dollars.micro = paid.dollars.micro.saturating_add(entry.dollars.micro);
         paid.entries.push(number);
         number += 1;
     }

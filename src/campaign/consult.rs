@@ -8,13 +8,13 @@ use super::counsel::{Course, Designed, Inquiry, Part, Reply};
 use super::decide::Mind;
 use super::events::Event;
 use super::facts::Reason;
+use super::hypotheses;
 use super::room::{self, Outlay};
 use super::state::{Candidate, Limits, Standing, State};
-use super::{hypotheses, ledger::Amount};
 use crate::config::Direction;
 use crate::knowledge::{Finding, Kind};
 use crate::planner::{Assignment, verdict_gain};
-use crate::units::{DeviceTime, Dollars};
+use crate::units::Dollars;
 
 /// Questions in a row that may bring nothing.
 pub const FAILURES: usize = 3;
@@ -229,14 +229,11 @@ impl Mind<'_> {
         let kept = self.promised().amount.dollars;
         // An answer that is sent back makes the next call longer.
         let whole = Dollars { micro: once.micro.saturating_mul(1 + repairs).saturating_mul(5) / 4 };
-        let fits = |dollars: Dollars| {
-            let amount = Amount { time: DeviceTime::default(), dollars: Dollars { micro: dollars.micro + kept.micro } };
-            state.ledger.fits(amount)
-        };
-        if let Some(allowance) = [whole, once].into_iter().find(|d| fits(*d)) {
-            return Some(vec![Event::Asked { number, inquiry, allowance: Some(allowance), why }]);
-        }
         let free = Dollars { micro: state.ledger.free().dollars.micro.saturating_sub(kept.micro) };
+        if once <= free {
+            // Perhaps too little for every repair: as many as there is room for.
+            return Some(vec![Event::Asked { number, inquiry, allowance: Some(whole.min(free)), why }]);
+        }
         let beside = if kept.micro > 0 { " beside what runs are promised" } else { "" };
         let why = format!("it could cost {once}, and {free} are free{beside}; the campaign goes on without");
         (!state.counsel.priced_out).then(|| vec![Event::Unasked { inquiry, why }])

@@ -302,7 +302,7 @@ impl Counsel {
     /// What all answered questions cost.
     pub fn paid(&self) -> (Usage, Dollars) {
         self.answered.iter().fold(Default::default(), |(usage, dollars): (Usage, Dollars), a| {
-            (usage.plus(a.paid.usage), Dollars { micro: dollars.micro + a.paid.dollars.micro })
+            (usage.plus(a.paid.usage), Dollars { micro: dollars.micro.saturating_add(a.paid.dollars.micro) })
         })
     }
 

@@ -9,7 +9,7 @@ use crate::config::{Campaign, Loaded};
 use crate::planner::{self, Assignment};
 use crate::problem::{Class, Problem, Result};
 use crate::sys::env;
-use crate::units::DeviceTime;
+use crate::units::{DeviceTime, Dollars};
 use std::cell::Cell;
 
 /// Most proposals that are shown.
@@ -27,8 +27,10 @@ pub fn run(loaded: &Loaded<Campaign>) -> Result<u8> {
     pricer.price(&campaign.baseline)?;
     space::look(loaded, &pricer)?;
     let plan = first_plan(campaign, &pricer)?;
-    let budget = DeviceTime::from_hours(campaign.budget.device_hours);
-    output::print(&format!("campaign   {}\nquestion   {}\nbudget     {budget}\n", campaign.name, campaign.question));
+    let (budget, dollars) = (DeviceTime::from_hours(campaign.budget.device_hours), campaign.budget.dollars);
+    let dollars = if dollars > 0.0 { format!(" and {}", Dollars::of(dollars)) } else { String::new() };
+    let (name, question) = (&campaign.name, &campaign.question);
+    output::print(&format!("campaign   {name}\nquestion   {question}\nbudget     {budget}{dollars}\n"));
     let scope = match plan {
         Ok(scope) => scope,
         Err(refusal) => {
@@ -60,15 +62,16 @@ fn cost(campaign: &Campaign, scope: &Scope) {
     let outlook = Outlook::of(campaign, scope, &[]);
     output::print(&format!(
         "worst case {} reserved for each attempt and refunded when it ends; {} in all, which is never exceeded\n\
-         candidates about {}, limited by {}; with the baseline and {} finalists over {} seeds about {} if all run like the \
+         candidates about {}, limited by {}; with the baseline and {} finalists over {} seeds about {}{} if all run like the \
          baseline\n",
-        outlook.reserved,
-        outlook.budget,
+        outlook.reserved_words(),
+        outlook.budget_words(),
         outlook.candidates,
         outlook.limited_by,
         outlook.finalists,
         outlook.confirm,
-        outlook.whole
+        outlook.whole,
+        outlook.price_words(),
     ));
 }
 

@@ -45,7 +45,8 @@ pub fn campaign(
     fill.llm = lines(&spec);
     let choice: Vec<Template> = if fixed { vec![template] } else { templates().to_vec() };
     let tape = Tape::record(&folder.join(TAPE_FOLDER))?;
-    say(&format!("asking {} for a campaign ...", spec.model));
+    let tries = spec.retries + 1;
+    say(&format!("asking {} for a campaign, {tries} tries of {:.0} s at most ...", spec.model, spec.timeout_seconds));
     let clock = SystemClock::default();
     let drafted = agent::draft(goal, &choice, &fill, &spec, access, &Network, &clock, tape)?;
     let usage = drafted.spent.usage;
@@ -73,7 +74,8 @@ fn spec(model: Option<&str>) -> Option<LlmSpec> {
     let has =
         |name: &str| env::var(&format!("{name}_API_KEY")).or_else(|| env::var(&format!("{name}_BASE_URL"))).is_some();
     let provider = if has("ANTHROPIC") && !has("OPENAI") { LlmProvider::Anthropic } else { LlmProvider::Openai };
-    Some(LlmSpec { provider, ..LlmSpec::asking(&model) })
+    // A person waits for it.
+    Some(LlmSpec { provider, retries: 1, ..LlmSpec::asking(&model) })
 }
 
 /// Lines of `[llm]`.

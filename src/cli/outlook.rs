@@ -1,10 +1,10 @@
 //! What a whole campaign is expected to take: its baseline, one candidate, and how many of them its budget buys.
 
 use super::output::significant;
-use crate::campaign::{Limits, Price, Scope};
+use crate::campaign::{Amount, Limits, Price, Scope};
 use crate::config::Campaign;
 use crate::cost::overhead_factor;
-use crate::units::DeviceTime;
+use crate::units::{DeviceTime, Dollars};
 use serde_json::{Value, json};
 
 /// In device time as it would be charged; everything is expected, nothing is a bound but `reserved`.
@@ -33,7 +33,13 @@ pub struct Outlook {
     /// Everything together, with so many candidates.
     pub whole: DeviceTime,
     /// What is set aside for one attempt at the baseline, at most.
-    pub reserved: DeviceTime,
+    pub reserved: Amount,
+    /// Dollars that may be spent; none where they are not limited.
+    pub dollars: Option<Dollars>,
+    /// What `whole` costs, a language model aside; none where nothing has a price.
+    pub whole_dollars: Option<Dollars>,
+    /// A language model is asked for a price.
+    pub asks: bool,
 }
 
 impl Outlook {
@@ -56,6 +62,13 @@ impl Outlook {
         let time = ((budget.seconds() - baseline - confirming) / typical.max(1e-9)).max(0.0) as usize;
         let besides = scope.seeds.len() + finalists * scope.confirm;
         let mut limits = vec![(time, "the budget's device time")];
+        let (rate, each) = (campaign.budget.dollars_per_device_hour, campaign.budget.overhead_dollars_per_attempt);
+        let cost = |seconds: f64, runs: usize| seconds / 3600.0 * rate + runs as f64 * each;
+        let one = cost(typical, 1);
+        if campaign.budget.dollars > 0.0 && one > 0.0 {
+            let left = campaign.budget.dollars - cost(baseline + confirming, besides);
+            limits.push(((left / one).max(0.0) as usize, "the budget's dollars"));
+        }
         if campaign.budget.runs > 0 {
             limits.push((campaign.budget.runs.saturating_sub(besides), "budget.runs"));
         }
@@ -76,7 +89,15 @@ impl Outlook {
             candidates,
             limited_by,
             whole: time(baseline + confirming + typical * candidates as f64),
-            reserved: Limits::first(&scope.baseline, &scope.price).reservation(campaign).time,
+            reserved: Limits::first(&scope.baseline, &scope.price).reservation(campaign),
+            dollars: (campaign.budget.dollars > 0.0).then(|| Dollars::of(campaign.budget.dollars)),
+            asks: campaign.planner.kind.asks()
+                && campaign
+                    .llm
+                    .as_ref()
+                    .is_some_and(|llm| llm.prices.values().any(|p| p.input > 0.0 || p.output > 0.0)),
+            whole_dollars: (rate > 0.0 || each > 0.0)
+                .then(|| Dollars::of(cost(baseline + confirming + typical * candidates as f64, besides + candidates))),
         }
     }
 
@@ -96,7 +117,9 @@ impl Outlook {
             "finalists": self.finalists,
             "confirmation_runs": self.confirm,
             "device_hours": self.whole.hours(),
-            "reserved_device_hours": self.reserved.hours(),
+            "reserved_device_hours": self.reserved.time.hours(),
+            "budget_dollars": self.dollars.map(Dollars::value),
+            "dollars": self.whole_dollars.map(Dollars::value),
         })
     }
 
@@ -109,27 +132,46 @@ impl Outlook {
         format!("{candidate_low} to {candidate_high} a run over the space, {candidate} in the middle")
     }
 
+    /// What may be spent: `8.00 device-h and $16.00`.
+    pub fn budget_words(&self) -> String {
+        format!("{}{}", self.budget, self.dollars.map_or_else(String::new, |d| format!(" and {d}")))
+    }
+
+    /// The most that one attempt at the baseline may take: `10.2 device-s ($0.0057)`.
+    pub fn reserved_words(&self) -> String {
+        let dollars = self.reserved.dollars;
+        format!("{}{}", self.reserved.time, if dollars.micro > 0 { format!(" ({dollars})") } else { String::new() })
+    }
+
+    /// What everything costs, to stand behind the time that it takes: `, $0.19`, `, $0.19 and the language model`.
+    pub fn price_words(&self) -> String {
+        let besides = if self.asks { " and the language model" } else { "" };
+        self.whole_dollars.map_or_else(String::new, |dollars| format!(", {dollars}{besides}"))
+    }
+
     /// Lines for people.
     pub fn words(&self) -> String {
         let hours = |time: DeviceTime| format!("{} device-h", significant(time.hours(), 2));
         format!(
             "baseline   {} runs, about {} ({})\n\
              candidate  about {}; confirming one takes {} runs more\n\
-             budget     {} buys about {} candidates, limited by {}: with the baseline and {} confirmed about {} ({})\n\
+             budget     {} {} about {} candidates, limited by {}: with the baseline and {} confirmed about {} ({}{})\n\
              worst case {} reserved for each attempt and refunded when it ends; {} in all, which is never exceeded\n",
             self.baseline_runs,
             self.baseline,
             hours(self.baseline),
             self.candidate_words(),
             self.confirm,
-            self.budget,
+            self.budget_words(),
+            if self.dollars.is_some() { "buy" } else { "buys" },
             self.candidates,
             self.limited_by,
             if self.finalists == 1 { "1 finalist".to_string() } else { format!("{} finalists", self.finalists) },
             self.whole,
             hours(self.whole),
-            self.reserved,
-            self.budget,
+            self.price_words(),
+            self.reserved_words(),
+            self.budget_words(),
         )
     }
 }
@@ -166,5 +208,19 @@ mod tests {
         let few = of(&text.replace("budget.device_hours", "budget.runs = 15\nbudget.device_hours"), &[price(10.0)]);
         assert_eq!((few.candidates, few.limited_by), (5, "budget.runs"));
         assert!(few.words().contains("about 12.0 device-s a run; confirming one takes 3 runs more"), "{}", few.words());
+        assert!(few.words().contains("6.0 device-min buys about") && !few.words().contains('$'), "{}", few.words());
+        // At $36 a device-hour and a cent an attempt a candidate costs 13 cents, the baseline 28 and the confirmations 78: of
+        // $2.20 there is $1.14 left for 8 of them.
+        let priced = text.replace(
+            "budget.device_hours",
+            "budget.dollars = 2.2\nbudget.dollars_per_device_hour = 36.0\n\
+                                   budget.overhead_dollars_per_attempt = 0.01\nbudget.device_hours",
+        );
+        let poor = of(&priced, &[price(10.0)]);
+        assert_eq!((poor.candidates, poor.limited_by), (8, "the budget's dollars"));
+        assert!(poor.whole_dollars.is_some_and(|d| d.micro.abs_diff(2_100_000) <= 1), "{:?}", poor.whole_dollars);
+        assert!(poor.words().contains("6.0 device-min and $2.20 buy about 8 candidates"), "{}", poor.words());
+        let rich = of(&priced.replace("2.2", "9.0"), &[price(10.0)]);
+        assert_eq!((rich.candidates, rich.limited_by), (22, "the budget's device time"));
     }
 }

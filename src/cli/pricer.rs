@@ -5,9 +5,7 @@ use super::output::say;
 use crate::bench::{self, Elsewhere, Family};
 use crate::campaign::{Price, Pricer};
 use crate::config::{self, Campaign, DataSpec, Experiment, Site};
-use crate::cost::{
-    HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, initial_bytes, predict, run_cost,
-};
+use crate::cost::{HostMemory, Prediction, RunCost, Samples, ThroughputProfile, checkpoint_bytes, predict, run_cost};
 use crate::data::{Dataset, Part};
 use crate::engine::{self, Placement};
 use crate::graph::{self, StepPrograms};
@@ -145,7 +143,6 @@ impl MachinePricer {
         let host = HostMemory {
             process: profile.machine.process_memory,
             data: dataset.size(),
-            initial: initial_bytes(&programs),
             checkpoint: checkpoint_bytes(&programs),
         };
         let cost = run_cost(experiment, &programs, &prediction, samples);

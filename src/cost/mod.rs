@@ -27,7 +27,7 @@ pub use class::OpClass;
 pub use fit::{Sample, fit, spread};
 pub use launched::fit_launched;
 pub use overhead::overhead_factor;
-pub use predict::{Estimate, Prediction, checkpoint_bytes, initial_bytes, predict};
+pub use predict::{Estimate, Prediction, checkpoint_bytes, predict};
 pub use profile::{Machine, PROFILE_FORMAT, Rate, ThroughputProfile};
 pub use run::{HostMemory, RunCost, Samples, run_cost};
 pub use task::{StepTasks, Task, op_by_op};

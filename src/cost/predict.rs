@@ -1,7 +1,7 @@
 //! Seconds of programs on a machine whose profile is known.
 
 use super::{StepTasks, Task, ThroughputProfile};
-use crate::graph::{StateRole, StepPrograms};
+use crate::graph::StepPrograms;
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -66,15 +66,7 @@ pub fn predict(programs: &StepPrograms, tasks: &StepTasks, profile: &ThroughputP
 
 /// Bytes of the state that a checkpoint keeps: all but gradients and the running loss.
 pub fn checkpoint_bytes(programs: &StepPrograms) -> Bytes {
-    let kept = programs.state.tensors.iter().filter(|t| !matches!(t.role, StateRole::Grad(_) | StateRole::LossSum));
-    Bytes(kept.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
-}
-
-/// Bytes of the values that a run starts from and keeps: parameters and their averages. (Slots start at zero; memory that was only
-/// asked for takes no room.)
-pub fn initial_bytes(programs: &StepPrograms) -> Bytes {
-    let drawn = programs.state.tensors.iter().filter(|t| matches!(t.role, StateRole::Param { .. } | StateRole::Ema(_)));
-    Bytes(drawn.map(|t| 4 * t.shape.iter().product::<usize>() as u64).sum())
+    Bytes(programs.state.kept().map(|(_, t)| 4 * t.shape.iter().product::<usize>() as u64).sum())
 }
 
 /// Seconds of one execution.

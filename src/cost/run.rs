@@ -59,16 +59,15 @@ pub struct HostMemory {
     pub process: Bytes,
     /// The dataset.
     pub data: Bytes,
-    /// The values that it starts from: [`super::initial_bytes`].
-    pub initial: Bytes,
     /// The state that checkpoints keep, once: parameters, optimiser moments, averages.
     pub checkpoint: Bytes,
 }
 
 impl HostMemory {
-    /// While a checkpoint is written there are two copies of it: the values, and the file.
+    /// While a checkpoint is written there are two copies of it: the values, and the file. At the start there is one: the values
+    /// that the run begins with.
     fn sum(self) -> Bytes {
-        Bytes(self.process.0 + self.data.0 + self.initial.0 + 2 * self.checkpoint.0)
+        Bytes(self.process.0 + self.data.0 + 2 * self.checkpoint.0)
     }
 }
 

@@ -2,12 +2,7 @@
 
 use super::{EngineError, HostState};
 use crate::data::{Batch, Column};
-use crate::graph::{BatchInput, DType, Program, StateRole, StateSpec, StateTensor};
-
-/// Whether a tensor is carried between steps; gradients and the loss sum are zero then.
-pub(super) fn kept(tensor: &StateTensor) -> bool {
-    !matches!(tensor.role, StateRole::Grad(_) | StateRole::LossSum)
-}
+use crate::graph::{BatchInput, DType, Program, StateSpec};
 
 /// The values of every kept tensor in the order of the state, none for the others.
 ///
@@ -16,7 +11,7 @@ pub(super) fn kept(tensor: &StateTensor) -> bool {
 pub(super) fn kept_values<'s>(spec: &StateSpec, state: &'s HostState) -> Result<Vec<Option<&'s [f32]>>, EngineError> {
     let mut values = Vec::with_capacity(spec.tensors.len());
     for tensor in &spec.tensors {
-        if !kept(tensor) {
+        if !tensor.is_kept() {
             values.push(None);
             continue;
         }

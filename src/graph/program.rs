@@ -97,10 +97,22 @@ pub struct StateSpec {
     pub tensors: Vec<StateTensor>,
 }
 
+impl StateTensor {
+    /// Whether it outlives a step: gradients and the running loss are zero then.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self.role, StateRole::Grad(_) | StateRole::LossSum)
+    }
+}
+
 impl StateSpec {
     /// Indices and tensors of the trained parameters.
     pub fn params(&self) -> impl Iterator<Item = (usize, &StateTensor)> {
         self.tensors.iter().enumerate().filter(|(_, t)| matches!(t.role, StateRole::Param { .. }))
+    }
+
+    /// Indices and tensors of what outlives a step: all but gradients and the running loss.
+    pub fn kept(&self) -> impl Iterator<Item = (usize, &StateTensor)> {
+        self.tensors.iter().enumerate().filter(|(_, t)| t.is_kept())
     }
 
     /// Number of trained numbers.

@@ -1,6 +1,7 @@
 //! One work, cleaned of what does not belong in text.
 
 use super::names::Author;
+use crate::text::is_invisible;
 use serde::{Deserialize, Serialize};
 
 /// Characters of a title, a venue or a name that are kept.
@@ -165,13 +166,6 @@ pub(super) fn clean(text: &str, limit: usize) -> String {
         }
     }
     out
-}
-
-/// Characters that change how a line looks without being seen: zero width, direction, tags, private use.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}' | '\u{e0000}'..='\u{10ffff}')
 }
 
 /// Without formatting elements, and with the entities that they come with resolved once: what is then `<script>` is text.

@@ -39,9 +39,16 @@ pub(super) fn read<T: Answer>(text: &str, check: &dyn Fn(&T) -> Result<(), Strin
     Ok(value)
 }
 
+/// What stands after a model's thinking, which local servers leave in the answer; some without the mark that begins it. A mark
+/// inside the answer itself has no object behind it.
+fn after_thinking(text: &str) -> &str {
+    text.rsplit_once("</think>").map_or(text, |(_, rest)| if rest.contains('{') { rest } else { text })
+}
+
 /// The JSON object in a text: the whole text, or what stands between a first `{` and its end where a model wrapped it
 /// in words or a code fence. Two objects are one too many: which is meant is not for us to guess.
 fn object(text: &str) -> Result<&str, String> {
+    let text = after_thinking(text);
     let start = text.find('{').ok_or("the answer holds no JSON object")?;
     let mut stream = serde_json::Deserializer::from_str(&text[start..]).into_iter::<serde::de::IgnoredAny>();
     match stream.next() {
@@ -90,6 +97,19 @@ mod tests {
         for text in [json.to_string(), format!("```json\n{json}\n```"), format!("Sure! {json} Anything else?")] {
             assert_eq!(pick(&text).unwrap(), wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn thinking_is_passed_over() {
+        let json = r#"{"number": 3, "why": "x"}"#;
+        let thoughts = r#"is it {number: 3} or {"number": 4, "why": "y"}?"#;
+        for text in
+            [format!("<think>{thoughts}</think>\n{json}"), format!("{thoughts}\n</think>\n\n```json\n{json}\n```")]
+        {
+            assert_eq!(pick(&text).unwrap().number, 3, "{text}");
+        }
+        assert_eq!(pick(r#"{"number": 3, "why": "so </think>"}"#).unwrap().why, "so </think>");
+        assert!(pick("<think>hm</think> I cannot say.").unwrap_err().contains("no JSON object"));
     }
 
     #[test]

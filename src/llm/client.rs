@@ -20,7 +20,7 @@ const SECRET: usize = 12;
 /// Where a service is, and the key to it.
 #[derive(Clone, PartialEq)]
 pub struct Access {
-    /// Address up to the version, without a slash at the end.
+    /// Address with the version, without a slash at the end.
     pub base_url: String,
     key: Option<String>,
 }
@@ -66,7 +66,13 @@ pub fn access(spec: &LlmSpec, variable: &dyn Fn(&str) -> Option<String>) -> Opti
         (None, Some(_)) => public.to_string(),
         (None, None) => return None,
     };
-    Some(Access { base_url: base_url.trim_end_matches('/').to_string(), key })
+    let base_url = base_url.trim_end_matches('/');
+    // Anthropic's own programs take the address without the version, in the variable of the same name.
+    let versioned = base_url.rsplit('/').next().is_some_and(|end| {
+        end.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    });
+    let version = if spec.provider == LlmProvider::Anthropic && !versioned { "/v1" } else { "" };
+    Some(Access { base_url: format!("{base_url}{version}"), key })
 }
 
 /// A question to a role.
@@ -110,7 +116,7 @@ pub enum Failure {
     #[error("the language model is unavailable: {0}")]
     Unavailable(String),
     /// The model refused to answer.
-    #[error("the language model refused: {0}")]
+    #[error("the language model refused{}", reasons(.0))]
     Refused(String),
     /// No answer passed the validator, the repairs included.
     #[error("the language model's answer is unusable: {0}")]
@@ -165,13 +171,18 @@ impl<'c> Client<'c> {
         let mut spent = Spent::default();
         let mut request = first_request::<T>(self.spec, question.role, question.system, question.prompt);
         let mut repairs = 0;
+        // What was wrong with the answer before.
+        let mut bad: Option<String> = None;
         let result = loop {
             if let Err(failure) = self.affordable(&request, question.allowance, &spent) {
-                break Err(failure);
+                break Err(match bad {
+                    Some(wrong) => Failure::Unusable(format!("{wrong}; it is not sent back: {failure}")),
+                    None => failure,
+                });
             }
             let entry = self.exchange(question.role, &request)?;
             spent.usage = spent.usage.plus(entry.usage);
-            spent.dollars = Dollars { micro: spent.dollars.micro + entry.dollars.micro };
+            spent.dollars = Dollars { micro: spent.dollars.micro.saturating_add(entry.dollars.micro) };
             spent.entries.push(entry.number);
             let reply = match entry.outcome {
                 Outcome::Reply(reply) => reply,
@@ -195,6 +206,7 @@ impl<'c> Client<'c> {
                 "That answer cannot be used: {wrong}.\nAnswer again with exactly one JSON object of the form `{}`, and nothing else.",
                 T::NAME
             )));
+            bad = Some(wrong);
         };
         Ok(Answered { result, spent })
     }
@@ -229,7 +241,7 @@ impl<'c> Client<'c> {
         let (outcome, heard) = self.call(request, &mut entry.failed_tries);
         entry.latency_seconds = self.clock.monotonic() - started;
         let counted = match &outcome {
-            Outcome::Reply(reply) => reply.usage,
+            Outcome::Reply(reply) => reply.usage.filter(|usage| price::possible(*usage, most, &reply.text)),
             // Nobody can have answered, so nobody counts; only a try that timed out may have been served.
             _ if !heard => Some(Usage::default()),
             _ => None,
@@ -305,7 +317,12 @@ impl<'c> Client<'c> {
         if truncated {
             return Err(format!("the response is longer than {} bytes", 2 * super::answer::LONGEST));
         }
-        let value = serde_json::from_slice(body).map_err(|e| format!("the response is not JSON: {e}"))?;
+        // Some gateways put a mark of the byte order before it.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let value = serde_json::from_slice(body).map_err(|e| {
+            let begins = quote(String::from_utf8_lossy(body).trim(), 60);
+            format!("the response is not JSON: {e}; it is {begins:?}")
+        })?;
         match self.spec.provider {
             LlmProvider::Openai => openai::decode(&value),
             LlmProvider::Anthropic => anthropic::decode(&value),
@@ -318,6 +335,11 @@ fn cause(result: &std::result::Result<PostReply, crate::sys::http::SendError>) -
         Ok(reply) => format!("status {}", reply.status),
         Err(error) => error.to_string(),
     }
+}
+
+/// A refusal's own words, where it has any.
+fn reasons(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(": {said}") }
 }
 
 /// The beginning of a text, with what was left out said.

@@ -6,6 +6,8 @@ use crate::units::Dollars;
 
 /// Tokens that a provider may add around a message: roles, separators, a tool's frame.
 const FRAME_TOKENS: u64 = 64;
+/// Tokens beyond every bound that a count is believed with: a service's own instructions for using a tool, for instance.
+const SERVICE_TOKENS: u64 = 1024;
 
 /// What was used, in dollars, rounded up to the micro-dollar.
 pub(super) fn dollars(usage: Usage, price: TokenPrice) -> Dollars {
@@ -19,6 +21,13 @@ pub(super) fn most_tokens(request: &ChatRequest) -> Usage {
     let schema = (request.schema.to_string().len() + request.schema_name.len()) as u64;
     let system = request.system.len() as u64 + FRAME_TOKENS;
     Usage { input_tokens: messages + schema + system, output_tokens: u64::from(request.max_tokens) }
+}
+
+/// Whether a call can have used so many tokens: a service that says otherwise counts something else, or nothing. An answer may be
+/// longer than was asked for, as servers that know no bound give it.
+pub(super) fn possible(usage: Usage, most: Usage, answer: &str) -> bool {
+    usage.input_tokens <= most.input_tokens.saturating_add(SERVICE_TOKENS)
+        && usage.output_tokens <= most.output_tokens.max(answer.len() as u64).saturating_add(SERVICE_TOKENS)
 }
 
 /// The most that one call can cost.

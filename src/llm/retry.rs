@@ -33,7 +33,16 @@ pub(super) fn next(
     match retry::next(result, tried, retries, now, spread) {
         retry::Next::Read => Next::Read,
         retry::Next::Wait(seconds) => Next::Wait(seconds),
-        retry::Next::GiveUp(why) => Next::GiveUp(why),
+        retry::Next::GiveUp(why) => Next::GiveUp(why + result.as_ref().map_or("", |reply| remedy(reply.status))),
+    }
+}
+
+/// What to look at where it is the address that is wrong.
+fn remedy(status: u16) -> &'static str {
+    match status {
+        404 | 405 => "; is base_url the address up to the version, as in http://localhost:8000/v1?",
+        300..=399 => "; redirects are not followed, for the key would travel on: set base_url to where the service is",
+        _ => "",
     }
 }
 
@@ -54,6 +63,9 @@ mod tests {
         for status in [400, 401, 403, 404, 413] {
             let Next::GiveUp(why) = next(&answer(status, None), 0, 4, false, 0.0) else { panic!("{status}") };
             assert!(why.contains(&status.to_string()) && why.contains("too many"), "{why}");
+        }
+        for (status, words) in [(404, "up to the version"), (307, "redirects are not followed")] {
+            assert!(matches!(next(&answer(status, None), 0, 4, false, 0.0), Next::GiveUp(why) if why.contains(words)));
         }
         assert_eq!(next(&answer(200, None), 0, 0, true, 0.0), Next::Read);
         assert_eq!(next(&answer(400, None), 0, 0, true, 0.0), Next::Simplify);

@@ -120,7 +120,7 @@ impl Tape {
         let mut total = (Usage::default(), Dollars::default());
         for number in 1..=last(folder) {
             let entry = Tape::read(folder, number)?;
-            total = (total.0.plus(entry.usage), Dollars { micro: total.1.micro + entry.dollars.micro });
+            total = (total.0.plus(entry.usage), Dollars { micro: total.1.micro.saturating_add(entry.dollars.micro) });
         }
         Ok(total)
     }

@@ -153,7 +153,14 @@ fn garbage_of_every_kind_is_a_failure_and_never_a_panic() {
         (vec![reply(200, json!({ "error": { "message": "no credit" } }))], "no choices: no credit"),
         (
             vec![Ok(PostReply { status: 200, retry_after: None, body: b"<html>".to_vec(), truncated: false })],
-            "not JSON",
+            "not JSON: expected value at line 1 column 1; it is \"<html>\"",
+        ),
+        (
+            vec![reply(
+                200,
+                json!({ "choices": [{ "message": { "content": "" }, "finish_reason": "content_filter" }] }),
+            )],
+            "the language model refused",
         ),
         (vec![said(&huge), said(&huge), said(&huge)], "limit"),
         (vec![said(""), said(""), said("")], "no JSON object"),
@@ -168,6 +175,14 @@ fn garbage_of_every_kind_is_a_failure_and_never_a_panic() {
         assert!(failure.contains(words), "{words}: {failure}");
         assert!(failure.len() < 2000);
     }
+}
+
+#[test]
+fn a_mark_of_the_byte_order_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut marked = said(r#"{"number": 2}"#).unwrap();
+    marked.body.splice(0..0, *b"\xef\xbb\xbf");
+    assert_eq!(ask(vec![Ok(marked)], folder.path()).0.result.unwrap(), Pick { number: 2 });
 }
 
 #[test]
@@ -226,7 +241,8 @@ fn dollars_are_never_overspent() {
         worst_case(&Tape::read(probe.path(), 1).unwrap().request, spec.prices["small"])
     };
     let answered = ask_as(LlmRole::Ideator, &spec, &post, &clock, tape, Some(allowance));
-    assert!(matches!(answered.result, Err(Failure::Budget { .. })), "{:?}", answered.result);
+    let why = answered.result.unwrap_err().to_string();
+    assert!(why.contains("3 is odd; it is not sent back: the next question could cost"), "{why}");
     assert_eq!((post.seen().len(), answered.spent.dollars), (1, Dollars { micro: 90 }));
 
     let unpriced = LlmSpec { prices: Default::default(), ..spec.clone() };
@@ -302,6 +318,31 @@ fn neither_key_nor_address_means_no_model() {
     assert_eq!(access(&spec, &|_| None).unwrap().base_url, "http://localhost:8000/v1");
     let ours = access(&spec, &|name| (name == "OPENAI_BASE_URL").then(|| "http://other".into())).unwrap();
     assert_eq!(ours.base_url, "http://localhost:8000/v1", "the config goes first");
+    // Anthropic's own programs have the address without the version in their variable.
+    spec.provider = LlmProvider::Anthropic;
+    for url in ["https://api.anthropic.com", "https://api.anthropic.com/", "https://api.anthropic.com/v1"] {
+        spec.base_url = Some(url.into());
+        assert_eq!(access(&spec, &|_| None).unwrap().base_url, "https://api.anthropic.com/v1", "{url}");
+    }
+}
+
+#[test]
+fn a_count_that_cannot_be_is_not_charged() {
+    let counted = |tokens: u64| {
+        let message = json!({ "content": r#"{"number": 2}"# });
+        reply(
+            200,
+            json!({ "choices": [{ "message": message }], "usage": { "prompt_tokens": 5, "completion_tokens": tokens } }),
+        )
+    };
+    for (tokens, assumed) in [(80, false), (1_000_000, true), (u64::MAX, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (answered, ..) = ask(vec![counted(tokens)], folder.path());
+        let entry = Tape::read(folder.path(), 1).unwrap();
+        assert_eq!((answered.result.is_ok(), entry.assumed), (true, assumed), "{tokens}");
+        let worst = worst_case(&entry.request, TokenPrice { input: 1.0, output: 4.0 });
+        assert_eq!(answered.spent.dollars == worst, assumed, "{tokens}");
+    }
 }
 
 /// A server on the loopback interface that answers each connection with the next of `answers`; none: it never answers.

@@ -2,6 +2,7 @@
 
 use super::manuscript::Manuscript;
 use crate::llm::Answer;
+use crate::text::hidden;
 use crate::units::Dollars;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -214,9 +215,6 @@ fn words(what: &str, text: &str, most: usize) -> Result<(), String> {
     match text.chars().count() {
         0 => Err(format!("{what} is empty")),
         n if n > most => Err(format!("{what} has {n} characters; at most {most}")),
-        _ if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') => {
-            Err(format!("{what} holds control characters"))
-        }
-        _ => Ok(()),
+        _ => hidden(text).map_or(Ok(()), |c| Err(format!("{what} holds {c:?}, which cannot be seen: leave it out"))),
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// An answer's body with its announced length.
 pub struct Body {
@@ -171,9 +171,10 @@ fn exchange(
 ) -> Result<PostReply, SendError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let unreachable = |e: reqwest::Error| SendError::Unreachable(causes(&e.without_url()));
+    let (started, timeout) = (Instant::now(), Duration::from_secs_f64(seconds.clamp(0.01, 86_400.0)));
     let client = reqwest::blocking::Client::builder()
         .connect_timeout(Duration::from_secs(15))
-        .timeout(Duration::from_secs_f64(seconds.clamp(0.01, 86_400.0)))
+        .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("nanoresearch/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -185,11 +186,25 @@ fn exchange(
     })?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).map(str::to_string);
-    let mut body = Vec::new();
-    response.take(limit as u64 + 1).read_to_end(&mut body).map_err(|e| match e.kind() {
+    let broken = |e: io::Error| match e.kind() {
         io::ErrorKind::TimedOut => SendError::TimedOut,
         _ => SendError::Broken(causes(&e)),
-    })?;
+    };
+    let mut body = Vec::new();
+    let mut reader = response.take(limit as u64 + 1);
+    let mut piece = [0; 1 << 14];
+    loop {
+        // The client's time-out is for each piece; a service that drips would never end.
+        if started.elapsed() > timeout {
+            return Err(SendError::TimedOut);
+        }
+        match reader.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => body.extend_from_slice(&piece[..n]),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(broken(e)),
+        }
+    }
     let truncated = body.len() > limit;
     body.truncate(limit);
     Ok(PostReply { status, retry_after, body, truncated })
@@ -225,7 +240,6 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::net::TcpListener;
-    use std::time::Instant;
 
     /// A server that says `answer` to one connection and then nothing, for a minute.
     fn silent_after(answer: &'static str) -> String {
@@ -238,6 +252,28 @@ mod tests {
             std::thread::sleep(Duration::from_secs(60));
         });
         format!("http://{address}/file")
+    }
+
+    #[test]
+    fn a_service_that_drips_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let _ = connection.read(&mut [0; 1024]);
+            connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").unwrap();
+            // Each piece comes long before the time-out, for a minute.
+            for _ in 0..600 {
+                if connection.write_all(b" ").is_err() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let started = Instant::now();
+        let request = PostRequest { url, headers: vec![], body: vec![], timeout_seconds: 1.0, limit: 1 << 20 };
+        assert_eq!(Network.post(&request), Err(SendError::TimedOut));
+        assert!(started.elapsed() < Duration::from_secs(30));
     }
 
     #[test]

@@ -90,7 +90,8 @@ fn usable(job: &Job<'_>, path: &Path, own: bool) -> Result<Checkpoint, Unusable>
             .remedy("use the experiment, data and seed that it was made with, or another folder"),
         ));
     }
-    check_shapes(&checkpoint.tensors, &job.initial.tensors, path).map_err(Unusable::Damaged)?;
+    let expected = job.programs.state.kept().map(|(_, t)| (t.name.as_str(), t.shape.as_slice())).collect();
+    check_shapes(&checkpoint.tensors, &expected, path).map_err(Unusable::Damaged)?;
     let from = attempt_of(job, path, own);
     let metrics = metrics_until(&from.join(METRICS_FILE), info.metrics_bytes).map_err(Unusable::Damaged)?;
     if !own {

@@ -4,7 +4,6 @@
 use super::toy::{self, Failure, ToyEngine, ToySource};
 use super::*;
 use crate::config::{DeviceSpec, Experiment, TrainingBudget};
-use crate::engine::HostState;
 use crate::ids::RunKey;
 use crate::record::{
     CHECKPOINTS_FOLDER, End, METRICS_FILE, MemoryKind, Metrics, list_checkpoints, read_checkpoint, read_metrics,
@@ -22,7 +21,6 @@ struct Bench {
     experiment: Experiment,
     programs: crate::graph::StepPrograms,
     source: ToySource,
-    initial: HostState,
     key: RunKey,
     clock: Rc<FakeClock>,
     stop: StopFlag,
@@ -70,7 +68,6 @@ impl Bench {
             experiment: toy::experiment(steps, checkpoint_every),
             programs: toy::programs(8, 1),
             source: ToySource { clock: Rc::clone(&clock) },
-            initial: toy::initial(),
             key: RunKey("toy".into()),
             clock,
             stop: StopFlag::inert(),
@@ -89,7 +86,7 @@ impl Bench {
             experiment: &self.experiment,
             programs: &self.programs,
             source: &self.source,
-            initial: &self.initial,
+            initial: &toy::initial,
             key: &self.key,
             folder,
             resume_from: self.resume_from.as_deref(),

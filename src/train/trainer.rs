@@ -19,7 +19,7 @@ use crate::record::{
     checkpoint_path, clean_checkpoints, prune_checkpoints, weights_hash, write_checkpoint, write_model,
 };
 use crate::sys::clock::Clock;
-use crate::sys::process::resident_memory;
+use crate::sys::process::{give_back_freed_memory, resident_memory};
 use crate::sys::signal::StopFlag;
 use crate::units::Bytes;
 use std::collections::BTreeMap;
@@ -34,8 +34,9 @@ pub struct Job<'a> {
     pub programs: &'a StepPrograms,
     /// Its data.
     pub source: &'a dyn BatchSource,
-    /// The state at step 0.
-    pub initial: &'a HostState,
+    /// Makes the state at step 0. It is made when it is needed and not kept: beside its engine's state a training holds copies
+    /// only while a checkpoint is read or written.
+    pub initial: &'a dyn Fn() -> HostState,
     /// What the run is.
     pub key: &'a RunKey,
     /// The attempt's folder; nothing outside it is written.
@@ -173,8 +174,9 @@ impl<'a> Trainer<'a> {
         };
         match point {
             Some(point) => trainer.go_on(point, observer)?,
-            None => trainer.engine.load(trainer.job.initial)?,
+            None => trainer.engine.load(&(trainer.job.initial)())?,
         }
+        give_back_freed_memory();
         Ok(trainer)
     }
 
@@ -390,7 +392,7 @@ fn resolve_total(job: &Job<'_>, engine: &mut dyn Engine, observer: &mut dyn Obse
     let TrainingBudget::DeviceSeconds(budget) = training.budget else {
         unreachable!("every other budget is resolved without a measurement");
     };
-    engine.load(job.initial)?;
+    engine.load(&(job.initial)())?;
     let seconds_per_step = calibrate::seconds_per_step(job, engine, budget)?;
     let total = calibrate::steps_within(budget, seconds_per_step);
     observer.on_event(&Event::Calibrated { seconds_per_step, total });

@@ -1,7 +1,7 @@
 //! The work itself: data, programs, engine, manifest, training.
 
 use super::perform::Setting;
-use crate::cost::{checkpoint_bytes, initial_bytes};
+use crate::cost::checkpoint_bytes;
 use crate::data::Dataset;
 use crate::engine::{self, EngineError, HostState, Placement};
 use crate::graph::{self, StepPrograms};
@@ -45,9 +45,10 @@ pub(super) fn execute(
     room(spec, &programs)?;
     let source = DatasetSource::new(&dataset, &experiment.model);
     let mut engine = engine::create(Placement::of(experiment), programs.clone())?;
-    let initial = graph::initial_values(&programs.state, experiment.training.seed);
-    let initial =
-        HostState { tensors: initial.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect() };
+    let initial = || {
+        let values = graph::initial_values(&programs.state, experiment.training.seed);
+        HostState { tensors: values.into_iter().map(|(name, shape, values)| (name, (shape, values))).collect() }
+    };
     let wall = spec.wall_seconds;
     let resume_from = spec.resume_from.as_ref().map(|path| setting.folder.join(path));
     let job = Job {
@@ -95,15 +96,14 @@ fn room(spec: &AttemptSpec, programs: &StepPrograms) -> Result<(), EngineError> 
     let engine = if placement.device.is_gpu() { Bytes(0) } else { engine::footprint(placement, programs)? };
     // While a checkpoint is written there are two copies of the state: the values, and the file.
     let state = checkpoint_bytes(programs).0;
-    let more = engine.0 + initial_bytes(programs).0 + 2 * state;
+    let more = engine.0 + 2 * state;
     let refuse = |wanted: u64, free: u64| Err(EngineError::OutOfMemory { wanted: Bytes(wanted), free: Bytes(free) });
     let peak = process::resident_memory().0 + more;
     if spec.memory.0 > 0 && peak > spec.memory.0 {
         return refuse(peak, spec.memory.0);
     }
     let stacks = (engine::thread_count(placement.threads) as u64 + OWN_THREADS) * STACK;
-    // What is asked for and never used counts there: the zeros that slots start from.
-    let space = engine.0 + 3 * state + stacks;
+    let space = more + stacks;
     match process::address_space_left() {
         Some(left) if space > left => refuse(space, left),
         _ => Ok(()),

@@ -396,6 +396,19 @@ fn train(field: &Field, campaign: &str, settings: &[&str], out: &str) -> Outcome
     Outcome::read(&root.join(out)).unwrap().unwrap()
 }
 
+/// A state that is large beside everything else: a copy of the parameters too many would be 8%, a state too many 25%.
+#[test]
+fn a_whole_attempt_takes_the_memory_that_check_predicts() {
+    let deep = config(4, "").replace("widths = [32]", "widths = [1536, 1536, 1536]");
+    let field = Field::new(&deep);
+    let peak = train(&field, &deep, &[], "deep").peak_memory.0 as f64;
+    let said = field.say(&["check", "experiment.toml", "--format", "json"]);
+    let answer: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {}", said.stderr));
+    let predicted = answer["memory_bytes"].as_f64().unwrap();
+    println!("{peak} bytes where {predicted} were predicted");
+    assert!(peak < 1.05 * predicted && peak > 0.85 * predicted, "{peak} bytes where {predicted} were predicted");
+}
+
 #[test]
 fn a_run_with_too_little_memory_goes_on_with_smaller_micro_batches() {
     // One wide layer over a large batch: nearly all memory is activations, in proportion to the micro-batch.

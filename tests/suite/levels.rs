@@ -6,7 +6,7 @@ use syn::visit::{self, Visit};
 
 /// Level of every top-level module. Modules of one level do not know each other.
 const LEVELS: &[(u32, &[&str])] = &[
-    (0, &["ids", "problem", "rng", "sys", "units"]),
+    (0, &["ids", "problem", "rng", "sys", "text", "units"]),
     (1, &["config"]),
     (2, &["data", "graph", "journal", "literature", "llm", "plot", "record", "slurm"]),
     (3, &["analysis", "cost", "failure", "gpu", "knowledge"]),

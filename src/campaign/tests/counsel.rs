@@ -313,6 +313,10 @@ fn dollars_bound_devices_model_and_overhead_together() {
         let state = concluded(&lab, &campaign, &mut Scripted::new(wise));
         let spent = state.ledger.settled().dollars.value() + state.ledger.asked().value();
         assert!(spent <= dollars, "{spent}");
+        // The first question may be mended as often as there is room for.
+        let first = state.counsel.answered.first().filter(|_| dollars >= 20.01);
+        let room = Dollars { micro: ((dollars - 20.0).max(0.0) * 1e6).round() as u64 };
+        assert!(first.is_none_or(|a| a.question.allowance == Some(Dollars::of(0.0375).min(room))), "{first:?}");
         let unasked =
             |d: &&crate::campaign::Decision| d.text.contains("is not asked") && d.text.contains("it could cost");
         let unasked = state.decisions.iter().filter(unasked).count();
@@ -331,6 +335,8 @@ fn dollars_bound_devices_model_and_overhead_together() {
     // is tried. It is no finalist, so there is enough for a last question.
     let (runs, settled, asked, unasked) = attempts(20.005, "", true);
     assert_eq!((runs, settled, asked, unasked), (3, 12.0, 0.01, 1));
+    // There is room for one repair.
+    assert!(attempts(20.02, "", true).2 > 0.0);
     // Overhead of a dollar an attempt.
     assert_eq!(attempts(36.0, ", overhead_dollars_per_attempt = 1.0", false), (7, 35.0, 0.0, 0));
 }

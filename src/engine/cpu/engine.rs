@@ -43,6 +43,7 @@ struct Sizes {
     arena: usize,
     partials: usize,
     scratch: usize,
+    packed: usize,
     sums: usize,
 }
 
@@ -53,14 +54,15 @@ impl Sizes {
             arena: plan.arena(),
             partials: micro.partials.max(eval.partials),
             scratch: micro.scratch.max(eval.scratch),
+            packed: micro.packed.max(eval.packed),
             sums: micro.sums.max(eval.sums).max(update::tiles(plan)),
         }
     }
 
     fn bytes(&self, threads: usize) -> Bytes {
         let lines = |elements: usize| elements.div_ceil(16) * 64;
-        let buffers = lines(self.state) + lines(self.arena) + lines(self.partials) + threads * lines(self.scratch);
-        Bytes((buffers + 16 * self.sums) as u64)
+        let each = lines(self.scratch) + 4 * self.packed;
+        Bytes((lines(self.state) + lines(self.arena) + lines(self.partials) + threads * each + 16 * self.sums) as u64)
     }
 }
 
@@ -130,7 +132,19 @@ impl CpuEngine {
             let strange = |line: &[f32]| line.iter().all(|v| v.to_bits() == STRANGE.to_bits());
             lines += values.chunks(16).filter(|line| !strange(line)).count();
         });
-        (self.footprint(), Bytes((64 * lines + 16 * self.sums.len()) as u64))
+        (self.buffers(), Bytes((64 * lines + 16 * self.sums.len()) as u64))
+    }
+
+    /// Bytes of everything that is allocated here; the library beneath products keeps some of its own.
+    fn buffers(&self) -> Bytes {
+        let scratch: usize = self.scratch.iter().map(Buffer::bytes).sum();
+        let buffers = self.state.bytes() + self.arena.bytes() + self.partials.bytes() + scratch;
+        Bytes((buffers + 16 * self.sums.len()) as u64)
+    }
+
+    /// Bytes that the library beneath products keeps for all threads.
+    pub(crate) fn packed(&self) -> Bytes {
+        Bytes((4 * self.scratch.len() * self.micro.packed.max(self.eval.packed)) as u64)
     }
 
     fn memory(&mut self, batch: [*const f32; 3]) -> Memory {
@@ -252,7 +266,7 @@ impl Engine for CpuEngine {
 
     fn save(&self) -> Result<HostState, EngineError> {
         let flat = self.state.as_slice();
-        let kept = self.programs.state.tensors.iter().enumerate().filter(|(_, t)| host::kept(t));
+        let kept = self.programs.state.kept();
         let tensors = kept.filter_map(|(index, tensor)| {
             let offset = self.plan.layout.offset(index)?;
             let elements = tensor.shape.iter().product::<usize>();
@@ -336,8 +350,6 @@ impl Engine for CpuEngine {
     }
 
     fn footprint(&self) -> Bytes {
-        let scratch: usize = self.scratch.iter().map(Buffer::bytes).sum();
-        let buffers = self.state.bytes() + self.arena.bytes() + self.partials.bytes() + scratch;
-        Bytes((buffers + 16 * self.sums.len()) as u64)
+        Bytes(self.buffers().0 + self.packed().0)
     }
 }

@@ -4,7 +4,7 @@
 use super::kernels::conv::{self, Pass};
 use super::kernels::short_attention::SHORT;
 use super::kernels::tiling::Tiling;
-use super::kernels::{attention, tokens};
+use super::kernels::{attention, gemm, tokens};
 use crate::engine::plan::{LossKind, Place, Root, Schedule, Step, Tensor};
 use crate::graph::Op;
 use std::ops::Range;
@@ -64,6 +64,8 @@ pub(super) struct Lowered {
     pub(super) sums: usize,
     /// Elements of scratch a thread needs.
     pub(super) scratch: usize,
+    /// Elements that the library beneath products keeps for each thread: operands in the order in which it reads them.
+    pub(super) packed: usize,
     /// Columns of the batch that hold ids, and what these must be below.
     pub(super) limits: Vec<(usize, usize)>,
 }
@@ -71,7 +73,7 @@ pub(super) struct Lowered {
 impl Lowered {
     pub(super) fn new(schedule: Schedule) -> Self {
         let cuts: Vec<Cut> = schedule.steps.iter().map(cut).collect();
-        let (mut jobs, mut partials, mut sums, mut scratch) = (Vec::new(), 0, 0, 0);
+        let (mut jobs, mut partials, mut sums, mut scratch, mut packed) = (Vec::new(), 0, 0, 0, 0);
         let mut limits = Vec::new();
         for (i, (step, cut)) in schedule.steps.iter().zip(&cuts).enumerate() {
             jobs.extend((0..cut.blocks()).map(|block| Job { step: i, adds_up: false, block, tiles: cut.tiles() }));
@@ -85,10 +87,11 @@ impl Lowered {
                 sums = sums.max(cut.tiles());
             }
             scratch = scratch.max(scratch_elements(step, cut));
+            packed = packed.max(packed_elements(cut));
             limits.extend(limit(step));
         }
         let stages = stages(&jobs);
-        Lowered { schedule, cuts, jobs, stages, partials, sums, scratch, limits }
+        Lowered { schedule, cuts, jobs, stages, partials, sums, scratch, packed, limits }
     }
 }
 
@@ -249,6 +252,18 @@ fn scratch_elements(step: &Step, cut: &Cut) -> usize {
         ) => attention_shape(&step.inputs[0], *heads, *kv_heads).short_scratch(),
         (_, Cut::Conv(shape, pass)) => shape.scratch(*pass),
         (Root::Op(Op::GroupNorm { .. } | Op::GroupNormGrad { .. }), _) => 2 * step.inputs[1].elements(),
+        _ => 0,
+    }
+}
+
+fn packed_elements(cut: &Cut) -> usize {
+    match cut {
+        Cut::Product(tiling) => gemm::packed_elements(tiling.tile_columns, tiling.depth),
+        Cut::Conv(shape, Pass::Forward) => gemm::packed_elements(shape.outputs, shape.taps()),
+        Cut::Conv(shape, Pass::Input) => gemm::packed_elements(shape.inputs, shape.patch(Pass::Input)),
+        Cut::Conv(shape, Pass::Weight) => {
+            gemm::packed_elements(shape.taps(), shape.portion(Pass::Weight) * shape.pixels())
+        }
         _ => 0,
     }
 }

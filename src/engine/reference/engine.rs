@@ -165,7 +165,7 @@ impl Engine for ReferenceEngine {
 
     fn save(&self) -> Result<HostState, EngineError> {
         let mut tensors = BTreeMap::new();
-        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| host::kept(t)) {
+        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| t.is_kept()) {
             let value = value.to_dtype(candle_core::DType::F32)?;
             tensors.insert(tensor.name.clone(), (tensor.shape.clone(), elements::<f32>(&value)?.to_vec()));
         }

@@ -185,7 +185,7 @@ impl Engine for TensorEngine {
 
     fn save(&self) -> Result<HostState, EngineError> {
         let mut tensors = BTreeMap::new();
-        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| host::kept(t)) {
+        for (tensor, value) in self.programs.state.tensors.iter().zip(&self.state).filter(|(t, _)| t.is_kept()) {
             let values = value.flatten_all().and_then(|v| v.to_vec1::<f32>()).map_err(|e| self.judged(e.into()))?;
             tensors.insert(tensor.name.clone(), (tensor.shape.clone(), values));
         }

@@ -47,7 +47,7 @@ impl Shape {
     }
 
     /// Elements of one pixel's patch.
-    fn patch(&self, pass: Pass) -> usize {
+    pub(in crate::engine::cpu) fn patch(&self, pass: Pass) -> usize {
         self.kernel * self.kernel * if pass == Pass::Input { self.outputs } else { self.inputs }
     }
 

@@ -59,6 +59,12 @@ pub(in crate::engine::cpu) unsafe fn gemm(
     faer::linalg::matmul::matmul(c, mode, a, b, 1.0f32, Par::Seq);
 }
 
+/// Elements of the right operand that the library packs of a product of so many columns, in memory that each thread keeps: whole
+/// vectors of columns (96 with AVX-512), as deep as its blocks of the depth. What it packs of the left one is little beside it.
+pub(in crate::engine::cpu) fn packed_elements(columns: usize, depth: usize) -> usize {
+    columns.next_multiple_of(96) * depth.min(512)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
