@@ -354,7 +354,7 @@ mod tests {
                     Ok(bytes) => {
                         let size = grains(bytes).unwrap();
                         let at = real.allocate(bytes).unwrap_or_else(|| panic!("story {seed}: {bytes} bytes"));
-                        assert!(at % GRAIN == 0 && at >= base && at + size <= base + block);
+                        assert!(at.is_multiple_of(GRAIN) && at >= base && at + size <= base + block);
                         assert!(living.iter().all(|(a, n)| at + size <= *a || a + n <= at), "story {seed}: overlap");
                         living.push((at, size));
                     }
