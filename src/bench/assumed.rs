@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Seconds of an op on candle's tensors and seconds of a byte that it moves, unfused: the two numbers that come nearest
 /// to the step times of docs/benchmarks/gpu-h200/steps.json (an H200, 2026-11-26), within 14% for all works but the
 /// convolutions. There arithmetic is never what takes the time.
-const EACH: Rate = Rate { seconds_per_op: 4.46e-5, seconds_per_flop: 0.0, seconds_per_byte: 3.83e-12 };
+pub(super) const EACH: Rate = Rate { seconds_per_op: 4.46e-5, seconds_per_flop: 0.0, seconds_per_byte: 3.83e-12 };
 /// A convolution is unfolded place by place of its kernel, so it is many operations in one: what the digits CNN took
 /// beyond the above, spread over its convolutions and their gradients.
 const CONVOLUTION: Rate = Rate { seconds_per_op: 3.2e-4, ..EACH };

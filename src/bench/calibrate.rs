@@ -2,9 +2,10 @@
 
 use super::family::{Family, Probe, data_section, shape};
 use super::measure::{Measured, measure, measure_once, median};
-use crate::config::{Experiment, parse_experiment};
-use crate::cost::{Machine, Sample, ThroughputProfile, fit, spread};
-use crate::engine::{self, Placement};
+use crate::config::{DataShape, Experiment, parse_experiment};
+use crate::cost::{Machine, Sample, Task, ThroughputProfile, fit, fit_launched, spread};
+use crate::engine::{self, EngineError, Placement};
+use crate::graph;
 use crate::problem::{Problem, Result};
 use crate::sys::clock::Stopwatch;
 use crate::sys::{env, fs, process};
@@ -56,23 +57,49 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
 pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
     let Placement { kind, device, threads, .. } = placement;
     engine::limit_threads(threads);
-    let mut passes: Vec<Vec<Measured>> = Vec::new();
+    let probes = family.probes(device.is_gpu());
+    let mut experiments = Vec::new();
     let mut opening = 0.0;
-    for pass in 0..PASSES {
-        let mut measured = Vec::new();
-        for (data, model, batch) in family.probes(device.is_gpu()) {
-            let experiment = probe(placement, family, (data, model, batch))?;
-            if pass == 0 && measured.is_empty() && device.is_gpu() {
-                // A worker opens the device, and its kernels are loaded when they are first used.
-                let watch = Stopwatch::start();
-                measure_once(&experiment, &shape(data))?;
-                opening = watch.seconds();
-            }
-            measured.push(measure(&experiment, &shape(data), SECONDS_EACH, true)?);
+    for (i, one) in probes.iter().enumerate() {
+        let (experiment, shape) = (probe(placement, family, *one)?, shape(one.0));
+        if device.is_gpu() && i == 0 {
+            // A worker opens the device, and its kernels are loaded when they are first used.
+            let watch = Stopwatch::start();
+            measure_once(&experiment, &shape)?;
+            opening = watch.seconds();
         }
-        passes.push(measured);
+        // A card that has no room for the largest is measured by the others.
+        if !device.is_gpu() || i == 0 || there_is_room(&experiment, &shape)? {
+            experiments.push((experiment, shape));
+        }
+    }
+    let mut passes: Vec<Vec<Measured>> = Vec::new();
+    for _ in 0..PASSES {
+        let one = |(experiment, shape): &(Experiment, DataShape)| measure(experiment, shape, SECONDS_EACH, true);
+        passes.push(experiments.iter().map(one).collect::<Result<_>>()?);
     }
     let (measured, drift) = together(passes);
+    let host = super::host::host()?;
+    let machine = Machine {
+        engine: format!("{kind:?}").to_lowercase(),
+        threads,
+        chip,
+        startup_seconds: host.startup_seconds + opening,
+        write_seconds_per_byte: host.write_seconds_per_byte,
+        checkpoint_seconds: host.checkpoint_seconds,
+        // The driver's own tables are in the process that opened it.
+        process_memory: match placement.device.is_gpu() {
+            true => Bytes(process::resident_memory().0),
+            false => host.process_memory,
+        },
+    };
+    let mut profile = if device.is_gpu() { on_gpu(&measured, machine)? } else { on_cpu(&measured, machine)? };
+    profile.log_spread = profile.log_spread.hypot(drift);
+    Ok(profile)
+}
+
+/// The programs of all models and their parts, each by itself.
+fn on_cpu(measured: &[Measured], machine: Machine) -> Result<ThroughputProfile> {
     let samples: Vec<Sample> = measured
         .iter()
         .enumerate()
@@ -95,23 +122,45 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
             whole.into_iter().chain(parts)
         })
         .collect();
-    let host = super::host::host()?;
-    let machine = Machine {
-        engine: format!("{kind:?}").to_lowercase(),
-        threads,
-        chip,
-        startup_seconds: host.startup_seconds + opening,
-        write_seconds_per_byte: host.write_seconds_per_byte,
-        checkpoint_seconds: host.checkpoint_seconds,
-        // The driver's own tables are in the process that opened it.
-        process_memory: match placement.device.is_gpu() {
-            true => Bytes(process::resident_memory().0),
-            false => host.process_memory,
-        },
-    };
-    let mut profile = fit(&samples, machine)?;
-    profile.log_spread = profile.log_spread.hypot(drift);
-    Ok(profile)
+    fit(&samples, machine)
+}
+
+/// How much an evaluation counts beside a step, which is what is to be predicted.
+const EVALUATION: f64 = 0.5;
+
+/// Whole steps and evaluations. The programs of a step cannot be timed apart from here: forward and backward have only been
+/// asked for when the engine returns, and the update, which reads the loss, waits for them.
+fn on_gpu(measured: &[Measured], machine: Machine) -> Result<ThroughputProfile> {
+    let steps: Vec<Vec<Task>> = measured
+        .iter()
+        .map(|m| {
+            let micro = m.tasks.micro.iter().cycle().take(m.programs.micro_steps * m.tasks.micro.len());
+            micro.chain(&m.tasks.apply).copied().collect()
+        })
+        .collect();
+    let samples: Vec<Sample> = measured
+        .iter()
+        .zip(&steps)
+        .enumerate()
+        .flat_map(|(model, (m, step))| {
+            let eval = &m.tasks.eval;
+            [
+                Sample { tasks: step, seconds: m.step(), model, per_step: 1.0, weight: 1.0 },
+                Sample { tasks: eval, seconds: m.eval, model, per_step: 0.0, weight: EVALUATION },
+            ]
+        })
+        .collect();
+    fit_launched(&samples, machine)
+}
+
+/// Whether a GPU has the memory for a probe.
+fn there_is_room(experiment: &Experiment, shape: &DataShape) -> Result<bool> {
+    let programs = graph::build(experiment, shape)?;
+    match engine::create(Placement::of(experiment), programs) {
+        Ok(_) => Ok(true),
+        Err(EngineError::OutOfMemory { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How much the relative error of a part counts, by its share of the step. A part tells of its class what whole programs only
@@ -160,6 +209,10 @@ fn together(passes: Vec<Vec<Measured>>) -> (Vec<Measured>, f64) {
     };
     (first.iter().enumerate().map(model).collect(), drift)
 }
+
+#[cfg(test)]
+#[path = "card_tests.rs"]
+mod card_tests;
 
 #[cfg(test)]
 mod tests {

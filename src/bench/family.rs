@@ -27,10 +27,11 @@ impl Family {
         }
     }
 
-    /// What is measured. On a GPU larger models come on top: small ones only show what a launch costs.
+    /// What is measured. On a GPU small models only show what a launch costs, all the same, so that every second one of them
+    /// is enough; as many large ones show what moving costs.
     pub(super) fn probes(self, on_gpu: bool) -> Vec<Probe> {
-        let large = if on_gpu { self.large() } else { &[] };
-        self.small().iter().chain(large).copied().collect()
+        let (every, large) = if on_gpu { (2, self.large()) } else { (1, &[][..]) };
+        self.small().iter().step_by(every).chain(large).copied().collect()
     }
 
     fn large(self) -> &'static [Probe] {
@@ -38,12 +39,21 @@ impl Family {
             Family::Mlp => &[
                 ("pixels 784", "widths = [1024]", 4096),
                 ("pixels 784", "widths = [2048, 2048]\nactivation = \"gelu\"\nnorm = \"layer\"", 1024),
+                ("pixels 64", "widths = [1024, 1024, 1024]\nresidual = true\nnorm = \"rms\"\ndropout = 0.1", 4096),
+                ("pixels 784", "widths = [4096]\nactivation = \"tanh\"", 2048),
             ],
             Family::Gpt => &[
                 ("text 65", "depth = 4\nwidth = 256\nheads = 4\ncontext = 128", 32),
                 ("text 65", "depth = 2\nwidth = 320\nheads = 5\ncontext = 256", 64),
                 ("text 65", "depth = 2\nwidth = 512\nheads = 8\ncontext = 256", 32),
                 ("text 65", "depth = 1\nwidth = 768\nheads = 12\ncontext = 512", 16),
+                ("text 65", "depth = 3\nwidth = 448\nheads = 7\ncontext = 256", 64),
+                (
+                    "text 65",
+                    "depth = 2\nwidth = 512\nheads = 8\nkv_heads = 4\ncontext = 256\nnorm = \"rms\"\nbias = false\n\
+                     positions = \"rotary\"\nfeed_forward = \"swiglu\"\nqk_norm = true",
+                    32,
+                ),
             ],
             Family::Cnn => &[
                 (
@@ -57,6 +67,7 @@ impl Family {
                      head = \"mean\"\nwidths = []",
                     512,
                 ),
+                ("image 8", "stages = [{ channels = 64, pool = \"none\" }, { channels = 96 }]\nwidths = [128]", 1024),
             ],
         }
     }

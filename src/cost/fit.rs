@@ -62,7 +62,7 @@ pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
     let op = |task: &Task| (classes[&task.class], task.work);
     let ops: Vec<Ops> = samples.iter().map(|s| s.tasks.iter().map(op).collect()).collect();
     let seconds: Vec<Target> = samples.iter().map(|s| Target { seconds: s.seconds, weight: s.weight }).collect();
-    check(samples, &ops)?;
+    check(samples)?;
 
     let together: Vec<Ops> = ops.iter().map(|ops| ops.iter().map(|(_, work)| (0, *work)).collect()).collect();
     let fallback = solve(&together, &seconds, 1, None).0[0];
@@ -78,16 +78,20 @@ pub fn fit(samples: &[Sample], machine: Machine) -> Result<ThroughputProfile> {
     })
 }
 
-fn check(samples: &[Sample], ops: &[Ops]) -> Result<()> {
+/// Whether anything can be fitted to them.
+pub(super) fn check(samples: &[Sample]) -> Result<()> {
     if samples.len() < 2 {
         let what = format!("a throughput profile needs at least 2 measured programs, there are {}", samples.len());
         return Err(Problem::failed(what));
     }
-    for (sample, ops) in samples.iter().zip(ops) {
+    for sample in samples {
         let seconds = sample.seconds;
-        if !(seconds > 0.0 && seconds.is_finite()) || ops.is_empty() {
-            let what =
-                format!("a program of model {} with {} tasks was measured at {seconds} s", sample.model, ops.len());
+        if !(seconds > 0.0 && seconds.is_finite()) || sample.tasks.is_empty() {
+            let what = format!(
+                "a program of model {} with {} tasks was measured at {seconds} s",
+                sample.model,
+                sample.tasks.len()
+            );
             return Err(Problem::failed(what).remedy("measure more repetitions, so that the clock can tell them apart"));
         }
     }

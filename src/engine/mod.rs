@@ -137,8 +137,10 @@ impl EngineError {
 pub struct DeviceMemory {
     /// Most that the engine's arrays took at once.
     pub arrays_peak: Bytes,
-    /// Most that the allocator took from the driver for them.
+    /// Most that was taken from the driver for them: the block that they are placed in, and what did not fit.
     pub reserved_peak: Bytes,
+    /// Most at once of what did not fit into the block and was asked of the driver: 0 where the prediction held.
+    pub outside_peak: Bytes,
     /// Free on the device now, whoever has the rest.
     pub free: Bytes,
     /// All of it.

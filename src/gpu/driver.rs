@@ -15,9 +15,10 @@ fn checked(result: c_int) -> Result<(), GpuError> {
 }
 
 impl Libraries {
-    fn driver_function<T: Copy>(&self, name: &CStr) -> Result<T, GpuError> {
+    /// An entry point of the driver, of the type that cuda.h gives it.
+    pub(super) fn driver_function<T: Copy>(&self, name: &CStr) -> Result<T, GpuError> {
         let driver = self.need(Library::Driver)?;
-        // SAFETY: the types in this file are cuda.h's for the names that they are used with.
+        // SAFETY: the types here and in `memory` are cuda.h's for the names that they are used with.
         let function = unsafe { driver.function::<T>(name) };
         let missing = || GpuError::SymbolMissing { library: driver.path.clone(), name: name.to_string_lossy().into() };
         function.ok_or_else(missing)

@@ -6,7 +6,8 @@
 //! chose, and later ones cost two instructions. One that cannot be found returns `CUDA_ERROR_NO_DEVICE`; callers are kept
 //! from getting that far by [`super::ready`], which says what is missing.
 //!
-//! The list is what the linker calls undefined when a name is taken out.
+//! The list is what the linker calls undefined when a name is taken out. Two are this program's own: `cuMemAllocAsync`
+//! and `cuMemFreeAsync`, in [`super::memory`].
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!(
@@ -92,8 +93,8 @@ macro_rules! lazily {
 lazily! { Library::Driver;
     cuCtxDestroy_v2 cuCtxGetCurrent cuCtxSetCurrent cuCtxSynchronize cuDeviceGet cuDeviceGetAttribute
     cuDeviceGetDefaultMemPool cuDeviceGetName cuDevicePrimaryCtxRelease_v2 cuDevicePrimaryCtxRetain cuEventCreate
-    cuEventDestroy_v2 cuEventRecord cuGetErrorString cuInit cuLaunchKernel cuMemAllocAsync cuMemAlloc_v2 cuMemFreeAsync
-    cuMemFree_v2 cuMemGetInfo_v2 cuMemPoolGetAttribute cuMemPoolSetAttribute cuMemPoolTrimTo cuMemcpyDtoDAsync_v2 cuMemcpyDtoHAsync_v2
+    cuEventDestroy_v2 cuEventRecord cuGetErrorString cuInit cuLaunchKernel cuMemAlloc_v2 cuMemFree_v2
+    cuMemGetInfo_v2 cuMemPoolGetAttribute cuMemPoolSetAttribute cuMemPoolTrimTo cuMemcpyDtoDAsync_v2 cuMemcpyDtoHAsync_v2
     cuMemcpyHtoDAsync_v2 cuMemcpyPeerAsync cuMemsetD8Async cuModuleGetFunction cuModuleLoad cuModuleLoadData
     cuModuleUnload cuStreamCreate cuStreamDestroy_v2 cuStreamIsCapturing cuStreamSynchronize cuStreamWaitEvent
 }

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A folder of made-up libraries.
-struct Fakes {
+pub(super) struct Fakes {
     folder: tempfile::TempDir,
 }
 
 impl Fakes {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Fakes { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, sub: &str) -> PathBuf {
+    pub(super) fn path(&self, sub: &str) -> PathBuf {
         self.folder.path().join(sub)
     }
 
@@ -43,25 +43,25 @@ impl Fakes {
         self
     }
 
-    fn driver(&self, sub: &str, version: u32, init: u32) -> &Self {
+    pub(super) fn driver(&self, sub: &str, version: u32, init: u32) -> &Self {
         let (version, init) = (format!("-DFAKE_DRIVER={version}"), format!("-DFAKE_INIT={init}"));
         self.build(sub, Library::Driver, &[&version, &init], None)
     }
 
     /// cuBLAS and its partner, of CUDA 13; cuBLAS can be opened only where its partner was before.
-    fn blas(&self, sub: &str, without: Option<&str>) -> &Self {
+    pub(super) fn blas(&self, sub: &str, without: Option<&str>) -> &Self {
         self.build(sub, Library::CublasLt, &["-DFAKE_CUBLASLT"], None);
         self.build(sub, Library::Cublas, &["-DFAKE_CUBLAS"], without)
     }
 
-    fn rest(&self, sub: &str) -> &Self {
+    pub(super) fn rest(&self, sub: &str) -> &Self {
         self.build(sub, Library::Curand, &["-DFAKE_CURAND"], None)
             .build(sub, Library::Nvrtc, &["-DFAKE_NVRTC"], None)
             .build(sub, Library::Nvml, &["-DFAKE_NVML"], None)
     }
 
     /// A program that sees these folders first, and no settings of this machine.
-    fn around(&self, program: &Path, subs: &[&str]) -> Command {
+    pub(super) fn around(&self, program: &Path, subs: &[&str]) -> Command {
         let paths: Vec<String> = subs.iter().map(|sub| self.path(sub).display().to_string()).collect();
         let mut command = Command::new(program);
         command.env_clear().env("LD_LIBRARY_PATH", paths.join(":")).env("HOME", self.folder.path());
@@ -76,7 +76,7 @@ impl Fakes {
     }
 
     /// This binary, with one of the tests below that do nothing unless they are called so.
-    fn child(&self, subs: &[&str], test: &str) -> Output {
+    pub(super) fn child(&self, subs: &[&str], test: &str) -> Output {
         let mut command = self.around(&std::env::current_exe().unwrap(), subs);
         let output = command.args(["--exact", test, "--nocapture"]).env("FAKE_GPU", "1").output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -85,7 +85,7 @@ impl Fakes {
     }
 }
 
-fn is_child() -> bool {
+pub(super) fn is_child() -> bool {
     std::env::var_os("FAKE_GPU").is_some()
 }
 

@@ -12,6 +12,8 @@ mod demo;
 mod device;
 mod export;
 mod gpu;
+#[cfg(feature = "candle-cuda")]
+mod gpu_memory;
 mod init;
 mod kill_campaign;
 mod kill_train;

@@ -91,6 +91,7 @@ fn table(rows: &[GpuRow], rates: Option<&CardRates>) -> Table {
         ">of matrix rate",
         ">arrays",
         ">reserved",
+        ">outside",
         ">predicted",
     ]);
     for row in rows {
@@ -107,6 +108,7 @@ fn table(rows: &[GpuRow], rates: Option<&CardRates>) -> Table {
             best.map_or_else(|| "-".into(), |best| format!("{:.1}%", 100.0 * rate / best)),
             memory(|m| m.arrays_peak.to_string()),
             memory(|m| m.reserved_peak.to_string()),
+            memory(|m| m.outside_peak.to_string()),
             row.predicted_memory.to_string(),
         ]);
     }

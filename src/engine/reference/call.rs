@@ -11,7 +11,10 @@ use std::ops::{Deref, Range};
 
 impl From<candle_core::Error> for EngineError {
     fn from(error: candle_core::Error) -> Self {
-        EngineError::Backend(error.to_string())
+        // Where RUST_BACKTRACE asks for one, candle sets a backtrace behind its words. They are to be one paragraph.
+        let text = error.to_string();
+        let words = text.split("\n   0: ").next().unwrap_or(&text);
+        EngineError::Backend(words.trim_end().to_string())
     }
 }
 

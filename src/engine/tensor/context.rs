@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// Arrays that depend on shapes alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Constant {
     /// `[T, T]`: 0 on and below the diagonal, very negative above.
     Causal(usize),
@@ -33,6 +33,13 @@ pub(super) struct Context<A: Array> {
 impl<A: Array> Context<A> {
     pub(super) fn new(device: A::Device, compute: DType) -> Self {
         Context { device, compute, constants: RefCell::default() }
+    }
+
+    /// The constants made so far, in an order of their own.
+    pub(super) fn constants(&self) -> Vec<Constant> {
+        let mut known: Vec<Constant> = self.constants.borrow().keys().copied().collect();
+        known.sort_unstable();
+        known
     }
 
     /// A constant, made where it is first wanted.

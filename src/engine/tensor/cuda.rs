@@ -1,6 +1,7 @@
 //! Opening an NVIDIA GPU for candle, and what it says of itself. Without the feature `candle-cuda` nothing can be opened.
 
 use super::super::{CardRates, DeviceMemory, EngineError};
+use crate::gpu::Layout;
 use crate::units::Bytes;
 use candle_core::Device;
 use std::collections::BTreeMap;
@@ -12,19 +13,22 @@ pub(super) const OVERHEAD: u64 = 700 << 20;
 #[cfg(feature = "candle-cuda")]
 pub use with_cuda::card_rates;
 #[cfg(feature = "candle-cuda")]
-pub(super) use with_cuda::{facts, judge, memory, open};
+pub(super) use with_cuda::{ArrayMemory, facts, judge, memory, open};
 #[cfg(not(feature = "candle-cuda"))]
 pub use without_cuda::card_rates;
 #[cfg(not(feature = "candle-cuda"))]
-pub(super) use without_cuda::{facts, judge, memory, open};
+pub(super) use without_cuda::{ArrayMemory, facts, judge, memory, open};
 
 #[cfg(not(feature = "candle-cuda"))]
 mod without_cuda {
     use super::*;
     use crate::problem::Problem;
 
+    /// There is none.
+    pub(in super::super) enum ArrayMemory {}
+
     /// Says that this program has no GPU support.
-    pub(in super::super) fn open(_: u32, _: u64, _: Bytes) -> Result<Device, EngineError> {
+    pub(in super::super) fn open(_: u32, _: &Layout, _: Bytes) -> Result<(Device, Option<ArrayMemory>), EngineError> {
         Err(unavailable())
     }
 
@@ -43,7 +47,7 @@ mod without_cuda {
         EngineError::Unavailable(Box::new(problem))
     }
 
-    pub(in super::super) fn memory(_: u32) -> Option<DeviceMemory> {
+    pub(in super::super) fn memory(_: u32, _: Option<&ArrayMemory>) -> Option<DeviceMemory> {
         None
     }
 
@@ -66,29 +70,66 @@ mod with_cuda {
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
     use candle_core::{DType, Tensor};
 
-    /// A device with a stream of its own, on which everything runs in order. `arena` bytes are taken for its arrays;
+    /// The block of device memory that an engine's arrays are placed in.
+    pub(in super::super) struct ArrayMemory {
+        arena: gpu::Arena,
+        /// After the arena: its stream and context are needed until then.
+        cuda: CudaDevice,
+    }
+
+    impl Drop for ArrayMemory {
+        fn drop(&mut self) {
+            // The driver keeps what it gave beside the block, for this process alone.
+            if self.arena.counts().outside > 0 {
+                let context = self.cuda.cuda_stream().context().clone();
+                // A device that failed cannot, and says so elsewhere.
+                let _ = context.bind_to_thread().and_then(|()| {
+                    // SAFETY: the handles come from the driver.
+                    unsafe { result::mem_pool::trim_to(result::device::get_default_mem_pool(context.cu_device())?, 0) }
+                });
+            }
+        }
+    }
+
+    /// A device with a stream of its own, on which everything runs in order, and a `block` of it taken to place arrays in.
     /// `wanted` is what the whole process needs, for whom there is too little.
-    pub(in super::super) fn open(ordinal: u32, arena: u64, wanted: Bytes) -> Result<Device, EngineError> {
+    pub(in super::super) fn open(
+        ordinal: u32,
+        block: &Layout,
+        wanted: Bytes,
+    ) -> Result<(Device, Option<ArrayMemory>), EngineError> {
         gpu::ready(ordinal).map_err(EngineError::Gpu)?;
-        let refused = |e: candle_core::Error| {
-            let text = e.to_string();
-            GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
+        let refused = |e: candle_core::Error| match EngineError::from(e) {
+            EngineError::Backend(text) => {
+                GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
+            }
+            error => error,
         };
         let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
-        let cuda = device.as_cuda_device()?;
+        let cuda = device.as_cuda_device()?.clone();
         // SAFETY: one thread and one stream use the device, so no other stream has to wait for an event.
         unsafe { cuda.disable_event_tracking() };
-        keep_memory(cuda, ordinal)?;
+        let stream = cuda.cuda_stream();
+        stream.context().bind_to_thread().map_err(|e| EngineError::Backend(e.to_string()))?;
         if let Ok((free, _)) = result::mem_get_info()
             && (free as u64) < arrays_of(wanted)
         {
             return Err(EngineError::OutOfMemory { wanted, free: Bytes(free as u64) });
         }
-        // The allocator keeps it when it is freed, see `pool`.
-        // SAFETY: nothing is read from it.
-        let taken = unsafe { cuda.alloc::<u8>(usize::try_from(arena).unwrap_or(usize::MAX).max(1)) };
-        taken.map(drop).and_then(|()| device.synchronize()).map_err(|e| judge(e.to_string(), wanted))?;
-        Ok(device)
+        // Where a device knows no allocation in stream order, cudarc takes and frees each array by itself.
+        if !stream.context().has_async_alloc() {
+            return Ok((device, None));
+        }
+        keep_memory(ordinal)?;
+        let taken = gpu::Arena::open(stream.cu_stream() as usize, block);
+        let arena = taken.map_err(|code| match GpuError::from_driver(code.unsigned_abs()) {
+            GpuError::OutOfMemory { .. } => {
+                let free = result::mem_get_info().map_or(0, |(free, _)| free as u64);
+                EngineError::OutOfMemory { wanted, free: Bytes(free) }
+            }
+            error => EngineError::Gpu(error),
+        })?;
+        Ok((device, Some(ArrayMemory { arena, cuda })))
     }
 
     /// Once the context is there, its share of the overhead is spent.
@@ -96,10 +137,10 @@ mod with_cuda {
         wanted.0.saturating_sub(OVERHEAD)
     }
 
-    /// By default the driver takes freed memory back at every synchronisation, and gives it again a moment later.
-    fn keep_memory(cuda: &CudaDevice, ordinal: u32) -> Result<(), EngineError> {
+    /// By default the driver takes freed memory back at every synchronisation, and gives it again a moment later: so it would
+    /// with what does not fit into the block.
+    fn keep_memory(ordinal: u32) -> Result<(), EngineError> {
         let failed = |e: result::DriverError| EngineError::Backend(e.to_string());
-        cuda.cuda_stream().context().bind_to_thread().map_err(failed)?;
         let all = u64::MAX;
         let nothing = 0u64;
         // SAFETY: the handles come from the driver, and the attributes are 64-bit numbers.
@@ -110,7 +151,6 @@ mod with_cuda {
             result::mem_pool::trim_to(pool, 0).map_err(failed)?;
             for (attribute, value) in [
                 (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &all),
-                (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, &nothing),
                 (sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, &nothing),
             ] {
                 let value = std::ptr::from_ref(value).cast_mut().cast();
@@ -120,24 +160,30 @@ mod with_cuda {
         Ok(())
     }
 
-    /// What the allocator has counted.
-    pub(in super::super) fn memory(ordinal: u32) -> Option<DeviceMemory> {
+    /// What was counted of the arrays, and what the driver says of its memory.
+    pub(in super::super) fn memory(ordinal: u32, arrays: Option<&ArrayMemory>) -> Option<DeviceMemory> {
         let (free, total) = result::mem_get_info().ok()?;
-        // SAFETY: the handles come from the driver, and both attributes are 64-bit numbers.
-        let count = |attribute| unsafe {
-            let pool = result::device::get_default_mem_pool(result::device::get(ordinal as i32).ok()?).ok()?;
-            let mut bytes = 0u64;
-            result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()).ok()?;
-            Some(Bytes(bytes))
-        };
+        let counts = arrays?.arena.counts();
+        let mut beside = 0u64;
+        if counts.outside > 0 {
+            let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH;
+            // SAFETY: the handles come from the driver, and the attribute is a 64-bit number.
+            unsafe {
+                let pool = result::device::get_default_mem_pool(result::device::get(ordinal as i32).ok()?).ok()?;
+                result::mem_pool::get_attribute(pool, attribute, (&raw mut beside).cast()).ok()?;
+            }
+        }
         Some(DeviceMemory {
-            arrays_peak: count(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)?,
-            reserved_peak: count(sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH)?,
+            arrays_peak: Bytes(counts.peak),
+            reserved_peak: Bytes(counts.block + beside),
+            outside_peak: Bytes(counts.outside),
             free: Bytes(free as u64),
             total: Bytes(total as u64),
         })
     }
 
+    /// Size of the block for what is small.
+    const PROBED: u64 = 64 << 20;
     /// Side of the matrices.
     const SIDE: usize = 8192;
     /// Elements of the copied array: 1 GiB of f32.
@@ -147,7 +193,8 @@ mod with_cuda {
 
     /// Measures a card in about a second. Each rate is the median of several rounds after a first one that warms up.
     pub fn card_rates(ordinal: u32) -> Result<CardRates, EngineError> {
-        let device = open(ordinal, 0, Bytes(OVERHEAD))?;
+        // Small operations as in training, placed in a block; the large arrays do not fit and are the driver's.
+        let (device, _arena) = open(ordinal, &Layout::of(PROBED), Bytes(OVERHEAD))?;
         let median = |work: &dyn Fn() -> candle_core::Result<()>, rounds: usize| -> Result<f64, EngineError> {
             work()?;
             device.synchronize()?;

@@ -6,13 +6,15 @@ use super::super::{DeviceMemory, Engine, EngineError, EvalOutput, HostState, Ste
 use super::array::{Answer, Array};
 use super::context::Context;
 use super::cuda;
-use super::ghost::{Ghost, Meter};
+use super::ghost::Meter;
+use super::rehearsal::{NO_STEP, Rehearsal, all, begin, rehearse};
 use super::run::{Moment, Results, run};
 use crate::config::{DeviceSpec, Precision};
 use crate::data::Batch;
+use crate::gpu::Layout;
 use crate::graph::{BatchInput, Op, Program, StepPrograms, ValueId};
 use crate::units::Bytes;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
 /// Interprets step programs with candle's tensors on a CPU or a GPU, in f32 or bf16.
@@ -26,6 +28,8 @@ pub struct TensorEngine {
     context: Context<Tensor>,
     state: Vec<Tensor>,
     footprint: Bytes,
+    /// Last: all arrays are freed before it ends.
+    arena: Option<cuda::ArrayMemory>,
 }
 
 impl TensorEngine {
@@ -33,24 +37,22 @@ impl TensorEngine {
     /// with less free memory than the programs need is refused.
     pub fn new(programs: StepPrograms, place: DeviceSpec, precision: Precision) -> Result<Self, EngineError> {
         programs.verify().map_err(EngineError::Shape)?;
-        let meter = rehearse(&programs, precision)?;
+        let Rehearsal { meter, constants } = rehearse(&programs, precision)?;
         let footprint = needed_on(place, &meter);
-        let device = match place {
-            DeviceSpec::Cpu => Device::Cpu,
-            DeviceSpec::Cuda(ordinal) => cuda::open(ordinal, meter.room().arena, footprint)?,
+        let (device, arena) = match place {
+            DeviceSpec::Cpu => (Device::Cpu, None),
+            DeviceSpec::Cuda(ordinal) => cuda::open(ordinal, &block(&meter), footprint)?,
         };
-        let context = Context::new(device, compute_type(precision));
-        let zeros = |shape: &[usize]| Tensor::filled(&context.device, shape, 0.0);
-        let state = programs.state.tensors.iter().map(|t| zeros(&t.shape)).collect::<Answer<_>>()?;
+        let (context, state) = begin(&programs, device, precision, &constants)?;
         let dead = all(&programs).map(dead_after);
         let limits = all(&programs).map(|program| (0..program.batch.len()).map(|i| limit(program, i)).collect());
-        Ok(TensorEngine { dead, limits, place, precision, context, state, footprint, programs })
+        Ok(TensorEngine { dead, limits, place, precision, context, state, footprint, programs, arena })
     }
 
     /// Peak memory of the device that these programs need: found by running them on arrays without elements.
     pub fn predict(programs: &StepPrograms, place: DeviceSpec, precision: Precision) -> Result<Bytes, EngineError> {
         programs.verify().map_err(EngineError::Shape)?;
-        Ok(needed_on(place, &rehearse(programs, precision)?))
+        Ok(needed_on(place, &rehearse(programs, precision)?.meter))
     }
 
     /// One state tensor by index, gradients and the loss sum included.
@@ -103,50 +105,22 @@ impl TensorEngine {
     }
 }
 
-fn compute_type(precision: Precision) -> DType {
-    match precision {
-        Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
-    }
-}
-
-fn all(programs: &StepPrograms) -> [&Program; 3] {
-    [&programs.micro, &programs.apply, &programs.eval]
-}
-
-/// For what is no step of a run: evaluations, rehearsals.
-const NO_STEP: StepInputs =
-    StepInputs { seed: 0, step: 0, learning_rate: 0.0, bias_correction1: 1.0, bias_correction2: 1.0 };
-
-/// Steps that are rehearsed: what the allocator is left with after the first changes what the next ones need.
-const REHEARSED: usize = 3;
-
-/// Runs some steps on arrays without elements, and an evaluation, as training does.
-pub(super) fn rehearse(programs: &StepPrograms, precision: Precision) -> Result<Meter, EngineError> {
-    let steps = (0..REHEARSED)
-        .flat_map(|_| std::iter::repeat_n(&programs.micro, programs.micro_steps.min(2)).chain([&programs.apply]));
-    let meter = Meter::default();
-    let context = Context::<Ghost>::new(meter.clone(), compute_type(precision));
-    let mut state: Vec<Ghost> =
-        programs.state.tensors.iter().map(|t| Ghost::filled(&meter, &t.shape, 0.0)).collect::<Answer<_>>()?;
-    for program in steps.chain([&programs.eval]) {
-        let batch: Vec<Ghost> =
-            program.batch.iter().map(|input| Ghost::filled(&meter, &input.shape, 0.0)).collect::<Answer<_>>()?;
-        let moment = Moment { inputs: &NO_STEP, first_sample: 0 };
-        let results = run(program, &dead_after(program), &state, &batch, &context, moment)?;
-        for (index, ghost) in results.writes {
-            state[index] = ghost;
-        }
-    }
-    Ok(meter)
-}
-
 /// The memory that a rehearsed training needs on a device.
 fn needed_on(place: DeviceSpec, meter: &Meter) -> Bytes {
     match place {
         DeviceSpec::Cpu => Bytes(meter.peak()),
-        DeviceSpec::Cuda(_) => Bytes(cuda::OVERHEAD + meter.room().reserved),
+        DeviceSpec::Cuda(_) => Bytes(cuda::OVERHEAD + block(meter).bytes()),
     }
+}
+
+/// The driver gives memory in pages of this size.
+const PAGE: u64 = 2 << 20;
+/// For the few numbers that candle itself puts on the device: shapes and strides, while an operation is launched.
+const SPARE: u64 = 1 << 20;
+
+/// The block of device memory that holds the arrays of a rehearsed training.
+fn block(meter: &Meter) -> Layout {
+    meter.layout().with_spare(SPARE, PAGE)
 }
 
 /// Below what every id of a batch input must be, where it selects rows of a table or is a class.
@@ -259,7 +233,7 @@ impl Engine for TensorEngine {
     fn device_memory(&self) -> Option<DeviceMemory> {
         match self.place {
             DeviceSpec::Cpu => None,
-            DeviceSpec::Cuda(ordinal) => cuda::memory(ordinal),
+            DeviceSpec::Cuda(ordinal) => cuda::memory(ordinal, self.arena.as_ref()),
         }
     }
 }

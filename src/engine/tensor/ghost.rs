@@ -1,46 +1,48 @@
 //! Arrays without elements: what a program would allocate, found without doing any of it.
 
 use super::array::{Answer, Array, Binary, Compare, Reduce, Unary};
-use super::pool::{Piece, Pool};
+use crate::gpu::{Layout, Piece, Placement};
 use candle_core::DType;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Counts on behalf of all ghosts made with it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Meter(Rc<Counts>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
-    pool: RefCell<Pool>,
+    placement: RefCell<Placement>,
     launches: Cell<u64>,
 }
 
-/// Bytes of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
-    /// Of the one piece that all large arrays are placed in.
-    pub(super) arena: u64,
-    /// Of everything that the allocator takes.
-    pub(super) reserved: u64,
-}
-
 impl Meter {
-    /// Most bytes alive at once since the beginning.
-    pub(super) fn peak(&self) -> u64 {
-        self.0.pool.borrow().peak()
+    /// Where arrays of these sizes, in bytes, stay from program to program.
+    pub(super) fn new(staying: impl IntoIterator<Item = u64>) -> Self {
+        let placement = RefCell::new(Placement::endless(staying));
+        Meter(Rc::new(Counts { placement, launches: Cell::default() }))
     }
 
-    /// What the arrays take of the device: the arena for the large ones, and all together.
-    pub(super) fn room(&self) -> Room {
-        let pool = self.0.pool.borrow();
-        Room { arena: pool.arena(), reserved: pool.reserved() }
+    /// Most bytes alive at once since the beginning.
+    pub(super) fn peak(&self) -> u64 {
+        self.0.placement.borrow().peak()
+    }
+
+    /// The block of memory that everything since the beginning would fit in.
+    pub(super) fn layout(&self) -> Layout {
+        self.0.placement.borrow().layout()
+    }
+
+    /// Bytes that what does not stay reaches over.
+    #[cfg(test)]
+    pub(super) fn reaching(&self) -> u64 {
+        self.0.placement.borrow().reaching()
     }
 
     /// Bytes alive.
     #[cfg(test)]
     pub(super) fn live(&self) -> u64 {
-        self.0.pool.borrow().live()
+        self.0.placement.borrow().live()
     }
 
     /// Operations that ran on the device.
@@ -57,20 +59,23 @@ impl Meter {
 /// An allocation; freed with its last owner.
 #[derive(Debug)]
 struct Block {
-    piece: Piece,
+    /// None where there is no such memory in the world.
+    piece: Option<Piece>,
     meter: Meter,
 }
 
 impl Block {
     fn new(bytes: u64, meter: &Meter) -> Rc<Self> {
-        let piece = meter.0.pool.borrow_mut().allocate(bytes);
+        let piece = meter.0.placement.borrow_mut().allocate(bytes);
         Rc::new(Block { piece, meter: meter.clone() })
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.meter.0.pool.borrow_mut().free(self.piece);
+        if let Some(piece) = self.piece {
+            self.meter.0.placement.borrow_mut().free(piece);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 //! [`reference`](super::reference) computes most ops on slices in host memory, which is exact and plain but stays on the
 //! CPU. Here the same ops are written once more over a small vocabulary of array operations ([`array::Array`]), which has
 //! two implementations: candle's tensors, on a CPU or an NVIDIA GPU, and [`ghost::Ghost`], which has shapes but no
-//! elements and counts what the operations allocate. So what is predicted of memory and what is executed
-//! are one program.
+//! elements and places what the operations allocate in an endless block of memory. So what is predicted of memory and what
+//! is executed are one program; and on a GPU the real arrays are placed by the same code ([`crate::gpu::Placement`]) in one
+//! block of the size that the ghosts found.
 //!
 //! **Numerics.** Parameters, gradients, optimiser state, norms' statistics, log-sum-exps and losses are f32. Values between
 //! ops are kept in the compute type (f32 or bf16). Matrix products take operands in the compute type, accumulate in f32
@@ -22,7 +23,7 @@ mod image;
 mod loss;
 mod norm;
 mod optimizer;
-mod pool;
+mod rehearsal;
 mod run;
 mod tokens;
 

@@ -4,8 +4,8 @@
 use super::TensorEngine;
 use super::array::{Answer, Array, Binary, Compare, Reduce, Unary};
 use super::context::Context;
-use super::engine::rehearse;
 use super::ghost::{Ghost, Meter};
+use super::rehearsal::{Rehearsal, Stage, all, rehearse};
 use super::run::{Moment, run};
 use crate::config::{DeviceSpec, Precision};
 use crate::engine::agreement::{self, accumulate, inputs};
@@ -195,7 +195,7 @@ fn ghosts_have_the_shapes_of_tensors_and_are_all_freed() {
     for case in cases() {
         for compute in [DType::F32, DType::BF16] {
             let bench = case.bench(reference::Precision::F32, BATCH);
-            let meter = Meter::default();
+            let meter = Meter::new([]);
             let device = (Device::Cpu, meter.clone());
             let context = Context::<Pair>::new(device.clone(), compute);
             let values = bench.engine.save().unwrap();
@@ -237,8 +237,29 @@ fn a_larger_batch_needs_more_memory() {
     let mut case = cases().into_iter().find(|c| c.name == "gpt plain").unwrap();
     case.experiment.training.batch_size = 64;
     let peak = |micro: usize, precision: Precision| {
-        rehearse(&case.bench(reference::Precision::F32, micro).programs, precision).unwrap().peak()
+        rehearse(&case.bench(reference::Precision::F32, micro).programs, precision).unwrap().meter.peak()
     };
     assert!(peak(64, Precision::F32) > peak(32, Precision::F32));
     assert!(peak(64, Precision::F32) > peak(64, Precision::Bf16));
+}
+
+/// Whatever programs come after each other, and however often: what was rehearsed of each once is what all need.
+#[test]
+fn every_program_finds_what_it_found_before() {
+    for case in cases() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let programs = case.bench(reference::Precision::F32, BATCH).programs;
+            let Rehearsal { meter, constants } = rehearse(&programs, precision).unwrap();
+            let mut stage = Stage::open(&programs, precision, &constants).unwrap();
+            let staying = stage.context.device.reaching();
+            let [micro, apply, eval] = all(&programs);
+            for program in [eval, micro, micro, micro, apply, micro, apply, eval, eval, micro, apply, apply, eval] {
+                stage.perform(program).unwrap();
+                assert_eq!(stage.context.device.reaching(), staying, "{}: something stays", case.name);
+            }
+            assert_eq!(stage.context.constants(), constants, "{}", case.name);
+            assert_eq!(stage.context.device.layout(), meter.layout(), "{}", case.name);
+            assert_eq!(stage.context.device.peak(), meter.peak(), "{}", case.name);
+        }
+    }
 }

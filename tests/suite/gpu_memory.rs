@@ -1,0 +1,247 @@
+//! candle's own device on a made-up driver whose memory is the process's: what the engine's arrays take of it, where they
+//! come to lie, and that all of it goes back. Kernels do nothing there, so nothing here says that a result is right.
+
+use super::gpu::{Fakes, is_child};
+use candle_core::{DType, Device, Tensor};
+use nanoresearch::bench::{Session, known_shape};
+use nanoresearch::config::{DeviceSpec, Experiment, Precision, load_experiment};
+use nanoresearch::engine::{DeviceMemory, Placement, create, footprint};
+use nanoresearch::gpu::{Arena, Layout, Library, ready, resolve};
+use nanoresearch::graph;
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+/// The driver's context, kernels and cuBLAS, of which a made-up driver has none.
+const OVERHEAD: u64 = 700 * MIB;
+
+/// What the made-up driver has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    /// Bytes that live outside and in the order of a stream.
+    live: [u64; 2],
+    /// Most of both.
+    peak: u64,
+    /// Allocations and frees in the order of a stream.
+    ordered: [u64; 2],
+    wrong: u64,
+    streams: u64,
+    contexts: u64,
+    kernels: u64,
+}
+
+fn counts() -> Counts {
+    let address = resolve(Library::Driver, c"fake_counts");
+    assert_ne!(address, 0);
+    let mut n = [0u64; 9];
+    // SAFETY: it is `void fake_counts(u64 *)` and writes nine of them.
+    unsafe { std::mem::transmute::<usize, extern "C" fn(*mut u64)>(address)(n.as_mut_ptr()) };
+    Counts {
+        live: [n[0], n[1]],
+        peak: n[2],
+        ordered: [n[3], n[4]],
+        wrong: n[5],
+        streams: n[6],
+        contexts: n[7],
+        kernels: n[8],
+    }
+}
+
+/// Nothing is left, and no call was wrong.
+fn nothing_left(when: &str) {
+    let c = counts();
+    assert_eq!((c.live, c.wrong, c.streams, c.contexts), ([0, 0], 0, 0, 0), "{when}: {c:?}");
+}
+
+fn machine() -> Fakes {
+    let fakes = Fakes::new();
+    fakes.driver("a", 13000, 0).blas("a", None).rest("a");
+    fakes
+}
+
+fn experiment(name: &str, precision: Precision, overrides: &[&str]) -> Experiment {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/train/{name}.toml"));
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_string()).collect();
+    let mut experiment = load_experiment(&path, &overrides).unwrap().value;
+    experiment.resources.device = DeviceSpec::Cuda(0);
+    experiment.resources.engine = None;
+    experiment.training.precision = precision;
+    experiment
+}
+
+/// All standard experiments, two with accumulation, both precisions. Everything that candle allocates comes to lie in the
+/// block whose size was predicted, and reaches just as far in it.
+#[test]
+fn arrays_take_what_was_predicted() {
+    machine().child(&["a"], "gpu_memory::child_that_trains");
+}
+
+#[test]
+fn child_that_trains() {
+    if !is_child() {
+        return;
+    }
+    let works: [(&str, &[&str]); 8] = [
+        ("mlp-64-128-10", &[]),
+        ("mlp-784-256-10", &[]),
+        ("digits-cnn", &[]),
+        ("digits-cnn", &["training.batch_size=1024"]),
+        ("modular-addition", &["resources.micro_batch=128"]),
+        ("char-gpt-4x128", &[]),
+        ("char-gpt-4x128", &["resources.micro_batch=8"]),
+        ("char-gpt-6x384", &["training.batch_size=8"]),
+    ];
+    for (name, overrides) in works {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let experiment = experiment(name, precision, overrides);
+            let shape = known_shape(&experiment.data).unwrap();
+            let before = counts();
+            let mut session = Session::new(&experiment, &shape, None, 1).unwrap();
+            let opened = counts();
+            session.evaluate(&shape).unwrap();
+            for _ in 0..5 {
+                session.step().unwrap();
+            }
+            session.evaluate(&shape).unwrap();
+            session.step().unwrap();
+            let (memory, predicted) = (session.device_memory().unwrap(), session.footprint());
+            let after = counts();
+            let what = format!("{name} {overrides:?} {precision:?}: {memory:?} {after:?}");
+            eprintln!("{what}");
+            assert_eq!((after.ordered, opened.ordered), (before.ordered, before.ordered), "{what}");
+            assert_eq!(after.live, [predicted.0 - OVERHEAD, 0], "{what}");
+            assert_eq!((memory.reserved_peak.0 + OVERHEAD, memory.outside_peak.0), (predicted.0, 0), "{what}");
+            assert!(memory.arrays_peak.0 <= memory.reserved_peak.0 && after.kernels > opened.kernels + 50, "{what}");
+            if precision == Precision::Bf16 {
+                // On a CPU the same engine's prediction is what its arrays add up to at their worst. A few shapes and
+                // strides lie beside them while an operation is launched.
+                let cpu = Placement { device: DeviceSpec::Cpu, ..Placement::of(&experiment) };
+                let ghosts = footprint(cpu, session.programs()).unwrap().0;
+                assert!((ghosts..=ghosts + 4096).contains(&memory.arrays_peak.0), "{what}: {ghosts}");
+            }
+            drop(session);
+            nothing_left(&what);
+        }
+    }
+}
+
+/// One engine after the other, two at once, one that another thread drops; and one that has too little memory.
+#[test]
+fn memory_goes_back_with_its_engine() {
+    let fakes = machine();
+    fakes.child(&["a"], "gpu_memory::child_that_drops");
+}
+
+#[test]
+fn child_that_drops() {
+    if !is_child() {
+        return;
+    }
+    let experiment = experiment("char-gpt-4x128", Precision::F32, &[]);
+    let programs = graph::build(&experiment, &known_shape(&experiment.data).unwrap()).unwrap();
+    let engine = || create(Placement::of(&experiment), programs.clone()).unwrap();
+    let block = engine().footprint().0 - OVERHEAD;
+    nothing_left("one");
+    let (first, second) = (engine(), engine());
+    assert_eq!(counts().live, [2 * block, 0]);
+    drop(first);
+    assert_eq!(counts().live, [block, 0]);
+    std::thread::spawn(move || drop(second)).join().unwrap();
+    nothing_left("on another thread");
+    // A state that was copied out needs no engine.
+    let saved = engine().save().unwrap();
+    assert!(!saved.tensors.is_empty());
+    nothing_left("saved");
+}
+
+#[test]
+fn too_little_memory_is_told_with_both_sizes() {
+    let fakes = machine();
+    let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/train/char-gpt-4x128.toml");
+    bench.args(["bench", "gpu", "--no-ceilings", "--precision", "f32"]).arg(config).env("FAKE_MEMORY", "100");
+    let output = bench.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.lines().count() <= 3, "{said}");
+    assert!(!output.status.success() && said.contains("out of memory") && said.contains("100.0 MiB free"), "{said}");
+}
+
+/// With a clipped norm, an update has scalars without a shape: candle asks for no bytes to hold their strides. A whole training
+/// by the command, on a device that computes nothing.
+#[test]
+fn a_training_runs_through() {
+    let fakes = machine();
+    let mut train = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/experiments/digits-mlp.toml");
+    train.args(["train", "--device", "cuda", "--out"]).arg(fakes.path("run")).arg(config);
+    let output = train.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What does not fit into the block, and what other streams ask for, is the driver's; values survive both.
+#[test]
+fn what_does_not_fit_is_the_drivers() {
+    machine().child(&["a"], "gpu_memory::child_that_overflows");
+}
+
+#[test]
+fn child_that_overflows() {
+    if !is_child() {
+        return;
+    }
+    ready(0).unwrap();
+    let (device, other) = (Device::new_cuda_with_stream(0).unwrap(), Device::new_cuda_with_stream(0).unwrap());
+    let cuda = device.as_cuda_device().unwrap().clone();
+    // Before there is an arena, an array is the driver's.
+    let early = Tensor::zeros(MIB as usize, DType::U8, &device).unwrap();
+    let arena = Arena::open(cuda.cuda_stream().cu_stream() as usize, &Layout::of(4 * MIB)).unwrap();
+    assert_eq!(counts().live, [4 * MIB, MIB]);
+    let values: Vec<f32> = (0..300_000).map(|i| i as f32).collect();
+    let inside: Vec<Tensor> = (0..3).map(|_| Tensor::from_slice(&values, values.len(), &device).unwrap()).collect();
+    assert_eq!((counts().live, arena.counts().placed, arena.counts().outside), ([4 * MIB, MIB], 3, 0));
+    let outside = Tensor::from_slice(&values, values.len(), &device).unwrap();
+    let elsewhere = Tensor::zeros(1, DType::F32, &other).unwrap();
+    assert_eq!((counts().live, arena.counts().outside), ([4 * MIB, MIB + 1_200_000 + 4], 1_200_000));
+    for tensor in inside.iter().chain([&outside]) {
+        assert_eq!(tensor.to_vec1::<f32>().unwrap(), values);
+    }
+    assert!(early.to_vec1::<u8>().unwrap().iter().all(|byte| *byte == 0));
+    drop((early, outside, elsewhere));
+    assert_eq!(counts().live, [4 * MIB, 0]);
+    // Its place is given to the next one.
+    let mut inside = inside;
+    inside.pop();
+    let next = Tensor::ones(300_000, DType::F32, &device).unwrap();
+    assert_eq!((counts().live, arena.counts().placed), ([4 * MIB, 0], 4));
+    // An arena that ends before its arrays goes back with the last of them, whichever thread that is on.
+    drop((arena, cuda, device, other));
+    assert_eq!(counts().live, [4 * MIB, 0]);
+    drop(next);
+    std::thread::spawn(move || drop(inside)).join().unwrap();
+    nothing_left("the end");
+}
+
+/// A device without allocation in stream order trains all the same, each array by itself.
+#[test]
+fn a_device_without_pools_is_used_without_a_block() {
+    let fakes = machine();
+    let mut command = fakes.around(&std::env::current_exe().unwrap(), &["a"]);
+    command.args(["--exact", "gpu_memory::child_without_pools", "--nocapture"]);
+    let output = command.env("FAKE_GPU", "1").env("FAKE_NO_POOLS", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn child_without_pools() {
+    if !is_child() {
+        return;
+    }
+    let experiment = experiment("digits-cnn", Precision::F32, &[]);
+    let shape = known_shape(&experiment.data).unwrap();
+    let mut session = Session::new(&experiment, &shape, None, 1).unwrap();
+    session.step().unwrap();
+    assert_eq!(session.device_memory(), None::<DeviceMemory>);
+    assert!(counts().live[0] > 0 && counts().ordered == [0, 0]);
+    drop(session);
+    nothing_left("without pools");
+}
