@@ -59,7 +59,8 @@ pub fn access(spec: &LlmSpec, variable: &dyn Fn(&str) -> Option<String>) -> Opti
         LlmProvider::Openai => ("OPENAI", openai::BASE_URL),
         LlmProvider::Anthropic => ("ANTHROPIC", anthropic::BASE_URL),
     };
-    let key = variable(&format!("{prefix}_API_KEY"));
+    // Keys that come out of a file often end in a line break.
+    let key = variable(&format!("{prefix}_API_KEY")).map(|key| key.trim().to_string()).filter(|key| !key.is_empty());
     let named = spec.base_url.clone().or_else(|| variable(&format!("{prefix}_BASE_URL")));
     let base_url = match (named, &key) {
         (Some(url), _) => url,

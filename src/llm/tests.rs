@@ -318,6 +318,8 @@ fn neither_key_nor_address_means_no_model() {
     assert_eq!(access(&spec, &|_| None).unwrap().base_url, "http://localhost:8000/v1");
     let ours = access(&spec, &|name| (name == "OPENAI_BASE_URL").then(|| "http://other".into())).unwrap();
     assert_eq!(ours.base_url, "http://localhost:8000/v1", "the config goes first");
+    let from_a_file = access(&spec, &|name| name.ends_with("_API_KEY").then(|| format!("{KEY}\n")));
+    assert_eq!(from_a_file.unwrap(), open(&spec), "a line break is no part of a key");
     // Anthropic's own programs have the address without the version in their variable.
     spec.provider = LlmProvider::Anthropic;
     for url in ["https://api.anthropic.com", "https://api.anthropic.com/", "https://api.anthropic.com/v1"] {
@@ -397,4 +399,8 @@ fn over_a_real_socket() {
     serving.join().unwrap();
     let closed = PostRequest { url: "http://127.0.0.1:1/".into(), ..request };
     assert!(matches!(Network.post(&closed), Err(SendError::Unreachable(_))));
+    let odd = PostRequest { url: "localhost:1/v1".into(), ..closed };
+    assert!(
+        matches!(Network.post(&odd), Err(SendError::Unreachable(why)) if why.contains("address or a header is not valid"))
+    );
 }

@@ -180,7 +180,10 @@ fn exchange(
         .build()
         .map_err(unreachable)?;
     let response = build(&client).send().map_err(|e| match e {
-        e if e.is_connect() || e.is_builder() => unreachable(e),
+        e if e.is_builder() => {
+            SendError::Unreachable(format!("the address or a header is not valid: {}", causes(&e.without_url())))
+        }
+        e if e.is_connect() => unreachable(e),
         e if e.is_timeout() => SendError::TimedOut,
         e => SendError::Broken(causes(&e.without_url())),
     })?;
