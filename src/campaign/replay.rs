@@ -42,12 +42,12 @@ pub struct Replayed {
 pub fn replay(folder: &Path, sampler: &dyn Sampler, counsel: &mut dyn Counsellor) -> Result<Replayed> {
     let envelopes = journal::read(folder)?;
     if !folder.join(PRICES_FILE).exists() && envelopes.len() > 3 {
-        return Err(Problem::usage("this campaign was recorded before prices were kept, and cannot be replayed")
-            .at(folder.display().to_string())
-            .remedy(format!(
-                "its journal can be read all the same: `nanoresearch status --in {0}`, `nanoresearch why last --in {0}`",
-                shell::path(folder)
-            )));
+        let what = "this campaign has no prices.jsonl, so it cannot be replayed: it was recorded before prices were kept, \
+                    or copied without them";
+        return Err(Problem::usage(what).at(folder.display().to_string()).remedy(format!(
+            "its journal can be read all the same: `nanoresearch status --in {0}`, `nanoresearch why last --in {0}`",
+            shell::path(folder)
+        )));
     }
     let prices = Player::new(folder)?;
     let decoded = |e: &journal::Envelope| -> Result<Event> { Event::decode(&e.kind, e.version, &e.data) };
