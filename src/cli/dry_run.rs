@@ -1,6 +1,6 @@
 //! `run --dry-run`: the first plan, what it may cost, and the planner's first proposals.
 
-use super::outlook::Outlook;
+use super::outlook::{Outlook, budget, budget_words};
 use super::output::{self, duration};
 use super::pricer::MachinePricer;
 use super::space;
@@ -9,7 +9,6 @@ use crate::config::{Campaign, Loaded};
 use crate::planner::{self, Assignment};
 use crate::problem::{Class, Problem, Result};
 use crate::sys::env;
-use crate::units::{DeviceTime, Dollars};
 use std::cell::Cell;
 
 /// Most proposals that are shown.
@@ -27,10 +26,8 @@ pub fn run(loaded: &Loaded<Campaign>) -> Result<u8> {
     pricer.price(&campaign.baseline)?;
     space::look(loaded, &pricer)?;
     let plan = first_plan(campaign, &pricer)?;
-    let (budget, dollars) = (DeviceTime::from_hours(campaign.budget.device_hours), campaign.budget.dollars);
-    let dollars = if dollars > 0.0 { format!(" and {}", Dollars::of(dollars)) } else { String::new() };
-    let (name, question) = (&campaign.name, &campaign.question);
-    output::print(&format!("campaign   {name}\nquestion   {question}\nbudget     {budget}{dollars}\n"));
+    let (name, question, most) = (&campaign.name, &campaign.question, budget_words(budget(campaign)));
+    output::print(&format!("campaign   {name}\nquestion   {question}\nbudget     {most}\n"));
     let scope = match plan {
         Ok(scope) => scope,
         Err(refusal) => {
@@ -65,7 +62,7 @@ fn cost(campaign: &Campaign, scope: &Scope) {
          candidates about {}, limited by {}; with the baseline and {} finalists over {} seeds about {}{} if all run like the \
          baseline\n",
         outlook.reserved_words(),
-        outlook.budget_words(),
+        budget_words(budget(campaign)),
         outlook.candidates,
         outlook.limited_by,
         outlook.finalists,

@@ -7,6 +7,17 @@ use crate::cost::overhead_factor;
 use crate::units::{DeviceTime, Dollars};
 use serde_json::{Value, json};
 
+/// What a campaign may spend; no dollars where they are not limited.
+pub fn budget(campaign: &Campaign) -> (DeviceTime, Option<Dollars>) {
+    let dollars = campaign.budget.dollars;
+    (DeviceTime::from_hours(campaign.budget.device_hours), (dollars > 0.0).then(|| Dollars::of(dollars)))
+}
+
+/// `8.00 device-h and $16.00`.
+pub fn budget_words((time, dollars): (DeviceTime, Option<Dollars>)) -> String {
+    format!("{time}{}", dollars.map_or_else(String::new, |d| format!(" and {d}")))
+}
+
 /// In device time as it would be charged; everything is expected, nothing is a bound but `reserved`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outlook {
@@ -55,7 +66,7 @@ impl Outlook {
         }
         prices.sort_by(f64::total_cmp);
         let (low, typical, high) = (prices[0], prices[prices.len() / 2], prices[prices.len() - 1]);
-        let budget = DeviceTime::from_hours(campaign.budget.device_hours);
+        let (budget, dollars) = budget(campaign);
         let finalists = campaign.seeds.finalists;
         let baseline = charge(scope.price.seconds) * scope.seeds.len() as f64;
         let confirming = typical * (finalists * scope.confirm) as f64;
@@ -90,7 +101,7 @@ impl Outlook {
             limited_by,
             whole: time(baseline + confirming + typical * candidates as f64),
             reserved: Limits::first(&scope.baseline, &scope.price).reservation(campaign),
-            dollars: (campaign.budget.dollars > 0.0).then(|| Dollars::of(campaign.budget.dollars)),
+            dollars,
             asks: campaign.planner.kind.asks()
                 && campaign
                     .llm
@@ -132,11 +143,6 @@ impl Outlook {
         format!("{candidate_low} to {candidate_high} a run over the space, {candidate} in the middle")
     }
 
-    /// What may be spent: `8.00 device-h and $16.00`.
-    pub fn budget_words(&self) -> String {
-        format!("{}{}", self.budget, self.dollars.map_or_else(String::new, |d| format!(" and {d}")))
-    }
-
     /// The most that one attempt at the baseline may take: `10.2 device-s ($0.0057)`.
     pub fn reserved_words(&self) -> String {
         let dollars = self.reserved.dollars;
@@ -162,7 +168,7 @@ impl Outlook {
             hours(self.baseline),
             self.candidate_words(),
             self.confirm,
-            self.budget_words(),
+            budget_words((self.budget, self.dollars)),
             if self.dollars.is_some() { "buy" } else { "buys" },
             self.candidates,
             self.limited_by,
@@ -171,7 +177,7 @@ impl Outlook {
             hours(self.whole),
             self.price_words(),
             self.reserved_words(),
-            self.budget_words(),
+            budget_words((self.budget, self.dollars)),
         )
     }
 }

@@ -213,7 +213,7 @@ impl Arenas {
         if self.number.load(Ordering::Acquire) == 0 {
             return driver.free(address, stream);
         }
-        let other = {
+        let elsewhere = {
             let mut blocks = self.blocks();
             for block in blocks.iter_mut() {
                 if let Some(bytes) = block.outside.remove(&address) {
@@ -225,10 +225,10 @@ impl Arenas {
                 drop(blocks);
                 return driver.free(address, stream);
             };
-            (block.stream != stream).then_some(block.id)
+            block.stream != stream
         };
         // What that stream still does with it must be done before this one's next allocation may be given it.
-        let code = if other.is_some() { driver.wait(stream) } else { 0 };
+        let code = if elsewhere { driver.wait(stream) } else { 0 };
         let empty = {
             let mut blocks = self.blocks();
             let held = blocks.iter_mut().find(|block| block.placed.holds(address));
