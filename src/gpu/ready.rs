@@ -16,8 +16,13 @@ pub fn ready(ordinal: u32) -> Result<(), GpuError> {
     let libraries = Libraries::get();
     libraries.need(Library::Driver)?;
     // The driver's own word on the devices comes first: a machine without any needs no libraries.
-    if ordinal >= libraries.device_count()? {
-        return Err(GpuError::NoDevice);
+    let shown = match libraries.device_count() {
+        // So says the driver itself where it shows none.
+        Err(GpuError::NoDevice) => 0,
+        other => other?,
+    };
+    if ordinal >= shown {
+        return Err(GpuError::NoSuchDevice { wanted: ordinal, shown });
     }
     #[cfg(feature = "candle-cuda")]
     if let Some(have) = libraries.driver_version().filter(|have| *have < KERNELS) {

@@ -113,9 +113,12 @@ fn doctor_lists_driver_libraries_and_cards() {
     good("gpu curand", format!("13.0.2, {}", at("libcurand.so.10")));
     good("gpu nvrtc", format!("13.0, {}", at("libnvrtc.so.13")));
     good("gpu nvml", at("libnvidia-ml.so.1"));
-    good("gpu 0", "Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 0".into());
+    // CUDA counts the second card first here.
+    good("gpu 0", "Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 1".into());
     let second = row(&report, "gpu 1")["found"].as_str().unwrap();
-    assert!(second.starts_with("Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 1, in use by process 1 (1.0 GiB)"));
+    assert!(second.starts_with("Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 0, in use by process 1 (1.0 GiB)"));
+    let support = report.as_array().unwrap().iter().any(|row| row["what"] == "gpu support");
+    assert_eq!(support, !cfg!(feature = "candle-cuda"), "said where a driver would be of no use");
 }
 
 #[test]
