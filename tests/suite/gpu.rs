@@ -130,6 +130,12 @@ fn doctor_says_what_is_wrong_and_goes_on() {
     assert!(blas["found"].as_str().unwrap().contains("too old: it supports CUDA 11.4"), "{blas}");
     assert!(blas["remedy"].as_str().unwrap().contains("update NVIDIA's driver"), "{blas}");
 
+    // Libraries of 12 would do, and this program's kernels would not.
+    fakes.driver("twelve", 12040, 0).build("twelve", Library::Nvml, &["-DFAKE_NVML"], None);
+    let report = fakes.doctor(&["twelve"]);
+    let driver = row(&report, "gpu driver");
+    assert_eq!(driver["ok"], !cfg!(feature = "candle-cuda"), "{driver}");
+
     fakes.driver("waits", 13000, 802);
     let report = fakes.doctor(&["waits"]);
     let driver = row(&report, "gpu driver");

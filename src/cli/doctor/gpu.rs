@@ -1,14 +1,16 @@
 //! What `doctor` says of GPUs: the driver, each library, each card. A machine without one has none, plainly.
 
 use super::Finding;
-use crate::gpu::{ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible};
+use crate::gpu::{
+    ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible, new_enough,
+};
 use crate::sys::env;
 use crate::units::Bytes;
 
 /// Everything that was asked.
 struct Seen {
     libraries: Vec<Found>,
-    /// Devices that CUDA shows to this process.
+    /// Devices that CUDA shows to this process, or why they are of no use to this program.
     devices: Result<u32, GpuError>,
     inventory: Result<Inventory, GpuError>,
     /// UUIDs of those devices by their numbers, where the driver tells them.
@@ -20,12 +22,16 @@ struct Seen {
 /// Looks at this machine.
 pub fn look() -> Vec<Finding> {
     let libraries = Libraries::get();
-    let devices = libraries.device_count();
-    let order = |count: &u32| (0..*count).map(|number| libraries.device_uuid(number).ok()).collect();
+    let count = libraries.device_count();
+    let order = match &count {
+        Ok(count) => (0..*count).map(|number| libraries.device_uuid(number).ok()).collect(),
+        Err(GpuError::NoDevice) => Some(Vec::new()),
+        Err(_) => None,
+    };
     rows(&Seen {
         libraries: libraries.found(),
-        order: devices.as_ref().ok().and_then(order),
-        devices,
+        order,
+        devices: count.and_then(|count| new_enough(libraries).map(|()| count)),
         inventory: Inventory::take(),
         setting: env::var_even_empty("CUDA_VISIBLE_DEVICES"),
     })
