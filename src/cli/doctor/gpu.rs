@@ -251,7 +251,7 @@ mod tests {
         ];
         assert_eq!(shown_rows(&seen), expected);
         // What the driver says goes before what the variable lets expect.
-        let seen = Seen { order: Some(vec!["1".into(), "MIG-x".into()]), ..seen };
+        let seen = Seen { order: Some(vec!["1".into(), "x".into()]), ..seen };
         let rows_now = shown_rows(&seen);
         assert!(rows_now[3].contains(hidden) && rows_now[4].contains("device 0, compute"), "{rows_now:?}");
         assert!(rows_now[6].ends_with("device 1"), "{rows_now:?}");
