@@ -64,6 +64,8 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
     // Kept to the end: with it the device stays open, whatever is made and dropped on it.
     let mut _open = None;
     if let Some((experiment, shape)) = experiments.first().filter(|_| device.is_gpu()) {
+        // The driver compiles kernels when the card has never seen them, and keeps them: that is no worker's usual start.
+        Session::new(experiment, shape, None, threads)?.step()?;
         // A worker opens the device, and its kernels are loaded when they are first used.
         let watch = Stopwatch::start();
         _open.insert(Session::new(experiment, shape, None, threads)?).step()?;

@@ -100,6 +100,9 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Unavailable(problem) => *problem,
             EngineError::Gpu(error) => error.into(),
+            error @ EngineError::OutOfMemory { .. } => Problem::failed(error.to_string()).remedy(
+                "choose a smaller resources.micro_batch or training.batch_size, a smaller model, or a device with more free memory",
+            ),
             error => Problem::failed(error.to_string()),
         }
     }
