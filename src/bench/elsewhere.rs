@@ -72,7 +72,7 @@ impl Elsewhere {
 /// Measures this machine for what an experiment needs, and writes the profile to a file: what the job does.
 pub fn measure_to(experiment: &Experiment, out: &Path) -> Result<ThroughputProfile> {
     let placement = Placement::of(experiment);
-    let profile = calibrate(placement, Family::of(&experiment.model), super::host::chip())?;
+    let profile = calibrate(placement, Family::of(&experiment.model), super::host::chip_of(placement.device))?;
     fs::write_atomic(out, json(&profile)?.as_bytes())?;
     Ok(profile)
 }

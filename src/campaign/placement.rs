@@ -174,6 +174,7 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
         wall_seconds: attempt.limits.wall_seconds,
         memory: attempt.limits.memory,
         predicted_seconds: Some(predicted_seconds(run, attempt)),
+        predicted_from: None,
     };
     let json = serde_json::to_vec_pretty(&spec)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;

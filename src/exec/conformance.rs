@@ -402,6 +402,7 @@ impl LocalBed {
             wall_seconds: 0.0,
             memory: Bytes(0),
             predicted_seconds: None,
+            predicted_from: None,
         };
         spec.write(&launch.folder).unwrap();
     }

@@ -38,6 +38,19 @@ pub struct AttemptSpec {
     /// Wall seconds that the cost model expects, for the manifest; none where nobody asked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_seconds: Option<f64>,
+    /// Whose speeds these seconds were made from; none where a campaign has put its own experience in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_from: Option<SpeedSource>,
+}
+
+/// Whose speeds a prediction is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeedSource {
+    /// Those of the machine itself.
+    Measured,
+    /// Those of another one, since nobody has measured this one: a guess.
+    Assumed,
 }
 
 impl AttemptSpec {

@@ -92,6 +92,7 @@ pub fn rerun(
         wall_seconds: 0.0,
         memory: Bytes(0),
         predicted_seconds: None,
+        predicted_from: None,
     };
     spec.write(&attempt)?;
     let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];

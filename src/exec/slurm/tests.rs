@@ -87,6 +87,7 @@ impl Bed for SlurmBed {
             wall_seconds: 0.0,
             memory: Bytes(0),
             predicted_seconds: None,
+            predicted_from: None,
             stop_at: None,
         };
         spec.write(&folder).unwrap();
