@@ -2,6 +2,7 @@
 
 use super::assumed::assumed;
 use super::family::{Family, Probe, data_section, shape};
+use super::host::BUILD;
 use super::measure::{Measured, measure, measure_once, median};
 use crate::config::{DataShape, Experiment, parse_experiment};
 use crate::cost::{Machine, Sample, Task, ThroughputProfile, fit, fit_launched, spread};
@@ -61,8 +62,7 @@ pub fn at_hand(placement: Placement, family: Family) -> (ThroughputProfile, Spee
 /// Where the cache has the profile: what it was measured on and with is in the name.
 fn path(placement: Placement, family: Family, chip: &BTreeMap<String, String>) -> PathBuf {
     let probes = family.probes(placement.device.is_gpu());
-    let build = super::host::build();
-    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {build:?}").as_bytes());
+    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {BUILD}").as_bytes());
     env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]))
 }
 

@@ -60,7 +60,7 @@ pub(super) fn at_hand() -> Host {
 }
 
 fn path(folder: &Path) -> PathBuf {
-    let name = blake3::hash(format!("host {:?} {:?}", chip(), build()).as_bytes());
+    let name = blake3::hash(format!("host {:?} {BUILD}", chip()).as_bytes());
     folder.join(format!("host-{}.json", &name.to_hex()[..16]))
 }
 
@@ -70,11 +70,8 @@ fn read(path: &Path) -> Result<Option<Host>> {
     Ok(fs::read_if_there(path)?.and_then(|bytes| serde_json::from_slice::<Host>(&bytes).ok()).filter(sound))
 }
 
-/// This very program: another build may be faster or slower, so measurements belong to one.
-pub(super) fn build() -> Option<blake3::Hash> {
-    let path = process::current_exe().ok()?;
-    fs::read(&path).ok().map(|bytes| blake3::hash(&bytes))
-}
+/// This very program (see build.rs): another build may be faster or slower, so measurements belong to one.
+pub(super) const BUILD: &str = env!("NANORESEARCH_BUILD");
 
 /// What decides speed, beside the engine: chip, cores and kernel.
 fn chip() -> BTreeMap<String, String> {
