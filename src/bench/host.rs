@@ -115,19 +115,12 @@ fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
     for number in 1..=3 {
         let attempt = folder.join(number.to_string());
         fs::create_dir(&attempt)?;
-        let spec = AttemptSpec {
-            stop_at: None,
-            format: FORMAT,
-            id: AttemptId { run: RunId(1), number },
-            experiment: experiment.clone(),
-            base: base.to_path_buf(),
-            key: experiment.run_key(digits.hash()),
-            resume_from: None,
-            wall_seconds: 0.0,
-            memory: Bytes(0),
-            predicted_seconds: None,
-            predicted_from: None,
-        };
+        let spec = AttemptSpec::new(
+            AttemptId { run: RunId(1), number },
+            experiment.clone(),
+            base.to_path_buf(),
+            experiment.run_key(digits.hash()),
+        );
         spec.write(&attempt)?;
         let watch = Stopwatch::start();
         let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];

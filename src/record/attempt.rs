@@ -1,6 +1,6 @@
 //! `attempt.json`: what the controller asks of a worker.
 
-use super::format;
+use super::format::{self, FORMAT};
 use crate::config::Experiment;
 use crate::ids::{AttemptId, RunKey};
 use crate::problem::Result;
@@ -54,6 +54,23 @@ pub enum SpeedSource {
 }
 
 impl AttemptSpec {
+    /// An attempt at a whole run from its start, without limits and without a prediction.
+    pub fn new(id: AttemptId, experiment: Experiment, base: PathBuf, key: RunKey) -> Self {
+        AttemptSpec {
+            format: FORMAT,
+            id,
+            experiment,
+            base,
+            key,
+            resume_from: None,
+            stop_at: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+            predicted_seconds: None,
+            predicted_from: None,
+        }
+    }
+
     /// Reads `attempt.json` of an attempt's folder.
     pub fn read(folder: &Path) -> Result<Self> {
         format::read_json(&folder.join(ATTEMPT_FILE), "an attempt's specification")

@@ -9,8 +9,8 @@ use crate::graph::StepPrograms;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
 use crate::record::{
-    ATTEMPT_FILE, AttemptSpec, CHECKPOINTS_FOLDER, End, FORMAT, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE,
-    Outcome, SpeedSource, list_checkpoints, read_model, weights_hash,
+    ATTEMPT_FILE, AttemptSpec, CHECKPOINTS_FOLDER, End, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE, Outcome,
+    SpeedSource, list_checkpoints, read_model, weights_hash,
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
@@ -81,17 +81,16 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     fs::create_dir(folder)?;
     let expected = expect(&dataset, &programs);
     let spec = AttemptSpec {
-        stop_at: None,
-        format: FORMAT,
-        id: AttemptId { run: RunId(1), number: 1 },
-        experiment: experiment.clone(),
-        base: fs::relative(folder, base)?,
-        key: experiment.run_key(dataset.hash()),
-        resume_from: None,
         wall_seconds: experiment.resources.wall_seconds,
         memory: Bytes(experiment.resources.memory_mib << 20),
         predicted_seconds: expected.map(|whole| whole.after(newest_step(folder))),
         predicted_from: expected.map(|whole| whole.from),
+        ..AttemptSpec::new(
+            AttemptId { run: RunId(1), number: 1 },
+            experiment.clone(),
+            fs::relative(folder, base)?,
+            experiment.run_key(dataset.hash()),
+        )
     };
     let _lock = lock(folder)?;
     clean(folder)?;
