@@ -3,11 +3,11 @@
 use super::assumed::assumed;
 use super::family::{Family, Probe, data_section, shape};
 use super::host::BUILD;
-use super::measure::{Measured, measure, measure_once, median};
+use super::measure::{Measured, measure, measure_where_it_fits, median};
+use super::session::Session;
 use crate::config::{DataShape, Experiment, parse_experiment};
 use crate::cost::{Machine, Sample, Task, ThroughputProfile, fit, fit_launched, spread};
-use crate::engine::{self, EngineError, Placement};
-use crate::graph;
+use crate::engine::{self, Placement};
 use crate::problem::{Problem, Result};
 use crate::record::SpeedSource;
 use crate::sys::clock::Stopwatch;
@@ -77,26 +77,30 @@ fn read(path: &Path) -> Result<Option<ThroughputProfile>> {
 pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
     let Placement { kind, device, threads, .. } = placement;
     engine::limit_threads(threads);
-    let probes = family.probes(device.is_gpu());
-    let mut experiments = Vec::new();
+    let one = |one: Probe| Ok((probe(placement, family, one)?, shape(one.0)));
+    let mut experiments: Vec<(Experiment, DataShape)> =
+        family.probes(device.is_gpu()).into_iter().map(one).collect::<Result<_>>()?;
     let mut opening = 0.0;
-    for (i, one) in probes.iter().enumerate() {
-        let (experiment, shape) = (probe(placement, family, *one)?, shape(one.0));
-        if device.is_gpu() && i == 0 {
-            // A worker opens the device, and its kernels are loaded when they are first used.
-            let watch = Stopwatch::start();
-            measure_once(&experiment, &shape)?;
-            opening = watch.seconds();
-        }
-        // A card that has no room for the largest is measured by the others.
-        if !device.is_gpu() || i == 0 || there_is_room(&experiment, &shape)? {
-            experiments.push((experiment, shape));
-        }
+    // Kept to the end: with it the device stays open, whatever is made and dropped on it.
+    let mut _open = None;
+    if let Some((experiment, shape)) = experiments.first().filter(|_| device.is_gpu()) {
+        // A worker opens the device, and its kernels are loaded when they are first used.
+        let watch = Stopwatch::start();
+        _open.insert(Session::new(experiment, shape, None, threads)?).step()?;
+        opening = watch.seconds();
     }
     let mut passes: Vec<Vec<Measured>> = Vec::new();
     for _ in 0..PASSES {
-        let one = |(experiment, shape): &(Experiment, DataShape)| measure(experiment, shape, SECONDS_EACH, true);
-        passes.push(experiments.iter().map(one).collect::<Result<_>>()?);
+        let one = |(experiment, shape): &(Experiment, DataShape)| match device.is_gpu() {
+            true => measure_where_it_fits(experiment, shape, SECONDS_EACH),
+            false => measure(experiment, shape, SECONDS_EACH, true).map(Some),
+        };
+        let pass: Vec<Option<Measured>> = experiments.iter().map(one).collect::<Result<_>>()?;
+        // A card that has no room for the largest, now or any more, is measured by the others.
+        let fits: Vec<bool> = pass.iter().map(Option::is_some).collect();
+        experiments = kept(experiments, &fits);
+        passes = passes.into_iter().map(|earlier| kept(earlier, &fits)).collect();
+        passes.push(pass.into_iter().flatten().collect());
     }
     let (measured, drift) = together(passes);
     let host = super::host::host()?;
@@ -173,14 +177,9 @@ fn on_gpu(measured: &[Measured], machine: Machine) -> Result<ThroughputProfile> 
     fit_launched(&samples, machine)
 }
 
-/// Whether a GPU has the memory for a probe.
-fn there_is_room(experiment: &Experiment, shape: &DataShape) -> Result<bool> {
-    let programs = graph::build(experiment, shape)?;
-    match engine::create(Placement::of(experiment), programs) {
-        Ok(_) => Ok(true),
-        Err(EngineError::OutOfMemory { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+/// Those for which there is a `true`.
+fn kept<T>(all: Vec<T>, which: &[bool]) -> Vec<T> {
+    all.into_iter().zip(which).filter_map(|(one, keep)| keep.then_some(one)).collect()
 }
 
 /// How much the relative error of a part counts, by its share of the step. A part tells of its class what whole programs only

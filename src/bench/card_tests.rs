@@ -4,7 +4,7 @@ use super::super::known_shape;
 use super::*;
 use crate::config::{DeviceSpec, load_experiment};
 use crate::cost::{OpClass, Rate, predict};
-use crate::graph::StepPrograms;
+use crate::graph::{self, StepPrograms};
 use crate::rng::{Sequence, Stream};
 use std::path::Path;
 

@@ -1,10 +1,14 @@
 //! Step times and memory on a GPU.
 
+use super::calibrate::profile;
+use super::family::Family;
 use super::measure::median;
 use super::session::{Session, StepSize};
 use super::train::Subject;
-use crate::config::{DeviceSpec, Precision};
-use crate::engine::DeviceMemory;
+use crate::config::{DeviceSpec, Experiment, Precision};
+use crate::cost::{Estimate, predict};
+use crate::engine::{self, DeviceMemory, Placement};
+use crate::graph;
 use crate::problem::Result;
 use crate::sys::clock::Stopwatch;
 use crate::units::Bytes;
@@ -40,6 +44,8 @@ pub struct GpuRow {
     pub seconds: f64,
     /// The fastest and the slowest block.
     pub spread: (f64, f64),
+    /// What the cost model said beforehand, where it was asked.
+    pub predicted_step: Option<Estimate>,
     /// Losses of the first steps.
     pub losses: Vec<f64>,
     /// Device memory that was predicted for the process.
@@ -48,12 +54,32 @@ pub struct GpuRow {
     pub memory: Option<DeviceMemory>,
 }
 
-/// Times an experiment on a GPU for about `seconds`.
-pub fn time_on_gpu(subject: &Subject<'_>, device: DeviceSpec, precision: Precision, seconds: f64) -> Result<GpuRow> {
+/// The experiment as it is timed.
+fn there(subject: &Subject<'_>, device: DeviceSpec, precision: Precision) -> Experiment {
     let mut experiment = subject.experiment.clone();
     experiment.resources.device = device;
     experiment.resources.engine = None;
     experiment.training.precision = precision;
+    experiment
+}
+
+/// Seconds of a step as the cost model predicts them, from the card's profile, which is measured first where there is none.
+pub fn predict_on_gpu(
+    subject: &Subject<'_>,
+    device: DeviceSpec,
+    precision: Precision,
+    say: &mut dyn FnMut(&str),
+) -> Result<Estimate> {
+    let experiment = there(subject, device, precision);
+    let placement = Placement::of(&experiment);
+    let programs = graph::build(&experiment, subject.shape)?;
+    let profile = profile(placement, Family::of(&experiment.model), say)?;
+    Ok(predict(&programs, &engine::tasks(placement, &programs)?, &profile).step_seconds)
+}
+
+/// Times an experiment on a GPU for about `seconds`.
+pub fn time_on_gpu(subject: &Subject<'_>, device: DeviceSpec, precision: Precision, seconds: f64) -> Result<GpuRow> {
+    let experiment = there(subject, device, precision);
     let begin = Stopwatch::start();
     let mut session = Session::new(&experiment, subject.shape, None, experiment.resources.threads)?;
     let mut losses = vec![session.step()?];
@@ -83,6 +109,7 @@ pub fn time_on_gpu(subject: &Subject<'_>, device: DeviceSpec, precision: Precisi
         first_step_seconds,
         seconds: median(times),
         spread,
+        predicted_step: None,
         losses,
         predicted_memory: session.footprint(),
         memory: session.device_memory(),

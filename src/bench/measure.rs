@@ -38,15 +38,31 @@ const LEAST: usize = 3;
 /// Seconds after which a model so slow that one round takes long is not repeated further.
 const PATIENCE: f64 = 12.0;
 
-/// Builds the experiment and takes one step, for what the first one costs.
-pub(super) fn measure_once(experiment: &Experiment, shape: &DataShape) -> Result<()> {
-    super::session::Session::new(experiment, shape, None, experiment.resources.threads)?.step().map(drop)
-}
-
 /// Builds the experiment for data of the given shape and times it on random batches for about `seconds` of wall time, and
 /// its parts for as long again, where they are wanted.
 pub fn measure(experiment: &Experiment, shape: &DataShape, seconds: f64, with_parts: bool) -> Result<Measured> {
-    let programs = graph::build(experiment, shape)?;
+    Ok(timed(experiment, graph::build(experiment, shape)?, shape, seconds, with_parts)?)
+}
+
+/// As [`measure`], without parts; `None` where the device has no memory for the experiment.
+pub(super) fn measure_where_it_fits(
+    experiment: &Experiment,
+    shape: &DataShape,
+    seconds: f64,
+) -> Result<Option<Measured>> {
+    match timed(experiment, graph::build(experiment, shape)?, shape, seconds, false) {
+        Err(EngineError::OutOfMemory { .. }) => Ok(None),
+        measured => Ok(Some(measured?)),
+    }
+}
+
+fn timed(
+    experiment: &Experiment,
+    programs: StepPrograms,
+    shape: &DataShape,
+    seconds: f64,
+    with_parts: bool,
+) -> std::result::Result<Measured, EngineError> {
     let placement = Placement::of(experiment);
     let tasks = engine::tasks(placement, &programs)?;
     let mut engine = engine::create(placement, programs.clone())?;

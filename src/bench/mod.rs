@@ -25,7 +25,7 @@ pub use ceilings::{Ceilings, Rates};
 pub use elsewhere::{Elsewhere, measure_to};
 pub use export::export;
 pub use family::Family;
-pub use gpu::{GpuRow, time_on_gpu};
+pub use gpu::{GpuRow, predict_on_gpu, time_on_gpu};
 pub use measure::{Measured, measure};
 pub use session::{Session, StepSize};
 pub use shape::known_shape;

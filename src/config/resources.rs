@@ -47,12 +47,13 @@ impl fmt::Display for DeviceSpec {
 impl FromStr for DeviceSpec {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':').unwrap_or((text, "0")) {
-            ("cpu", "0") if text == "cpu" => Ok(DeviceSpec::Cpu),
-            ("cuda", number) => number.parse().map(DeviceSpec::Cuda).map_err(|_| number),
-            _ => Err(text),
-        }
-        .map_err(|found| format!("`{found}` is no device: write cpu, cuda, or cuda:N with the number of a GPU"))
+        let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let found = match text.split_once(':').unwrap_or((text, "0")) {
+            ("cpu", "0") if text == "cpu" => Some(DeviceSpec::Cpu),
+            ("cuda", digits) => number(digits).map(DeviceSpec::Cuda),
+            _ => None,
+        };
+        found.ok_or_else(|| format!("`{text}` is no device: write cpu, cuda, or cuda:N with the number of a GPU"))
     }
 }
 

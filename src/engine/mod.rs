@@ -113,7 +113,7 @@ impl EngineError {
             EngineError::Gpu(error) => match error {
                 // A driver whose services do not run is as good as none.
                 GpuError::NoDriver | GpuError::NotReady => Fault::NoDriver,
-                GpuError::NoDevice => Fault::NoDevice,
+                GpuError::NoDevice | GpuError::NoSuchDevice { .. } => Fault::NoDevice,
                 GpuError::DriverTooOld { .. } | GpuError::DriverMismatch => Fault::DriverTooOld,
                 GpuError::WrongChip => Fault::WrongChip,
                 GpuError::LibraryMissing { .. } | GpuError::LibraryBroken { .. } | GpuError::SymbolMissing { .. } => {

@@ -154,24 +154,24 @@ impl Arenas {
 
     /// Ends an arena. Its block goes back now, or with the last allocation in it.
     pub(super) fn end(&self, driver: &dyn Driver, id: u64) {
-        if let Some(block) = self.blocks().iter_mut().find(|block| block.id == id) {
-            block.ended = true;
-        }
-        self.give_back(driver);
+        let done = {
+            let mut blocks = self.blocks();
+            let found = blocks.iter().position(|block| block.id == id);
+            found.and_then(|i| {
+                blocks[i].ended = true;
+                self.taken_out(&mut blocks, i)
+            })
+        };
+        give(driver, done);
     }
 
-    /// The blocks of ended arenas in which nothing lies.
-    fn give_back(&self, driver: &dyn Driver) {
-        loop {
-            let block = {
-                let mut blocks = self.blocks();
-                let Some(i) = blocks.iter().position(|block| block.ended && block.placed.is_empty()) else { return };
-                let block = blocks.swap_remove(i);
-                self.number.store(blocks.len(), Ordering::Release);
-                block
-            };
-            driver.give(block.placed.base(), block.context, block.stream);
-        }
+    /// A block that has no use any more, taken out of the list. Who makes it so gives it back: only there are its stream and
+    /// context sure to live until that is done.
+    fn taken_out(&self, blocks: &mut Vec<Block>, i: usize) -> Option<Block> {
+        let block = &blocks[i];
+        let done = (block.ended && block.placed.is_empty()).then(|| blocks.swap_remove(i));
+        self.number.store(blocks.len(), Ordering::Release);
+        done
     }
 
     pub(super) fn counts(&self, id: u64) -> Option<ArenaCounts> {
@@ -229,19 +229,23 @@ impl Arenas {
         };
         // What that stream still does with it must be done before this one's next allocation may be given it.
         let code = if elsewhere { driver.wait(stream) } else { 0 };
-        let empty = {
+        let done = {
             let mut blocks = self.blocks();
-            let held = blocks.iter_mut().find(|block| block.placed.holds(address));
-            held.is_some_and(|block| {
-                block.placed.free(address);
-                block.count();
-                block.ended && block.placed.is_empty()
+            let held = blocks.iter().position(|block| block.placed.holds(address));
+            held.and_then(|i| {
+                blocks[i].placed.free(address);
+                blocks[i].count();
+                self.taken_out(&mut blocks, i)
             })
         };
-        if empty {
-            self.give_back(driver);
-        }
+        give(driver, done);
         code
+    }
+}
+
+fn give(driver: &dyn Driver, block: Option<Block>) {
+    if let Some(block) = block {
+        driver.give(block.placed.base(), block.context, block.stream);
     }
 }
 

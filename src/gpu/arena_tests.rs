@@ -151,6 +151,57 @@ fn a_block_goes_back_with_the_last_that_lies_in_it() {
     assert_eq!((arenas.free(&driver, after, 5), driver.live()), (0, 0));
 }
 
+/// A driver as one thread sees it: which blocks that thread has given back.
+struct Seen<'a> {
+    driver: &'a Made,
+    given: Mutex<Vec<(u64, usize)>>,
+}
+
+impl Driver for Seen<'_> {
+    fn take(&self, bytes: u64) -> Result<u64, Code> {
+        self.driver.take(bytes)
+    }
+    fn give(&self, base: u64, context: usize, stream: usize) -> Code {
+        self.given.lock().unwrap().push((base, stream));
+        self.driver.give(base, context, stream)
+    }
+    fn context(&self) -> usize {
+        self.driver.context()
+    }
+    fn allocate(&self, bytes: u64, stream: usize) -> Result<u64, Code> {
+        self.driver.allocate(bytes, stream)
+    }
+    fn free(&self, address: u64, stream: usize) -> Code {
+        self.driver.free(address, stream)
+    }
+    fn wait(&self, stream: usize) -> Code {
+        self.driver.wait(stream)
+    }
+}
+
+/// Each thread gives back its own engine's block: another's stream may be destroyed by the time that it is waited for.
+#[test]
+fn a_block_goes_back_by_who_emptied_it() {
+    let (made, arenas) = (Made::with(1 << 40), Arenas::new());
+    std::thread::scope(|scope| {
+        for stream in 1..9usize {
+            let (made, arenas) = (&made, &arenas);
+            scope.spawn(move || {
+                let driver = Seen { driver: made, given: Mutex::default() };
+                for _ in 0..20000 {
+                    let id = arenas.open(&driver, stream, &Layout::of(MIB)).unwrap();
+                    let at = arenas.allocate(&driver, 1000, stream).unwrap();
+                    arenas.end(&driver, id);
+                    assert_eq!(arenas.free(&driver, at, stream), 0);
+                    let given = std::mem::take(&mut *driver.given.lock().unwrap());
+                    assert_eq!(given.iter().map(|(_, of)| *of).collect::<Vec<_>>(), [stream]);
+                }
+            });
+        }
+    });
+    assert_eq!((made.live(), made.state().wrong), (0, 0));
+}
+
 #[test]
 fn freed_on_another_stream_it_is_waited_for() {
     let (driver, arenas) = (Made::with(100 * MIB), Arenas::new());

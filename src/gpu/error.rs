@@ -38,6 +38,13 @@ pub enum GpuError {
     NoDriver,
     /// The driver works and shows no device, or not the one that was asked for.
     NoDevice,
+    /// The driver works, and shows this process fewer devices than the one that was asked for has a number.
+    NoSuchDevice {
+        /// The number that was asked for, from 0.
+        wanted: u32,
+        /// How many there are.
+        shown: u32,
+    },
     /// The libraries or the code need a newer driver.
     DriverTooOld {
         /// What the driver supports.
@@ -120,14 +127,21 @@ impl GpuError {
                 all`, `apptainer run --nv`); on a cluster, ask for a GPU (the site file's `gpus`)"
                     .into()
             }
-            GpuError::NoDevice => {
+            GpuError::NoDevice | GpuError::NoSuchDevice { shown: 0, .. } => {
                 "check `nvidia-smi -L` and CUDA_VISIBLE_DEVICES; on a cluster, ask for a GPU (the site file's `gpus`)"
+                    .into()
+            }
+            GpuError::NoSuchDevice { .. } => {
+                "choose one of those; `nvidia-smi -L` lists the machine's cards, and CUDA_VISIBLE_DEVICES (which SLURM \
+                sets) says which of them a process sees, and in what order they are counted"
                     .into()
             }
             GpuError::DriverTooOld { have, need } => {
                 let driver = need
                     .map_or_else(|| "a newer branch".to_string(), |need| format!("{} or later", need.oldest_driver()));
                 let older = match have {
+                    // The kernels that such a build carries need their own driver, whatever the libraries.
+                    Some(_) if cfg!(feature = "candle-cuda") => String::new(),
                     Some(have) if need.is_none_or(|need| have.major() < need.major()) && have.major() >= 12 => {
                         format!(", or install the libraries of CUDA {}", have.major())
                     }
@@ -232,6 +246,17 @@ impl fmt::Display for GpuError {
         match self {
             GpuError::NoDriver => write!(f, "no working NVIDIA driver (libcuda.so.1) on this machine"),
             GpuError::NoDevice => write!(f, "the NVIDIA driver shows no such GPU to this process"),
+            GpuError::NoSuchDevice { wanted, shown: 0 } => {
+                write!(f, "there is no cuda:{wanted}: the NVIDIA driver shows this process no GPU")
+            }
+            GpuError::NoSuchDevice { wanted, shown: 1 } => {
+                write!(f, "there is no cuda:{wanted}: the NVIDIA driver shows this process one GPU, cuda:0")
+            }
+            GpuError::NoSuchDevice { wanted, shown } => write!(
+                f,
+                "there is no cuda:{wanted}: the NVIDIA driver shows this process {shown} GPUs, cuda:0 to cuda:{}",
+                shown - 1
+            ),
             GpuError::DriverTooOld { have, need } => {
                 write!(f, "the NVIDIA driver is too old")?;
                 if let Some(have) = have {
@@ -301,10 +326,22 @@ mod tests {
             (GpuError::NoDriver, 4, "libcuda.so.1", "apptainer run --nv"),
             (GpuError::NoDevice, 4, "no such GPU", "CUDA_VISIBLE_DEVICES"),
             (
+                GpuError::NoSuchDevice { wanted: 0, shown: 0 },
+                4,
+                "no cuda:0: the NVIDIA driver shows this process no GPU",
+                "ask",
+            ),
+            (GpuError::NoSuchDevice { wanted: 3, shown: 1 }, 4, "one GPU, cuda:0", "one of those"),
+            (GpuError::NoSuchDevice { wanted: 9, shown: 2 }, 4, "no cuda:9", "one of those"),
+            (GpuError::NoSuchDevice { wanted: 9, shown: 2 }, 4, "2 GPUs, cuda:0 to cuda:1", "CUDA_VISIBLE_DEVICES"),
+            (
                 old(12040, 13000),
                 4,
                 "supports CUDA 12.4; CUDA 13.0 is needed",
-                "580 or later, or install the libraries of CUDA 12",
+                match cfg!(feature = "candle-cuda") {
+                    true => "580 or later",
+                    false => "580 or later, or install the libraries of CUDA 12",
+                },
             ),
             (old(11040, 12000), 4, "CUDA 11.4", "525 or later"),
             (GpuError::DriverTooOld { have: None, need: None }, 4, "too old", "newer branch"),

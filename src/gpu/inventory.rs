@@ -97,6 +97,16 @@ impl Inventory {
         Ok(Inventory { driver: nvml.sys_driver_version().ok(), cuda, devices })
     }
 
+    /// The card, or the instance of one, that has this UUID, written without NVML's `GPU-` or `MIG-`.
+    pub fn with_uuid(&self, uuid: &str) -> Option<Visible> {
+        let is = |named: &str, kind: &str| named.strip_prefix(kind) == Some(uuid);
+        self.devices.iter().enumerate().find_map(|(device, card)| {
+            let instance = card.instances.iter().position(|i| is(&i.uuid, "MIG-"));
+            let whole = is(&card.uuid, "GPU-");
+            (whole || instance.is_some()).then_some(Visible { device, instance })
+        })
+    }
+
     /// What CUDA numbers 0, 1, ... under a value of `CUDA_VISIBLE_DEVICES`.
     pub fn visible(&self, setting: Option<&str>) -> Vec<Visible> {
         visible(&self.devices, setting)

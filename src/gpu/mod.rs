@@ -42,7 +42,7 @@ pub use inventory::{ComputeMode, Device, Inventory, MigInstance, OnCard};
 pub use libraries::{Found, FoundFile, Libraries, resolve};
 pub use nvml::NvmlSampler;
 pub use placement::{Layout, Piece, Placement};
-pub use ready::{ready, versions};
+pub use ready::{new_enough, ready, versions};
 pub use sample::{DeviceSampler, ProcessSampler, RecordedTrace, Sampler};
 pub use search::{Library, LibraryFile, Survey};
 pub use surroundings::{Machine, Surroundings};

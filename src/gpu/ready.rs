@@ -16,14 +16,26 @@ pub fn ready(ordinal: u32) -> Result<(), GpuError> {
     let libraries = Libraries::get();
     libraries.need(Library::Driver)?;
     // The driver's own word on the devices comes first: a machine without any needs no libraries.
-    if ordinal >= libraries.device_count()? {
-        return Err(GpuError::NoDevice);
+    let shown = match libraries.device_count() {
+        // So says the driver itself where it shows none.
+        Err(GpuError::NoDevice) => 0,
+        other => other?,
+    };
+    if ordinal >= shown {
+        return Err(GpuError::NoSuchDevice { wanted: ordinal, shown });
     }
+    new_enough(libraries)?;
+    Libraries::open().map(|_| ())
+}
+
+/// Whether the driver can load the kernels that this program carries, where it carries any.
+pub fn new_enough(libraries: &Libraries) -> Result<(), GpuError> {
     #[cfg(feature = "candle-cuda")]
     if let Some(have) = libraries.driver_version().filter(|have| *have < KERNELS) {
         return Err(GpuError::DriverTooOld { have: Some(have), need: Some(KERNELS) });
     }
-    Libraries::open().map(|_| ())
+    let _ = libraries;
+    Ok(())
 }
 
 /// Versions of the driver and of the libraries that compute, by name, for fingerprints. Opens them.

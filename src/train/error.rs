@@ -70,6 +70,7 @@ mod tests {
             (GpuError::NoDriver, Fault::NoDriver),
             (GpuError::NotReady, Fault::NoDriver),
             (GpuError::NoDevice, Fault::NoDevice),
+            (GpuError::NoSuchDevice { wanted: 9, shown: 2 }, Fault::NoDevice),
             (GpuError::DriverTooOld { have: None, need: None }, Fault::DriverTooOld),
             (GpuError::DriverMismatch, Fault::DriverTooOld),
             (GpuError::WrongChip, Fault::WrongChip),

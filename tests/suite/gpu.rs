@@ -114,9 +114,12 @@ fn doctor_lists_driver_libraries_and_cards() {
     good("gpu curand", format!("13.0.2, {}", at("libcurand.so.10")));
     good("gpu nvrtc", format!("13.0, {}", at("libnvrtc.so.13")));
     good("gpu nvml", at("libnvidia-ml.so.1"));
-    good("gpu 0", "Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 0".into());
+    // CUDA counts the second card first here.
+    good("gpu 0", "Slow, sm_90, 70.0 GiB free of 80.0 GiB, device 1".into());
     let second = row(&report, "gpu 1")["found"].as_str().unwrap();
-    assert!(second.starts_with("Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 1, in use by process 1 (1.0 GiB)"));
+    assert!(second.starts_with("Fast, sm_80, 70.0 GiB free of 80.0 GiB, device 0, in use by process 1 (1.0 GiB)"));
+    let support = report.as_array().unwrap().iter().any(|row| row["what"] == "gpu support");
+    assert_eq!(support, !cfg!(feature = "candle-cuda"), "said where a driver would be of no use");
 }
 
 #[test]
@@ -127,6 +130,12 @@ fn doctor_says_what_is_wrong_and_goes_on() {
     let blas = row(&report, "gpu cublas");
     assert!(blas["found"].as_str().unwrap().contains("too old: it supports CUDA 11.4"), "{blas}");
     assert!(blas["remedy"].as_str().unwrap().contains("update NVIDIA's driver"), "{blas}");
+
+    // Libraries of 12 would do, and this program's kernels would not.
+    fakes.driver("twelve", 12040, 0).build("twelve", Library::Nvml, &["-DFAKE_NVML"], None);
+    let report = fakes.doctor(&["twelve"]);
+    let driver = row(&report, "gpu driver");
+    assert_eq!(driver["ok"], !cfg!(feature = "candle-cuda"), "{driver}");
 
     fakes.driver("waits", 13000, 802);
     let report = fakes.doctor(&["waits"]);

@@ -3,7 +3,7 @@
 
 use super::gpu::{Fakes, is_child};
 use candle_core::{DType, Device, Tensor};
-use nanoresearch::bench::{Session, known_shape};
+use nanoresearch::bench::{Family, Session, calibrate, known_shape};
 use nanoresearch::config::{DeviceSpec, Experiment, Precision, load_experiment};
 use nanoresearch::engine::{DeviceMemory, Placement, create, footprint};
 use nanoresearch::gpu::{Arena, Layout, Library, ready, resolve};
@@ -27,13 +27,17 @@ struct Counts {
     streams: u64,
     contexts: u64,
     kernels: u64,
+    /// How often a first context was made.
+    opened: u64,
+    /// Streams ever made.
+    engines: u64,
 }
 
 fn counts() -> Counts {
     let address = resolve(Library::Driver, c"fake_counts");
     assert_ne!(address, 0);
-    let mut n = [0u64; 9];
-    // SAFETY: it is `void fake_counts(u64 *)` and writes nine of them.
+    let mut n = [0u64; 11];
+    // SAFETY: it is `void fake_counts(u64 *)` and writes eleven of them.
     unsafe { std::mem::transmute::<usize, extern "C" fn(*mut u64)>(address)(n.as_mut_ptr()) };
     Counts {
         live: [n[0], n[1]],
@@ -43,6 +47,8 @@ fn counts() -> Counts {
         streams: n[6],
         contexts: n[7],
         kernels: n[8],
+        opened: n[9],
+        engines: n[10],
     }
 }
 
@@ -177,6 +183,36 @@ fn a_training_runs_through() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A calibration opens the device once, makes each model once a pass, and leaves out those that a small card has no room for.
+#[test]
+fn a_calibration_asks_for_no_room_beforehand() {
+    let fakes = machine();
+    fakes.child(&["a"], "gpu_memory::child_that_calibrates");
+    let mut small = fakes.around(&std::env::current_exe().unwrap(), &["a"]);
+    small.args(["--exact", "gpu_memory::child_that_calibrates", "--nocapture"]).env("FAKE_GPU", "1");
+    let output = small.env("FAKE_MEMORY", "60").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn child_that_calibrates() {
+    if !is_child() {
+        return;
+    }
+    let placement = Placement::of(&experiment("mlp-64-128-10", Precision::F32, &[]));
+    let profile = calibrate(placement, Family::Mlp, Default::default()).unwrap();
+    let (made, passes) = (counts(), 3);
+    // A step and an evaluation of each model.
+    let models = profile.samples as u64 / 2;
+    let small = std::env::var_os("FAKE_MEMORY").is_some();
+    assert_eq!((made.opened, models == 9), (1, !small), "{models} models, {made:?}");
+    // One keeps the device open; what does not fit is tried once.
+    assert_eq!(made.engines, 1 + passes * models + (9 - models), "{models} models, {made:?}");
+    assert!(models > 2, "{models}");
+    nothing_left("a calibration");
+}
+
 /// What does not fit into the block, and what other streams ask for, is the driver's; values survive both.
 #[test]
 fn what_does_not_fit_is_the_drivers() {
@@ -218,6 +254,40 @@ fn child_that_overflows() {
     drop(next);
     std::thread::spawn(move || drop(inside)).join().unwrap();
     nothing_left("the end");
+}
+
+/// The driver's own allocator, for comparison, and the block: nothing else differs.
+#[test]
+fn the_drivers_allocator_can_be_asked_for() {
+    let fakes = machine();
+    for wanted in [None, Some("driver")] {
+        let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+        bench.args(["bench", "gpu", "mlp-64-128-10", "--no-ceilings", "--seconds", "0", "--format", "json"]);
+        wanted.map(|value| bench.env("NANORESEARCH_GPU_ALLOCATOR", value));
+        let output = bench.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = found["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row["memory"].is_null() == wanted.is_some()), "{found}");
+    }
+}
+
+/// Which devices there are is said where another one is asked for.
+#[test]
+fn a_device_that_is_not_there_is_told_with_those_that_are() {
+    let fakes = machine();
+    let said = |device: &str, cards: &str| {
+        let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+        bench.args(["bench", "gpu", "--device", device]).env("FAKE_CARDS", cards);
+        let output = bench.output().unwrap();
+        assert_eq!(output.status.code(), Some(4));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let two = said("cuda:9", "2");
+    assert!(two.contains("no cuda:9: the NVIDIA driver shows this process 2 GPUs, cuda:0 to cuda:1"), "{two}");
+    let none = said("cuda", "0");
+    assert!(none.contains("no cuda:0: the NVIDIA driver shows this process no GPU"), "{none}");
 }
 
 /// A device without allocation in stream order trains all the same, each array by itself.

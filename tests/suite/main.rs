@@ -14,6 +14,8 @@ mod export;
 mod gpu;
 #[cfg(feature = "candle-cuda")]
 mod gpu_memory;
+#[cfg(feature = "candle-cuda")]
+mod gpu_verify;
 mod init;
 mod kill_campaign;
 mod kill_train;

@@ -1,7 +1,7 @@
 //! `bench gpu`: what a card does at best, and steps of the standard experiments on it.
 
 use super::subject;
-use crate::bench::{GpuRow, Subject, time_on_gpu};
+use crate::bench::{GpuRow, Subject, predict_on_gpu, time_on_gpu};
 use crate::cli::output::{self, Format, Table, duration, say, significant};
 use crate::config::{DeviceSpec, Precision};
 use crate::engine::{CardRates, card_rates};
@@ -24,6 +24,9 @@ pub struct GpuArgs {
     /// Leave out the card's ceilings, which take 2 GiB of its memory for a second
     #[arg(long)]
     no_ceilings: bool,
+    /// Say beside each step time what the cost model predicts; it measures the card first where it does not know it
+    #[arg(long)]
+    predict: bool,
     /// Seconds for each experiment and precision, about
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -49,8 +52,9 @@ pub fn run(args: &GpuArgs) -> Result<()> {
     for named in &subject::subjects(&args.configs)? {
         let subject = Subject { name: named.name.clone(), experiment: &named.experiment, shape: &named.shape };
         for &precision in &precisions {
-            say(&format!("timing {} in {precision:?}", named.name));
-            rows.push(time_on_gpu(&subject, device, precision, args.seconds)?);
+            let predicted = args.predict.then(|| predict_on_gpu(&subject, device, precision, &mut say)).transpose()?;
+            say(&format!("timing {} in {}", named.name, word(precision)));
+            rows.push(GpuRow { predicted_step: predicted, ..time_on_gpu(&subject, device, precision, args.seconds)? });
         }
     }
     if args.format == Format::Json {
@@ -70,6 +74,10 @@ fn precision(name: &str) -> std::result::Result<Precision, String> {
     serde_json::from_value(name.into()).map_err(|_| format!("{name} is neither f32 nor bf16"))
 }
 
+fn word(precision: Precision) -> String {
+    format!("{precision:?}").to_lowercase()
+}
+
 fn ceilings(rates: &CardRates) -> String {
     format!(
         "the card: bf16 matrix product {} TFLOP/s, f32 {} TFLOP/s, copy {} GB/s, {} from one small op to the next",
@@ -86,13 +94,14 @@ fn table(rows: &[GpuRow], rates: Option<&CardRates>) -> Table {
         "in",
         ">step",
         ">fastest to slowest",
+        ">predicted step",
         ">tokens/s",
         ">TFLOP/s",
         ">of matrix rate",
         ">arrays",
         ">reserved",
         ">outside",
-        ">predicted",
+        ">predicted memory",
     ]);
     for row in rows {
         let rate = row.step_flops / row.seconds;
@@ -100,9 +109,13 @@ fn table(rows: &[GpuRow], rates: Option<&CardRates>) -> Table {
         let memory = |of: fn(&crate::engine::DeviceMemory) -> String| row.memory.as_ref().map_or("-".into(), of);
         table.row(vec![
             row.config.clone(),
-            format!("{:?}", row.precision).to_lowercase(),
+            word(row.precision),
             duration(row.seconds),
             format!("{} to {}", duration(row.spread.0), duration(row.spread.1)),
+            row.predicted_step.map_or_else(
+                || "-".into(),
+                |step| format!("{} ({} to {})", duration(step.seconds), duration(step.low), duration(step.high)),
+            ),
             significant(row.tokens as f64 / row.seconds, 3),
             significant(rate / 1e12, 3),
             best.map_or_else(|| "-".into(), |best| format!("{:.1}%", 100.0 * rate / best)),

@@ -1,16 +1,20 @@
 //! What `doctor` says of GPUs: the driver, each library, each card. A machine without one has none, plainly.
 
 use super::Finding;
-use crate::gpu::{ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible};
+use crate::gpu::{
+    ComputeMode, Device, Found, FoundFile, GpuError, Inventory, Libraries, Library, OnCard, Visible, new_enough,
+};
 use crate::sys::env;
 use crate::units::Bytes;
 
 /// Everything that was asked.
 struct Seen {
     libraries: Vec<Found>,
-    /// Devices that CUDA shows to this process.
+    /// Devices that CUDA shows to this process, or why they are of no use to this program.
     devices: Result<u32, GpuError>,
     inventory: Result<Inventory, GpuError>,
+    /// UUIDs of those devices by their numbers, where the driver tells them.
+    order: Option<Vec<String>>,
     /// Value of `CUDA_VISIBLE_DEVICES`.
     setting: Option<String>,
 }
@@ -18,9 +22,16 @@ struct Seen {
 /// Looks at this machine.
 pub fn look() -> Vec<Finding> {
     let libraries = Libraries::get();
+    let count = libraries.device_count();
+    let order = match &count {
+        Ok(count) => (0..*count).map(|number| libraries.device_uuid(number).ok()).collect(),
+        Err(GpuError::NoDevice) => Some(Vec::new()),
+        Err(_) => None,
+    };
     rows(&Seen {
         libraries: libraries.found(),
-        devices: libraries.device_count(),
+        order,
+        devices: count.and_then(|count| new_enough(libraries).map(|()| count)),
         inventory: Inventory::take(),
         setting: env::var_even_empty("CUDA_VISIBLE_DEVICES"),
     })
@@ -38,9 +49,17 @@ fn rows(seen: &Seen) -> Vec<Finding> {
             (_, Err(error)) => rows.push(missing(&name(*library), error)),
         }
     }
+    if has_driver(seen) && !cfg!(feature = "candle-cuda") {
+        let remedy = "nothing to do for training on a CPU; to train on a GPU, build with `cargo build --release --features \
+                      candle-cuda` (scripts/cuda-toolkit installs what that needs)";
+        rows.push(Finding::missing("gpu support", "this program was built without", remedy));
+    }
     match &seen.inventory {
         Ok(inventory) => {
-            let visible = inventory.visible(seen.setting.as_deref());
+            // The driver counts the fastest card first, unless it is told otherwise, and NVML does not.
+            let by_driver = |order: &Vec<String>| order.iter().map(|uuid| inventory.with_uuid(uuid)).collect();
+            let by_variable = || inventory.visible(seen.setting.as_deref());
+            let visible: Vec<Visible> = seen.order.as_ref().and_then(by_driver).unwrap_or_else(by_variable);
             rows.extend(inventory.devices.iter().enumerate().map(|(place, card)| device(card, place, &visible)));
         }
         Err(error) if has_driver(seen) && !lacks_nvml(seen) => rows.push(missing("gpu cards", error)),
@@ -158,8 +177,15 @@ mod tests {
         GpuError::LibraryMissing { name: name.into(), looked: vec!["/a".into()] }
     }
 
+    /// Without the row that only a program without GPU support has.
     fn shown_rows(seen: &Seen) -> Vec<String> {
-        rows(seen).iter().map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found)).collect()
+        let support = |f: &&Finding| f.what == "gpu support";
+        assert_eq!(rows(seen).iter().any(|f| support(&f)), has_driver(seen) && !cfg!(feature = "candle-cuda"));
+        rows(seen)
+            .iter()
+            .filter(|f| !support(f))
+            .map(|f| format!("{} {}: {}", if f.ok { "ok" } else { "--" }, f.what, f.found))
+            .collect()
     }
 
     #[test]
@@ -170,6 +196,7 @@ mod tests {
             libraries,
             devices: Err(GpuError::NoDriver),
             inventory: Err(lacking("libnvidia-ml.so.1")),
+            order: None,
             setting: None,
         };
         assert_eq!(shown_rows(&seen), ["-- gpu: none: no NVIDIA driver"]);
@@ -208,7 +235,8 @@ mod tests {
             bad(Library::Nvrtc, lacking("libnvrtc.so.13")),
         ];
         let inventory = Inventory { driver: Some("580.82.07".into()), cuda: Some(CudaVersion(13000)), devices };
-        let seen = Seen { libraries, devices: Ok(2), inventory: Ok(inventory), setting: Some("1,0".into()) };
+        let seen =
+            Seen { libraries, devices: Ok(2), inventory: Ok(inventory), order: None, setting: Some("1,0".into()) };
         let h100 = "NVIDIA H100 80GB HBM3, sm_90, 79.0 GiB free of 80.0 GiB";
         let hidden = "not shown to this process (CUDA_VISIBLE_DEVICES or MIG)";
         let expected = [
@@ -222,6 +250,11 @@ mod tests {
             "-- gpu 4: the GPU is no longer reachable".into(),
         ];
         assert_eq!(shown_rows(&seen), expected);
+        // What the driver says goes before what the variable lets expect.
+        let seen = Seen { order: Some(vec!["1".into(), "x".into()]), ..seen };
+        let rows_now = shown_rows(&seen);
+        assert!(rows_now[3].contains(hidden) && rows_now[4].contains("device 0, compute"), "{rows_now:?}");
+        assert!(rows_now[6].ends_with("device 1"), "{rows_now:?}");
         assert!(rows(&seen).iter().all(|f| f.ok == f.remedy.is_none()));
     }
 
@@ -233,6 +266,7 @@ mod tests {
             libraries,
             devices: Err(GpuError::NotReady),
             inventory: Err(GpuError::DriverMismatch),
+            order: None,
             setting: None,
         };
         let shown = shown_rows(&seen);

@@ -66,6 +66,7 @@ mod with_cuda {
     use crate::config::NUMERICS_VERSION;
     use crate::gpu::{self, GpuError};
     use crate::sys::clock::Stopwatch;
+    use crate::sys::env;
     use candle_core::cuda_backend::CudaDevice;
     use candle_core::cuda_backend::cudarc::driver::{result, sys};
     use candle_core::{DType, Tensor};
@@ -81,15 +82,21 @@ mod with_cuda {
         fn drop(&mut self) {
             // The driver keeps what it gave beside the block, for this process alone.
             if self.arena.counts().outside > 0 {
-                let context = self.cuda.cuda_stream().context().clone();
-                // A device that failed cannot, and says so elsewhere.
-                let _ = context.bind_to_thread().and_then(|()| {
+                let stream = self.cuda.cuda_stream();
+                let context = stream.context().clone();
+                // What was freed in the stream's order is free when the stream has come that far. A device that failed cannot,
+                // and says so elsewhere.
+                let _ = stream.synchronize().and_then(|()| {
+                    context.bind_to_thread()?;
                     // SAFETY: the handles come from the driver.
                     unsafe { result::mem_pool::trim_to(result::device::get_default_mem_pool(context.cu_device())?, 0) }
                 });
             }
         }
     }
+
+    /// With the value `driver`, arrays are allocated by the driver, each by itself: to see what the block is worth.
+    const ALLOCATOR: &str = "NANORESEARCH_GPU_ALLOCATOR";
 
     /// A device with a stream of its own, on which everything runs in order, and a `block` of it taken to place arrays in.
     /// `wanted` is what the whole process needs, for whom there is too little.
@@ -121,6 +128,9 @@ mod with_cuda {
             return Ok((device, None));
         }
         keep_memory(ordinal)?;
+        if env::var(ALLOCATOR).as_deref() == Some("driver") {
+            return Ok((device, None));
+        }
         let taken = gpu::Arena::open(stream.cu_stream() as usize, block);
         let arena = taken.map_err(|code| match GpuError::from_driver(code.unsigned_abs()) {
             GpuError::OutOfMemory { .. } => {
@@ -162,8 +172,10 @@ mod with_cuda {
 
     /// What was counted of the arrays, and what the driver says of its memory.
     pub(in super::super) fn memory(ordinal: u32, arrays: Option<&ArrayMemory>) -> Option<DeviceMemory> {
-        let (free, total) = result::mem_get_info().ok()?;
-        let counts = arrays?.arena.counts();
+        let ArrayMemory { arena, cuda } = arrays?;
+        // The thread that asks need not be the one that opened the device.
+        let (free, total) = cuda.cuda_stream().context().mem_get_info().ok()?;
+        let counts = arena.counts();
         let mut beside = 0u64;
         if counts.outside > 0 {
             let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH;
