@@ -1,16 +1,20 @@
 //! A throughput profile of this machine: small programs of every kind, timed once and kept in the cache.
 
+use super::assumed::assumed;
 use super::family::{Family, Probe, data_section, shape};
+use super::host::BUILD;
 use super::measure::{Measured, measure, measure_where_it_fits, median};
 use super::session::Session;
 use crate::config::{DataShape, Experiment, parse_experiment};
 use crate::cost::{Machine, Sample, Task, ThroughputProfile, fit, fit_launched, spread};
 use crate::engine::{self, Placement};
 use crate::problem::{Problem, Result};
+use crate::record::SpeedSource;
 use crate::sys::clock::Stopwatch;
 use crate::sys::{env, fs, process};
 use crate::units::Bytes;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
 const SECONDS_EACH: f64 = 0.04;
@@ -23,16 +27,10 @@ const PASSES: usize = 3;
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
 pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) -> Result<ThroughputProfile> {
-    let chip = super::host::chip();
-    let probes = family.probes(placement.device.is_gpu());
-    let build = super::host::build();
-    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {build:?}").as_bytes());
-    let path = env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]));
-    if let Some(bytes) = fs::read_if_there(&path)? {
-        // A damaged or foreign profile is only a reason to measure again.
-        if let Ok(profile) = ThroughputProfile::parse(&String::from_utf8_lossy(&bytes), &path.display().to_string()) {
-            return Ok(profile);
-        }
+    let chip = super::host::chip_of(placement.device);
+    let path = path(placement, family, &chip);
+    if let Some(profile) = read(&path)? {
+        return Ok(profile);
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
     let profile = calibrate(placement, family, chip)?;
@@ -51,6 +49,28 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
         say(&format!("warning: the measurement cannot be kept, and is made again next time: {problem}"));
     }
     Ok(profile)
+}
+
+/// What is known without measuring anything: this machine's profile where one is kept, else what another machine did.
+pub fn at_hand(placement: Placement, family: Family) -> (ThroughputProfile, SpeedSource) {
+    match read(&path(placement, family, &super::host::chip_of(placement.device))) {
+        Ok(Some(profile)) => (profile, SpeedSource::Measured),
+        _ => (assumed(placement, super::host::at_hand()), SpeedSource::Assumed),
+    }
+}
+
+/// Where the cache has the profile: what it was measured on and with is in the name.
+fn path(placement: Placement, family: Family, chip: &BTreeMap<String, String>) -> PathBuf {
+    let probes = family.probes(placement.device.is_gpu());
+    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {BUILD}").as_bytes());
+    env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]))
+}
+
+/// A damaged or foreign profile is only a reason to measure again.
+fn read(path: &Path) -> Result<Option<ThroughputProfile>> {
+    let parse =
+        |bytes: Vec<u8>| ThroughputProfile::parse(&String::from_utf8_lossy(&bytes), &path.display().to_string()).ok();
+    Ok(fs::read_if_there(path)?.and_then(parse))
 }
 
 /// Measures the machine now.

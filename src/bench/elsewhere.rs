@@ -2,6 +2,7 @@
 
 use super::calibrate::calibrate;
 use super::family::Family;
+use super::host::BUILD;
 use crate::config::Experiment;
 use crate::cost::ThroughputProfile;
 use crate::engine::Placement;
@@ -39,7 +40,7 @@ impl Elsewhere {
     /// Sixteen digits that stand for it and for this build of the program.
     pub fn token(&self) -> String {
         let probes = self.family.probes(self.placement.device.is_gpu());
-        let all = format!("{self:?} {probes:?} {:?}", super::host::build());
+        let all = format!("{self:?} {probes:?} {BUILD}");
         blake3::hash(all.as_bytes()).to_hex()[..16].to_string()
     }
 
@@ -72,7 +73,7 @@ impl Elsewhere {
 /// Measures this machine for what an experiment needs, and writes the profile to a file: what the job does.
 pub fn measure_to(experiment: &Experiment, out: &Path) -> Result<ThroughputProfile> {
     let placement = Placement::of(experiment);
-    let profile = calibrate(placement, Family::of(&experiment.model), super::host::chip())?;
+    let profile = calibrate(placement, Family::of(&experiment.model), super::host::chip_of(placement.device))?;
     fs::write_atomic(out, json(&profile)?.as_bytes())?;
     Ok(profile)
 }

@@ -1,8 +1,9 @@
 //! What belongs to the machine and not to an engine or a family of models: how long a worker takes to start, how fast a
 //! checkpoint is written. Measured once and kept in the cache.
 
-use crate::config::parse_experiment;
+use crate::config::{DeviceSpec, parse_experiment};
 use crate::data::Dataset;
+use crate::gpu::Libraries;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::problem::{Problem, Result};
 use crate::record::{AttemptSpec, CheckpointInfo, FORMAT, Outcome, write_checkpoint};
@@ -14,7 +15,7 @@ use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was measured of the machine.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -31,14 +32,9 @@ pub(super) struct Host {
 
 /// From the cache, or measured now (under a second) and kept there where that is possible.
 pub(super) fn host() -> Result<Host> {
-    let name = blake3::hash(format!("host {:?} {:?}", chip(), build()).as_bytes());
     let folder = env::cache_dir().join("profiles");
-    let path = folder.join(format!("host-{}.json", &name.to_hex()[..16]));
-    let sound = |host: &Host| host.startup_seconds >= 0.0 && host.write_seconds_per_byte >= 0.0;
-    if let Some(bytes) = fs::read_if_there(&path)?
-        // A damaged file is only a reason to measure again.
-        && let Some(host) = serde_json::from_slice::<Host>(&bytes).ok().filter(sound)
-    {
+    let path = path(&folder);
+    if let Some(host) = read(&path)? {
         return Ok(host);
     }
     let (worker_seconds, process_memory) = startup()?;
@@ -52,15 +48,47 @@ pub(super) fn host() -> Result<Host> {
     Ok(host)
 }
 
-/// This very program: another build may be faster or slower, so measurements belong to one.
-pub(super) fn build() -> Option<blake3::Hash> {
-    let path = process::current_exe().ok()?;
-    fs::read(&path).ok().map(|bytes| blake3::hash(&bytes))
+/// From the cache; where it is not there, what a 2-core virtual machine with a local disk took.
+pub(super) fn at_hand() -> Host {
+    let kept = read(&path(&env::cache_dir().join("profiles")));
+    kept.ok().flatten().unwrap_or(Host {
+        startup_seconds: 0.02,
+        write_seconds_per_byte: 1e-9,
+        checkpoint_seconds: 0.01,
+        process_memory: Bytes(16 << 20),
+    })
 }
 
+fn path(folder: &Path) -> PathBuf {
+    let name = blake3::hash(format!("host {:?} {BUILD}", chip()).as_bytes());
+    folder.join(format!("host-{}.json", &name.to_hex()[..16]))
+}
+
+/// A damaged file is only a reason to measure again.
+fn read(path: &Path) -> Result<Option<Host>> {
+    let sound = |host: &Host| host.startup_seconds >= 0.0 && host.write_seconds_per_byte >= 0.0;
+    Ok(fs::read_if_there(path)?.and_then(|bytes| serde_json::from_slice::<Host>(&bytes).ok()).filter(sound))
+}
+
+/// This very program (see build.rs): another build may be faster or slower, so measurements belong to one.
+pub(super) const BUILD: &str = env!("NANORESEARCH_BUILD");
+
 /// What decides speed, beside the engine: chip, cores and kernel.
-pub(super) fn chip() -> BTreeMap<String, String> {
+fn chip() -> BTreeMap<String, String> {
     env::host_facts().into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+}
+
+/// The same for a device: of a GPU also which kind it is, and its driver. Machines may share a cache, and a number stands for
+/// another card where `CUDA_VISIBLE_DEVICES` is another. A GPU that does not answer is left to whoever opens it.
+pub(super) fn chip_of(device: DeviceSpec) -> BTreeMap<String, String> {
+    let mut facts = chip();
+    if let DeviceSpec::Cuda(ordinal) = device {
+        let libraries = Libraries::get();
+        let kind = libraries.device_kind(ordinal).ok();
+        facts.extend(kind.map(|(name, memory)| ("gpu".to_string(), format!("{name}, {memory}"))));
+        facts.extend(libraries.driver_version().map(|version| ("cuda-driver".to_string(), version.to_string())));
+    }
+    facts
 }
 
 /// Seconds of a worker beside its steps (launch, reading the data, folders, manifest, outcome) and its memory, by its own
@@ -87,18 +115,12 @@ fn small_worker(folder: &Path) -> Result<(f64, Bytes)> {
     for number in 1..=3 {
         let attempt = folder.join(number.to_string());
         fs::create_dir(&attempt)?;
-        let spec = AttemptSpec {
-            stop_at: None,
-            format: FORMAT,
-            id: AttemptId { run: RunId(1), number },
-            experiment: experiment.clone(),
-            base: base.to_path_buf(),
-            key: experiment.run_key(digits.hash()),
-            resume_from: None,
-            wall_seconds: 0.0,
-            memory: Bytes(0),
-            predicted_seconds: None,
-        };
+        let spec = AttemptSpec::new(
+            AttemptId { run: RunId(1), number },
+            experiment.clone(),
+            base.to_path_buf(),
+            experiment.run_key(digits.hash()),
+        );
         spec.write(&attempt)?;
         let watch = Stopwatch::start();
         let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];

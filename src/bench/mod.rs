@@ -19,8 +19,8 @@ mod synthetic;
 mod train;
 
 pub use accuracy::{Accuracy, accuracy};
-pub use assumed::assumed;
-pub use calibrate::{calibrate, profile};
+pub use assumed::h200;
+pub use calibrate::{at_hand, calibrate, profile};
 pub use ceilings::{Ceilings, Rates};
 pub use elsewhere::{Elsewhere, measure_to};
 pub use export::export;

@@ -25,7 +25,8 @@ use super::events::{Downscaled, Event, NextStep, Price, Purpose, Reason, RunResu
 use super::promote;
 use super::recovery;
 use super::room::{self, Need, Outlay};
-use super::state::{Halt, Limits, Run, Scope, Standing, State};
+use super::run::{Limits, Run};
+use super::state::{Halt, Scope, Standing, State};
 use super::{Pricer, words};
 use crate::config::{Campaign, Experiment};
 use crate::ids::{AttemptId, RunId};

@@ -12,7 +12,8 @@
 
 use super::facts::Purpose;
 use super::placement;
-use super::state::{Run, Standing, State};
+use super::run::Run;
+use super::state::{Standing, State};
 use crate::analysis::Verdict;
 use crate::ids::RunId;
 use crate::sys::fs;

@@ -57,7 +57,7 @@ impl Forecast {
         let runs = wanted.min(affordable).min(by_number);
         let slots = if state.slots == 0 { usize::MAX } else { state.slots };
         let at_once = campaign.execution.parallel.min(slots).max(1);
-        let left = |a: &super::state::Attempt| {
+        let left = |a: &super::run::Attempt| {
             let since = a.launched_at.map_or(0.0, |at| (state.updated - at).max(0.0));
             (whole - since).max(0.0)
         };
@@ -82,7 +82,7 @@ impl Forecast {
 
 /// Mean seconds between a job's own end and the event that records it; 0 where attempts are no jobs.
 fn notice(state: &State) -> f64 {
-    let late = |a: &super::state::Attempt| {
+    let late = |a: &super::run::Attempt| {
         let end = a.ended.as_ref()?;
         let ended = end.evidence.job.as_ref()?.ended?;
         Some((end.at - ended as f64).clamp(0.0, LONGEST_NOTICE))

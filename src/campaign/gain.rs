@@ -6,7 +6,8 @@
 
 use super::facts::RunResult;
 use super::room;
-use super::state::{Attempt, Candidate, Run, State};
+use super::run::{Attempt, Run};
+use super::state::{Candidate, State};
 use crate::config::Direction;
 use crate::cost::overhead_factor;
 use crate::planner::{Assignment, Calibration, Outcome};

@@ -3,7 +3,8 @@
 //! Boundary: pure questions about the state.
 
 use super::gain;
-use super::state::{Attempt, AttemptEnd, State};
+use super::run::{Attempt, AttemptEnd};
+use super::state::State;
 use crate::failure::Class;
 use crate::units::DeviceTime;
 use serde::{Serialize, Serializer};

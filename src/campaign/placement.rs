@@ -9,13 +9,14 @@
 //! journaled and then removed. Boundary: paths and files; decides nothing.
 
 use super::approval::Subject;
-use super::state::{Attempt, AttemptEnd, Run, State};
+use super::run::{Attempt, AttemptEnd, Run};
+use super::state::State;
 use crate::config;
 use crate::exec::Place;
 use crate::failure::Class;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, Blame, FORMAT};
+use crate::record::{AttemptSpec, Blame};
 use crate::sys::{fs, shell};
 use crate::units::Bytes;
 use serde::{Deserialize, Serialize};
@@ -165,15 +166,11 @@ pub fn write_attempt(folder: &Path, state: &State, run: &Run, attempt: &Attempt)
     let config = config::to_toml(&experiment.seen_from(&base));
     let spec = AttemptSpec {
         stop_at: attempt.stop_at,
-        format: FORMAT,
-        id: attempt.id,
-        experiment,
-        base,
-        key: run.key.clone(),
         resume_from: attempt.resume_from.as_ref().map(|p| Path::new(UP).join(p)),
         wall_seconds: attempt.limits.wall_seconds,
         memory: attempt.limits.memory,
         predicted_seconds: Some(predicted_seconds(run, attempt)),
+        ..AttemptSpec::new(attempt.id, experiment, base, run.key.clone())
     };
     let json = serde_json::to_vec_pretty(&spec)
         .map_err(|e| Problem::failed(format!("the attempt's instructions cannot be written as JSON: {e}")))?;

@@ -6,7 +6,8 @@ use super::decide::Mind;
 use super::events::Event;
 use super::facts::{Price, Purpose, RunResult};
 use super::room::{self, Need, Outlay};
-use super::state::{Limits, Run, Standing, State};
+use super::run::{Limits, Run};
+use super::state::{Standing, State};
 use crate::config::{Direction, Experiment};
 use crate::planner::halving::{Entrant, best_waiting, promotable, rung_steps, trains_on};
 

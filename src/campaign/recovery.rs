@@ -1,7 +1,8 @@
 //! From an ended attempt to what follows: the failure rules' answer in terms of this run's limits.
 
 use super::events::{Event, NextStep, RunResult};
-use super::state::{Attempt, AttemptEnd, Limits, Run, State};
+use super::run::{Attempt, AttemptEnd, Limits, Run};
+use super::state::State;
 use crate::failure::{self, Change, Class, Policy, Recovery};
 use crate::record::Blame;
 use crate::units::{Bytes, duration};

@@ -4,7 +4,8 @@
 //! autoresearch's order (its `commit` is our run); device-hours, seed and experiment key follow.
 
 use super::events::{Purpose, RunResult};
-use super::state::{Candidate, Run, Standing, State};
+use super::run::Run;
+use super::state::{Candidate, Standing, State};
 use crate::analysis::Verdict;
 
 /// The whole file, header included. `status` is `keep` for the baseline and for confirmed candidates, `crash` for runs

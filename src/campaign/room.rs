@@ -13,7 +13,8 @@
 use super::facts::Price;
 use super::gain;
 use super::ledger::Amount;
-use super::state::{Limits, Run, Standing, State};
+use super::run::{Limits, Run};
+use super::state::{Standing, State};
 use crate::units::DeviceTime;
 
 /// What is needed: an amount, and a number of runs where the campaign limits those.

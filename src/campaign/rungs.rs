@@ -4,7 +4,7 @@
 //! Boundary: reads files; what follows is for [`super::promote`].
 
 use super::events::Event;
-use super::state::{Reached, Run};
+use super::run::{Reached, Run};
 use crate::ids::AttemptId;
 use crate::record::{METRICS_FILE, Metrics, parse_metrics};
 use crate::sys::fs;

@@ -3,7 +3,8 @@
 //! Held is what was settled, and what was held beyond the reservation. Busy of it was, by the attempts' own looks, the time
 //! in which a GPU ran kernels, or a CPU slot's threads computed. Boundary: pure questions about the state.
 
-use super::state::{AttemptEnd, Run, State};
+use super::run::{AttemptEnd, Run};
+use super::state::State;
 use crate::record::{METRICS_FILE, Metrics, UtilizationSummary, read_metrics, read_utilization};
 use crate::units::{Bytes, DeviceTime};
 use serde::{Serialize, Serializer};

@@ -13,6 +13,7 @@ use crate::problem::{Class, Result};
 use crate::slurm::{self, Need};
 use crate::sys::{env, http::Network};
 use crate::train::{BatchSource, DatasetSource};
+use crate::worker::Expected;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -92,7 +93,7 @@ impl MachinePricer {
                          three either way, until runs have ended; `nanoresearch bench site CAMPAIGN.toml` measures the \
                          site's by a short job",
                     );
-                    bench::assumed(key.0)?
+                    bench::h200(key.0)?
                 }
                 measured => measured?,
             },
@@ -134,24 +135,41 @@ impl MachinePricer {
     /// Builds, checks against the data and prices an experiment.
     pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
         let (dataset, programs) = self.build(experiment)?;
-        let source = DatasetSource::new(&dataset, &experiment.model);
-        let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
         let profile = self.profile(experiment)?;
-        let placement = Placement::of(experiment);
-        let (engine, tasks) = engine::demand(placement, &programs)?;
-        let prediction = predict(&programs, &tasks, &profile);
-        let host = HostMemory {
-            process: profile.machine.process_memory,
-            data: dataset.size(),
-            checkpoint: checkpoint_bytes(&programs),
-        };
-        let cost = run_cost(experiment, &programs, &prediction, samples);
-        let cost = match placement.device.is_gpu() {
-            true => cost.on_gpu(engine, host),
-            false => cost.on_cpu(engine, host),
-        };
+        let (prediction, cost, samples) = cost(experiment, &dataset, &programs, &profile)?;
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }
+}
+
+fn cost(
+    experiment: &Experiment,
+    dataset: &Dataset,
+    programs: &StepPrograms,
+    profile: &ThroughputProfile,
+) -> Result<(Prediction, RunCost, Samples)> {
+    let source = DatasetSource::new(dataset, &experiment.model);
+    let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
+    let placement = Placement::of(experiment);
+    let (engine, tasks) = engine::demand(placement, programs)?;
+    let prediction = predict(programs, &tasks, profile);
+    let host = HostMemory {
+        process: profile.machine.process_memory,
+        data: dataset.size(),
+        checkpoint: checkpoint_bytes(programs),
+    };
+    let cost = run_cost(experiment, programs, &prediction, samples);
+    let cost = match placement.device.is_gpu() {
+        true => cost.on_gpu(engine, host),
+        false => cost.on_cpu(engine, host),
+    };
+    Ok((prediction, cost, samples))
+}
+
+/// What a training that starts now is expected to take, from what is known without measuring anything.
+pub fn expected(experiment: &Experiment, dataset: &Dataset, programs: &StepPrograms) -> Option<Expected> {
+    let (profile, from) = bench::at_hand(Placement::of(experiment), Family::of(&experiment.model));
+    let (_, cost, _) = cost(experiment, dataset, programs, &profile).ok()?;
+    Some(Expected { seconds: cost.wall.seconds, steps: cost.steps, from })
 }
 
 impl Pricer for MachinePricer {

@@ -28,7 +28,7 @@ pub fn run(baseline: &Experiment, base: &Path, next: &str) -> Result<()> {
 
 fn twice(experiment: &Experiment, base: &Path, folder: &Path) -> Result<()> {
     let stop = StopFlag::inert();
-    let here = Here { experiment, base, folder, resume: false, stop: &stop };
+    let here = Here { experiment, base, folder, resume: false, stop: &stop, expect: &|_, _| None };
     let first = train_here(&here, &mut StopAfter(stop.clone()))?;
     if first.end != End::Checkpointed {
         return Err(unexpected("stopping after three steps", &first.end));

@@ -2,9 +2,10 @@
 
 use super::check::with_device;
 use super::output::{self, say};
+use super::pricer::expected;
 use crate::config::{DeviceSpec, Experiment, load_experiment};
 use crate::problem::{Problem, Result};
-use crate::record::{End, MemoryKind, Outcome, shortage};
+use crate::record::{End, Manifest, MemoryKind, Outcome, SpeedSource, shortage};
 use crate::sys::signal::StopFlag;
 use crate::sys::{env, process, shell};
 use crate::train::{Event, Observer, Stepped};
@@ -52,8 +53,14 @@ pub fn run(args: &Args) -> Result<u8> {
         Problem::failed(format!("signals cannot be caught: {e}")).remedy("see the system's message above")
     })?;
     let mut progress = Progress::default();
-    let here =
-        Here { experiment: &loaded.value, base: &loaded.base, folder: &args.out, resume: args.resume, stop: &stop };
+    let here = Here {
+        experiment: &loaded.value,
+        base: &loaded.base,
+        folder: &args.out,
+        resume: args.resume,
+        stop: &stop,
+        expect: &|dataset, programs| expected(&loaded.value, dataset, programs),
+    };
     let outcome = train_here(&here, &mut progress);
     progress.finish();
     let outcome = outcome.map_err(|p| loaded.places.locate(p))?;
@@ -117,10 +124,26 @@ fn summary(outcome: &Outcome, args: &Args) -> String {
     }
     rows.extend(outcome.metrics.iter().map(|(name, value)| (name.as_str(), format!("{value:.5}"))));
     rows.push(("time", format!("{:.2} s, of which {:.2} s training", outcome.seconds, outcome.training_seconds)));
+    rows.extend(Manifest::read(&args.out).ok().flatten().and_then(|m| predicted(&m, args)).map(|p| ("predicted", p)));
     rows.push(("memory", outcome.peak_memory.to_string()));
     rows.push(("folder", args.out.display().to_string()));
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+/// What the last attempt was predicted to take.
+fn predicted(manifest: &Manifest, args: &Args) -> Option<String> {
+    let seconds = manifest.predicted_seconds?;
+    let whose = match manifest.predicted_from {
+        Some(SpeedSource::Assumed) => {
+            let mut check = vec![args.file.display().to_string()];
+            check.extend(with_device(&args.overrides, "resources.device", args.device));
+            let check: Vec<String> = check.iter().map(|word| shell::word(word)).collect();
+            format!(" at another machine's speeds; `nanoresearch check {}` measures this one's", check.join(" "))
+        }
+        _ => String::new(),
+    };
+    Some(format!("{seconds:.2} s{whose}"))
 }
 
 /// A bar on a terminal; elsewhere a line for each evaluation.

@@ -1,6 +1,6 @@
 //! `attempt.json`: what the controller asks of a worker.
 
-use super::format;
+use super::format::{self, FORMAT};
 use crate::config::Experiment;
 use crate::ids::{AttemptId, RunKey};
 use crate::problem::Result;
@@ -38,9 +38,39 @@ pub struct AttemptSpec {
     /// Wall seconds that the cost model expects, for the manifest; none where nobody asked it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_seconds: Option<f64>,
+    /// Whose speeds these seconds were made from; none where a campaign has put its own experience in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_from: Option<SpeedSource>,
+}
+
+/// Whose speeds a prediction is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeedSource {
+    /// Those of the machine itself.
+    Measured,
+    /// Those of another one, since nobody has measured this one: a guess.
+    Assumed,
 }
 
 impl AttemptSpec {
+    /// An attempt at a whole run from its start, without limits and without a prediction.
+    pub fn new(id: AttemptId, experiment: Experiment, base: PathBuf, key: RunKey) -> Self {
+        AttemptSpec {
+            format: FORMAT,
+            id,
+            experiment,
+            base,
+            key,
+            resume_from: None,
+            stop_at: None,
+            wall_seconds: 0.0,
+            memory: Bytes(0),
+            predicted_seconds: None,
+            predicted_from: None,
+        }
+    }
+
     /// Reads `attempt.json` of an attempt's folder.
     pub fn read(folder: &Path) -> Result<Self> {
         format::read_json(&folder.join(ATTEMPT_FILE), "an attempt's specification")

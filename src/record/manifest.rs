@@ -1,5 +1,6 @@
 //! `manifest.json`: what a worker knows before its first step.
 
+use super::SpeedSource;
 use super::format;
 use crate::problem::Result;
 use crate::units::Bytes;
@@ -31,9 +32,12 @@ pub struct Manifest {
     pub validation_samples: u64,
     /// FLOPs of one optimiser step.
     pub step_flops: f64,
-    /// Predicted seconds of the whole attempt, where a throughput profile was at hand.
+    /// Predicted seconds of the whole attempt; none where it was nobody's plan (a training repeated to compare its results).
     #[serde(default)]
     pub predicted_seconds: Option<f64>,
+    /// Whose speeds these were made from; none where a campaign has put its own experience in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_from: Option<SpeedSource>,
     /// Predicted peak memory of the programs.
     pub predicted_memory: Bytes,
     /// Hash of the dataset's content.

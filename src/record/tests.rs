@@ -29,6 +29,7 @@ fn attempt() -> AttemptSpec {
         wall_seconds: 12.5,
         memory: Bytes(1 << 30),
         predicted_seconds: None,
+        predicted_from: None,
     }
 }
 
@@ -44,6 +45,7 @@ fn manifest() -> Manifest {
         validation_samples: 360,
         step_flops: 1.5e9,
         predicted_seconds: None,
+        predicted_from: None,
         predicted_memory: Bytes(5),
         data_hash: "d".into(),
         started: "2026-01-01T00:00:00.000Z".into(),

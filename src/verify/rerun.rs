@@ -8,12 +8,11 @@ use crate::analysis::single_run_floor;
 use crate::campaign::{Run, RunResult, State, attempt_path, run_path};
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Problem, Result};
-use crate::record::{AttemptSpec, FORMAT, METRICS_FILE, Manifest, Metrics, Outcome, read_metrics};
+use crate::record::{AttemptSpec, METRICS_FILE, Manifest, Metrics, Outcome, read_metrics};
 use crate::rng::{Sequence, Stream};
 use crate::sys::clock::Clock;
 use crate::sys::fs;
 use crate::sys::process::DetachedChild;
-use crate::units::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -81,18 +80,8 @@ pub fn rerun(
     if let Some(last) = last {
         experiment.resources.micro_batch = last.limits.micro_batch;
     }
-    let spec = AttemptSpec {
-        format: FORMAT,
-        id: AttemptId { run: id, number: 1 },
-        experiment,
-        base: fs::relative(&attempt, base)?,
-        key: run.key.clone(),
-        resume_from: None,
-        stop_at: None,
-        wall_seconds: 0.0,
-        memory: Bytes(0),
-        predicted_seconds: None,
-    };
+    let spec =
+        AttemptSpec::new(AttemptId { run: id, number: 1 }, experiment, fs::relative(&attempt, base)?, run.key.clone());
     spec.write(&attempt)?;
     let arguments = [OsStr::new("worker"), OsStr::new("--attempt"), attempt.as_os_str()];
     let failed = |e: std::io::Error| {

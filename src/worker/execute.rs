@@ -79,6 +79,7 @@ pub(super) fn execute(
         validation_samples: trainer.validation_samples() as u64,
         step_flops: programs.step_flops().0,
         predicted_seconds: spec.predicted_seconds,
+        predicted_from: spec.predicted_from,
         predicted_memory,
         data_hash: dataset.hash().to_string(),
         started: rfc3339(now.unix() - now.monotonic()),

@@ -3,12 +3,14 @@
 use super::execute::{build, load_data};
 use super::perform::{Setting, perform};
 use crate::config::{self, Experiment, to_toml};
+use crate::data::Dataset;
 use crate::engine::limit_threads;
+use crate::graph::StepPrograms;
 use crate::ids::{AttemptId, RunId};
 use crate::problem::{Class, Problem, Result};
 use crate::record::{
-    ATTEMPT_FILE, AttemptSpec, End, FORMAT, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE, Outcome, read_model,
-    weights_hash,
+    ATTEMPT_FILE, AttemptSpec, CHECKPOINTS_FOLDER, End, MANIFEST_FILE, METRICS_FILE, MODEL_FILE, OUTCOME_FILE, Outcome,
+    SpeedSource, list_checkpoints, read_model, weights_hash,
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::fs::{self, Lock, Locking};
@@ -22,7 +24,7 @@ use std::path::Path;
 const LOCK_FILE: &str = "lock";
 
 /// What to train and where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Here<'a> {
     /// The experiment, validated.
     pub experiment: &'a Experiment,
@@ -34,6 +36,26 @@ pub struct Here<'a> {
     pub resume: bool,
     /// Asks for a checkpoint and an early end.
     pub stop: &'a StopFlag,
+    /// What the whole run is expected to take, for the manifest; none where nobody wants to know.
+    pub expect: &'a dyn Fn(&Dataset, &StepPrograms) -> Option<Expected>,
+}
+
+/// What a whole run is expected to take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    /// Wall seconds.
+    pub seconds: f64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Whose speeds it was made from.
+    pub from: SpeedSource,
+}
+
+impl Expected {
+    /// Seconds of what is left to do after some steps.
+    fn after(self, done: u64) -> f64 {
+        self.seconds * self.steps.saturating_sub(done) as f64 / self.steps.max(1) as f64
+    }
 }
 
 /// Trains and returns the outcome, which is also in the folder. What is impossible is refused before anything is
@@ -42,7 +64,7 @@ pub struct Here<'a> {
 /// Limits on memory and wall time in the experiment's resources end the whole process, as they do for a worker.
 pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
     let clock = SystemClock::default();
-    let Here { experiment, base, folder, resume, stop } = *here;
+    let Here { experiment, base, folder, resume, stop, expect } = *here;
     limit_threads(experiment.resources.threads);
     if !resume && begun(folder) {
         return Err(Problem::usage("the folder holds a run already")
@@ -50,24 +72,25 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
             .remedy("go on with that run by adding --resume, or choose another folder with --out"));
     }
     let dataset = load_data(&experiment.data, base, observer)?;
-    build(experiment, &dataset)?;
+    let programs = build(experiment, &dataset)?;
     refuse_foreign(folder, resume)?;
     if resume && !folder.join(ATTEMPT_FILE).exists() && !folder.join(MANIFEST_FILE).exists() {
         let what = format!("there is no run in {} to go on with: it begins at step 0", folder.display());
         observer.on_event(&Event::Warning(what));
     }
     fs::create_dir(folder)?;
+    let expected = expect(&dataset, &programs);
     let spec = AttemptSpec {
-        stop_at: None,
-        format: FORMAT,
-        id: AttemptId { run: RunId(1), number: 1 },
-        experiment: experiment.clone(),
-        base: fs::relative(folder, base)?,
-        key: experiment.run_key(dataset.hash()),
-        resume_from: None,
         wall_seconds: experiment.resources.wall_seconds,
         memory: Bytes(experiment.resources.memory_mib << 20),
-        predicted_seconds: None,
+        predicted_seconds: expected.map(|whole| whole.after(newest_step(folder))),
+        predicted_from: expected.map(|whole| whole.from),
+        ..AttemptSpec::new(
+            AttemptId { run: RunId(1), number: 1 },
+            experiment.clone(),
+            fs::relative(folder, base)?,
+            experiment.run_key(dataset.hash()),
+        )
     };
     let _lock = lock(folder)?;
     clean(folder)?;
@@ -90,6 +113,12 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
     fs::write_atomic(&folder.join("config.toml"), config.as_bytes())?;
     let setting = Setting { spec: &spec, folder, stop, clock: &clock };
     perform(&setting, Some(dataset), observer).map(|(outcome, _)| outcome)
+}
+
+/// The step of the newest checkpoint; 0 where there is none.
+fn newest_step(folder: &Path) -> u64 {
+    let steps = list_checkpoints(&folder.join(CHECKPOINTS_FOLDER)).unwrap_or_default();
+    steps.last().map_or(0, |(step, _)| *step)
 }
 
 /// What to do about a file that cannot be read and that the run can go on without: checkpoints and manifest know which run it is.

@@ -23,6 +23,6 @@ mod sampling_tests;
 #[cfg(test)]
 mod tests;
 
-pub use here::{Here, train_here};
+pub use here::{Expected, Here, train_here};
 pub use perform::exit_code;
 pub use run::run;

@@ -5,10 +5,12 @@ use super::report::Report;
 use super::watchdog::{GRACE, Limits, watch};
 use super::*;
 use crate::config::Experiment;
+use crate::data::Dataset;
+use crate::graph::StepPrograms;
 use crate::ids::{AttemptId, RunId, RunKey};
 use crate::record::{
-    AttemptSpec, CHECKPOINTS_FOLDER, Claim, End, FORMAT, METRICS_FILE, Manifest, Metrics, Outcome, list_checkpoints,
-    read_metrics,
+    AttemptSpec, CHECKPOINTS_FOLDER, Claim, End, FORMAT, METRICS_FILE, Manifest, Metrics, Outcome, SpeedSource,
+    list_checkpoints, read_metrics,
 };
 use crate::sys::clock::SystemClock;
 use crate::sys::signal::StopFlag;
@@ -49,6 +51,7 @@ pub(super) fn spec(experiment: Experiment) -> AttemptSpec {
         wall_seconds: 0.0,
         memory: Bytes(0),
         predicted_seconds: None,
+        predicted_from: None,
     }
 }
 
@@ -201,9 +204,15 @@ fn training_here_resumes_and_refuses_what_would_mix_runs() {
     let out = root.path().join("run");
     let experiment = experiment(10);
     let stop = StopFlag::inert();
-    let here = Here { experiment: &experiment, base: Path::new("."), folder: &out, resume: false, stop: &stop };
+    let expect =
+        |_: &Dataset, _: &StepPrograms| Some(Expected { seconds: 10.0, steps: 10, from: SpeedSource::Assumed });
+    let folder = &out;
+    let here =
+        Here { experiment: &experiment, base: Path::new("."), folder, resume: false, stop: &stop, expect: &expect };
+    let predicted = || Manifest::read(folder).unwrap().unwrap().predicted_seconds;
     let stopped = train_here(&here, &mut StopAfter(5, stop.clone())).unwrap();
     assert_eq!(stopped.end, End::Checkpointed);
+    assert_eq!(predicted(), Some(10.0));
 
     let again = train_here(&here, &mut Silent).unwrap_err();
     assert!(again.to_string().contains("--resume"), "{again}");
@@ -216,6 +225,7 @@ fn training_here_resumes_and_refuses_what_would_mix_runs() {
 
     let done = train_here(&resuming, &mut Silent).unwrap();
     assert_eq!((done.end.clone(), done.step), (End::Completed, 10));
+    assert_eq!(predicted(), Some(5.0), "what was left to do");
     assert_eq!(train_here(&resuming, &mut Silent).unwrap(), done, "a completed run is not run again");
     let fresh = root.path().join("fresh");
     let undisturbed = train_here(&Here { folder: &fresh, ..resuming }, &mut Silent).unwrap();
@@ -230,7 +240,14 @@ fn what_cannot_be_trained_is_refused_before_anything_is_written() {
     let mut experiment = experiment(5);
     experiment.training.batch_size = 100_000;
     let stop = StopFlag::inert();
-    let here = Here { experiment: &experiment, base: Path::new("."), folder: &out, resume: false, stop: &stop };
+    let here = Here {
+        experiment: &experiment,
+        base: Path::new("."),
+        folder: &out,
+        resume: false,
+        stop: &stop,
+        expect: &|_, _| None,
+    };
     let problem = train_here(&here, &mut Silent).unwrap_err();
     assert_eq!(problem.class.exit_code(), 2);
     assert!(!out.exists());

@@ -72,6 +72,38 @@ fn the_command_printed_after_a_checkpoint_goes_on() {
     assert!(said.contains("wall-clock limit") && !said.contains("another run"), "{said}");
 }
 
+/// A training is predicted without being held up: at another machine's speeds until this one has been measured, which the
+/// command that it prints does.
+#[test]
+fn a_training_says_what_was_predicted() {
+    let lab = Lab::new();
+    let in_lab = |line: &str| {
+        let output = lab.command(line).env("XDG_CACHE_HOME", lab.at("cache")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let manifest = |folder: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(lab.at(folder).join("manifest.json")).unwrap()).unwrap()
+    };
+    let (said, _) = in_lab("train experiment.toml training.seed=5 --out first");
+    let line = said.lines().find(|line| line.starts_with("predicted")).unwrap();
+    let (_, check) = line.split_once("at another machine's speeds; `nanoresearch ").unwrap();
+    assert_eq!(manifest("first")["predicted_from"], "assumed");
+    assert!(manifest("first")["predicted_seconds"].as_f64().unwrap() > 0.0);
+
+    let check = check.split('`').next().unwrap().to_string();
+    let checked = (0..10).find_map(|_| {
+        let (checked, said) = in_lab(&format!("{check} --format json"));
+        // A machine that is busy with other things is measured again.
+        (!said.contains("predictions are guesses")).then_some(checked)
+    });
+    let checked: serde_json::Value = serde_json::from_str(&checked.expect("a profile that is kept")).unwrap();
+    let (said, _) = in_lab("train experiment.toml training.seed=5 --out second");
+    assert!(said.contains("predicted") && !said.contains("another machine"), "{said}");
+    assert_eq!(manifest("second")["predicted_from"], "measured");
+    assert_eq!(manifest("second")["predicted_seconds"], checked["run_seconds"]["seconds"]);
+}
+
 #[test]
 fn a_campaign_on_one_line_of_json_is_a_campaign() {
     let lab = Lab::new();

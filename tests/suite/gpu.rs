@@ -2,6 +2,7 @@
 //! `tests/fixtures/gpu/fake.c` with the C compiler that Rust links with.
 
 use nanoresearch::gpu::{GpuError, Libraries, Library, NvmlSampler, Sampler, resolve};
+use nanoresearch::units::Bytes;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -166,6 +167,8 @@ fn child_that_samples() {
     assert_eq!(Libraries::get().device_count(), Ok(2));
     assert_eq!(Libraries::get().device_uuid(0).unwrap(), "01010101-0101-0101-0101-010101010101");
     assert_eq!(Libraries::get().device_uuid(2), Err(GpuError::NoDevice));
+    assert_eq!(Libraries::get().device_kind(0).unwrap(), ("Made Up".to_string(), Bytes(8 << 30)));
+    assert_eq!(Libraries::get().device_kind(2), Err(GpuError::NoDevice));
     assert!(matches!(NvmlSampler::open(2), Err(GpuError::NoDevice)));
     // CUDA's device 0 is NVML's second card, on which this process holds memory.
     let mut sampler = Sampler::new(Some(0));

@@ -3,7 +3,8 @@
 use super::{Event, State, inconsistent};
 use crate::campaign::facts::{NextStep, RunResult};
 use crate::campaign::ledger::Amount;
-use crate::campaign::state::{Attempt, AttemptEnd, Limits, Reached, Run, Standing};
+use crate::campaign::run::{Attempt, AttemptEnd, Limits, Reached, Run};
+use crate::campaign::state::Standing;
 use crate::problem::Result;
 
 /// Applies one of them, read at `time` (seconds since the Unix epoch).

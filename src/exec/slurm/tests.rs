@@ -8,7 +8,7 @@ use crate::exec::Place;
 use crate::exec::conformance::{Bed, Behaviour, end_of};
 use crate::failure::{Class, classify};
 use crate::ids::{AttemptId, RunId, RunKey};
-use crate::record::{AttemptSpec, FORMAT};
+use crate::record::AttemptSpec;
 use crate::sys::clock::FakeClock;
 use crate::units::Bytes;
 use std::cell::{Cell, RefCell};
@@ -77,18 +77,12 @@ impl Bed for SlurmBed {
         std::fs::create_dir(&folder).unwrap();
         let text = "data = { kind = \"digits\" }\nmodel.preset = \"mlp-small\"\noptimizer.kind = \"adamw\"";
         let preset = crate::config::presets().iter().map(|(name, _)| *name).find(|n| n.starts_with("mlp")).unwrap();
-        let spec = AttemptSpec {
-            format: FORMAT,
+        let spec = AttemptSpec::new(
             id,
-            experiment: parse_experiment(&text.replace("mlp-small", preset), "t", &[]).unwrap(),
-            base: PathBuf::from("."),
-            key: RunKey("k".into()),
-            resume_from: None,
-            wall_seconds: 0.0,
-            memory: Bytes(0),
-            predicted_seconds: None,
-            stop_at: None,
-        };
+            parse_experiment(&text.replace("mlp-small", preset), "t", &[]).unwrap(),
+            PathBuf::from("."),
+            RunKey("k".into()),
+        );
         spec.write(&folder).unwrap();
         self.world.borrow_mut().behaviours.insert(folder.clone(), behaviour);
         Launch { id, folder, kill_after_seconds: 0.0, place: Place::default() }

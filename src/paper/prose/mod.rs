@@ -24,6 +24,7 @@ mod items;
 mod markup;
 mod numbers;
 mod quantities;
+mod stance;
 mod subjects;
 #[cfg(test)]
 mod tests;
