@@ -218,6 +218,38 @@ fn child_that_calibrates() {
     nothing_left("a calibration");
 }
 
+/// What a card cannot do is told in the card's terms, wherever it comes to light first.
+#[test]
+fn a_card_that_fails_is_told_as_that() {
+    let fakes = machine();
+    let cases = [
+        ("FAKE_CONTEXT", "46", 4, "the GPU is taken", "busy"),
+        ("FAKE_CONTEXT", "2", 1, "out of GPU memory", "out-of-memory"),
+        ("FAKE_LOAD", "209", 4, "built for another GPU chip", "wrong-chip"),
+        ("FAKE_LOAD", "222", 4, "driver is too old", "driver-too-old"),
+        ("FAKE_LOAD", "2", 1, "out of GPU memory", "out-of-memory"),
+        ("FAKE_LAUNCH", "700", 1, "accessed memory it must not", "illegal-access"),
+        ("FAKE_LAUNCH", "214", 1, "failed beyond correction", "ecc"),
+    ];
+    for (i, (what, result, code, words, fault)) in cases.into_iter().enumerate() {
+        let mut train = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/experiments/digits-mlp.toml");
+        let folder = fakes.path(&format!("fails-{i}"));
+        train.args(["train", "--device", "cuda", "--out"]).arg(&folder).arg(config).env(what, result);
+        let output = train.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{what}={result}: {said}");
+        assert!(said.contains(words) && said.lines().count() <= 3, "{what}={result}: {said}");
+        let outcome = std::fs::read_to_string(folder.join("outcome.json")).unwrap();
+        assert!(outcome.contains(&format!("\"{fault}\"")), "{what}={result}: {outcome}");
+    }
+    // The card's ceilings want 2 GiB at once.
+    let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
+    let output = bench.args(["bench", "gpu"]).env("FAKE_MEMORY", "1000").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("2.7 GiB wanted, 1000.0 MiB free"), "{said}");
+}
+
 /// What does not fit into the block, and what other streams ask for, is the driver's; values survive both.
 #[test]
 fn what_does_not_fit_is_the_drivers() {

@@ -105,14 +105,12 @@ mod with_cuda {
         block: &Layout,
         wanted: Bytes,
     ) -> Result<(Device, Option<ArrayMemory>), EngineError> {
+        opened(ordinal, block, wanted).map_err(|error| judged(error, wanted))
+    }
+
+    fn opened(ordinal: u32, block: &Layout, wanted: Bytes) -> Result<(Device, Option<ArrayMemory>), EngineError> {
         gpu::ready(ordinal).map_err(EngineError::Gpu)?;
-        let refused = |e: candle_core::Error| match EngineError::from(e) {
-            EngineError::Backend(text) => {
-                GpuError::from_message(&text).map_or(EngineError::Backend(text), EngineError::Gpu)
-            }
-            error => error,
-        };
-        let device = Device::new_cuda_with_stream(ordinal as usize).map_err(refused)?;
+        let device = Device::new_cuda_with_stream(ordinal as usize)?;
         let cuda = device.as_cuda_device()?.clone();
         // SAFETY: one thread and one stream use the device, so no other stream has to wait for an event.
         unsafe { cuda.disable_event_tracking() };
@@ -205,8 +203,14 @@ mod with_cuda {
 
     /// Measures a card in about a second. Each rate is the median of several rounds after a first one that warms up.
     pub fn card_rates(ordinal: u32) -> Result<CardRates, EngineError> {
+        // An array and its copy at the same time.
+        let wanted = Bytes(OVERHEAD + PROBED + 2 * 4 * COPIED as u64);
+        rates(ordinal, wanted).map_err(|error| judged(error, wanted))
+    }
+
+    fn rates(ordinal: u32, wanted: Bytes) -> Result<CardRates, EngineError> {
         // Small operations as in training, placed in a block; the large arrays do not fit and are the driver's.
-        let (device, _arena) = open(ordinal, &Layout::of(PROBED), Bytes(OVERHEAD))?;
+        let (device, _arena) = open(ordinal, &Layout::of(PROBED), wanted)?;
         let median = |work: &dyn Fn() -> candle_core::Result<()>, rounds: usize| -> Result<f64, EngineError> {
             work()?;
             device.synchronize()?;
@@ -251,6 +255,13 @@ mod with_cuda {
         }
         facts.extend(gpu::versions());
         facts
+    }
+
+    fn judged(error: EngineError, footprint: Bytes) -> EngineError {
+        match error {
+            EngineError::Backend(text) => judge(text, footprint),
+            error => error,
+        }
     }
 
     /// An error of candle's or cudarc's, in the terms of the device.

@@ -43,7 +43,9 @@ impl TensorEngine {
             DeviceSpec::Cpu => (Device::Cpu, None),
             DeviceSpec::Cuda(ordinal) => cuda::open(ordinal, &block(&meter), footprint)?,
         };
-        let (context, state) = begin(&programs, device, precision, &constants)?;
+        // Here a card is first told to compute, and may not be able to.
+        let begun = begin(&programs, device, precision, &constants);
+        let (context, state) = begun.map_err(|e| judged(e, place, footprint))?;
         let dead = all(&programs).map(dead_after);
         let limits = all(&programs).map(|program| (0..program.batch.len()).map(|i| limit(program, i)).collect());
         Ok(TensorEngine { dead, limits, place, precision, context, state, footprint, programs, arena })
@@ -98,10 +100,14 @@ impl TensorEngine {
 
     /// What the library beneath said, in the terms of the device.
     fn judged(&self, error: EngineError) -> EngineError {
-        match (error, self.place) {
-            (EngineError::Backend(text), DeviceSpec::Cuda(_)) => cuda::judge(text, self.footprint),
-            (error, _) => error,
-        }
+        judged(error, self.place, self.footprint)
+    }
+}
+
+fn judged(error: EngineError, place: DeviceSpec, footprint: Bytes) -> EngineError {
+    match (error, place) {
+        (EngineError::Backend(text), DeviceSpec::Cuda(_)) => cuda::judge(text, footprint),
+        (error, _) => error,
     }
 }
 
