@@ -17,6 +17,8 @@
 #[cfg(any(test, feature = "candle-cuda"))]
 mod arena;
 mod codes;
+#[cfg(feature = "candle-cuda")]
+mod destroy;
 mod driver;
 mod error;
 mod inventory;

@@ -6,8 +6,8 @@
 //! chose, and later ones cost two instructions. One that cannot be found returns `CUDA_ERROR_NO_DEVICE`; callers are kept
 //! from getting that far by [`super::ready`], which says what is missing.
 //!
-//! The list is what the linker calls undefined when a name is taken out. Two are this program's own: `cuMemAllocAsync`
-//! and `cuMemFreeAsync`, in [`super::memory`].
+//! The list is what the linker calls undefined when a name is taken out. Four are this program's own: `cuMemAllocAsync`
+//! and `cuMemFreeAsync` in [`super::memory`], `cublasDestroy_v2` and `curandDestroyGenerator` in [`super::destroy`].
 
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!(
@@ -99,9 +99,9 @@ lazily! { Library::Driver;
     cuModuleUnload cuStreamCreate cuStreamDestroy_v2 cuStreamIsCapturing cuStreamSynchronize cuStreamWaitEvent
 }
 lazily! { Library::Cublas;
-    cublasCreate_v2 cublasDestroy_v2 cublasDgemmStridedBatched cublasGemmStridedBatchedEx cublasSetStream_v2
+    cublasCreate_v2 cublasDgemmStridedBatched cublasGemmStridedBatchedEx cublasSetStream_v2
 }
 lazily! { Library::Curand;
-    curandCreateGenerator curandDestroyGenerator curandGenerateNormal curandGenerateNormalDouble curandGenerateUniform
+    curandCreateGenerator curandGenerateNormal curandGenerateNormalDouble curandGenerateUniform
     curandGenerateUniformDouble curandSetPseudoRandomGeneratorSeed curandSetStream
 }

@@ -230,18 +230,28 @@ fn a_card_that_fails_is_told_as_that() {
         ("FAKE_LOAD", "2", 1, "out of GPU memory", "out-of-memory"),
         ("FAKE_LAUNCH", "700", 1, "accessed memory it must not", "illegal-access"),
         ("FAKE_LAUNCH", "214", 1, "failed beyond correction", "ecc"),
+        // In the middle of the training.
+        ("FAKE_LAUNCH", "719", 1, "accessed memory it must not", "illegal-access"),
     ];
     for (i, (what, result, code, words, fault)) in cases.into_iter().enumerate() {
+        let launches = if result == "719" { "10000" } else { "0" };
         let mut train = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobs/experiments/digits-mlp.toml");
         let folder = fakes.path(&format!("fails-{i}"));
-        train.args(["train", "--device", "cuda", "--out"]).arg(&folder).arg(config).env(what, result);
+        train
+            .args(["train", "--device", "cuda", "--out"])
+            .arg(&folder)
+            .arg(config)
+            .env(what, result)
+            .env("FAKE_LAUNCHES", launches);
         let output = train.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{what}={result}: {said}");
-        assert!(said.contains(words) && said.lines().count() <= 3, "{what}={result}: {said}");
+        let told = said.lines().filter(|line| !line.starts_with("step ")).count();
+        assert!(said.contains(words) && told <= 3, "{what}={result}: {said}");
         let outcome = std::fs::read_to_string(folder.join("outcome.json")).unwrap();
         assert!(outcome.contains(&format!("\"{fault}\"")), "{what}={result}: {outcome}");
+        assert_eq!(outcome.contains("\"step\": 0,"), launches == "0", "{outcome}");
     }
     // The card's ceilings want 2 GiB at once.
     let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
