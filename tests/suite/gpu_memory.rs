@@ -213,7 +213,7 @@ fn child_that_calibrates() {
     assert_eq!(made.engines, 2 + passes * models + (9 - models), "{models} models, {made:?}");
     assert!(models > 2, "{models}");
     // Kernels that are compiled once for all times are no part of a worker's start; nor are those seconds part of any step.
-    assert!(profile.machine.startup_seconds < 0.4, "{}", profile.machine.startup_seconds);
+    assert!(profile.machine.startup_seconds < 0.8, "{}", profile.machine.startup_seconds);
     assert!(profile.fallback.seconds_per_op < 1e-3, "{:?}", profile.fallback);
     nothing_left("a calibration");
 }
@@ -257,7 +257,7 @@ fn a_card_that_fails_is_told_as_that() {
     let mut bench = fakes.around(Path::new(env!("CARGO_BIN_EXE_nanoresearch")), &["a"]);
     let output = bench.args(["bench", "gpu"]).env("FAKE_MEMORY", "1000").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("2.7 GiB wanted, 1000.0 MiB free"), "{said}");
+    assert!(said.contains("2.7 GiB wanted, 1000.0 MiB free") && said.contains("--no-ceilings"), "{said}");
 }
 
 /// What does not fit into the block, and what other streams ask for, is the driver's; values survive both.

@@ -4,7 +4,7 @@ use super::subject;
 use crate::bench::{GpuRow, Subject, predict_on_gpu, time_on_gpu};
 use crate::cli::output::{self, Format, Table, duration, say, significant};
 use crate::config::{DeviceSpec, Precision};
-use crate::engine::{CardRates, card_rates};
+use crate::engine::{CardRates, EngineError, card_rates};
 use crate::gpu::{self, Inventory};
 use crate::problem::{Problem, Result};
 use clap::Args;
@@ -43,7 +43,7 @@ pub fn run(args: &GpuArgs) -> Result<()> {
             .at("--device")
             .remedy("use `bench train` for the CPU"));
     };
-    let rates = if args.no_ceilings { None } else { Some(card_rates(ordinal)?) };
+    let rates = if args.no_ceilings { None } else { Some(card_rates(ordinal).map_err(no_ceilings)?) };
     if let Some(rates) = &rates {
         say(&ceilings(rates));
     }
@@ -72,6 +72,16 @@ pub fn run(args: &GpuArgs) -> Result<()> {
 
 fn precision(name: &str) -> std::result::Result<Precision, String> {
     serde_json::from_value(name.into()).map_err(|_| format!("{name} is neither f32 nor bf16"))
+}
+
+fn no_ceilings(error: EngineError) -> Problem {
+    let memory = matches!(error, EngineError::OutOfMemory { .. });
+    let problem = Problem::from(error);
+    if memory {
+        problem.remedy("leave the card's ceilings out with --no-ceilings, or free the card of others")
+    } else {
+        problem
+    }
 }
 
 fn word(precision: Precision) -> String {
