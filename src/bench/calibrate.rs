@@ -27,13 +27,12 @@ const PASSES: usize = 3;
 /// The profile of this machine for an engine and a number of threads: from the cache, or measured now (some seconds)
 /// and kept there. `say` is told when it has to be measured.
 pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) -> Result<ThroughputProfile> {
-    let chip = super::host::chip_of(placement.device);
-    let path = path(placement, family, &chip);
+    let path = profile_path(placement, family);
     if let Some(profile) = read(&path)? {
         return Ok(profile);
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
-    let profile = calibrate(placement, family, chip)?;
+    let profile = calibrate(placement, family, super::host::chip_of(placement.device))?;
     if profile.log_spread > UNRELIABLE {
         say(
             "warning: this machine's speed changed so much while it was measured that predictions are guesses; it is measured again next time",
@@ -53,14 +52,15 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
 
 /// What is known without measuring anything: this machine's profile where one is kept, else what another machine did.
 pub fn at_hand(placement: Placement, family: Family) -> (ThroughputProfile, SpeedSource) {
-    match read(&path(placement, family, &super::host::chip_of(placement.device))) {
+    match read(&profile_path(placement, family)) {
         Ok(Some(profile)) => (profile, SpeedSource::Measured),
         _ => (assumed(placement, super::host::at_hand()), SpeedSource::Assumed),
     }
 }
 
-/// Where the cache has the profile: what it was measured on and with is in the name.
-fn path(placement: Placement, family: Family, chip: &BTreeMap<String, String>) -> PathBuf {
+/// Where the cache has the profile of this machine: what it is measured on and with is in the name, the kind of a GPU too.
+pub fn profile_path(placement: Placement, family: Family) -> PathBuf {
+    let chip = super::host::chip_of(placement.device);
     let probes = family.probes(placement.device.is_gpu());
     let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {BUILD}").as_bytes());
     env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]))

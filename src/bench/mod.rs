@@ -20,7 +20,7 @@ mod train;
 
 pub use accuracy::{Accuracy, accuracy};
 pub use assumed::h200;
-pub use calibrate::{at_hand, calibrate, profile};
+pub use calibrate::{at_hand, calibrate, profile, profile_path};
 pub use ceilings::{Ceilings, Rates};
 pub use elsewhere::{Elsewhere, measure_to};
 pub use export::export;

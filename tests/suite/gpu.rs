@@ -1,6 +1,9 @@
 //! NVIDIA's libraries found, opened and asked on a machine without a GPU: against made-up ones, compiled here from
 //! `tests/fixtures/gpu/fake.c` with the C compiler that Rust links with.
 
+use nanoresearch::bench::{Family, profile_path};
+use nanoresearch::config::parse_experiment;
+use nanoresearch::engine::Placement;
 use nanoresearch::gpu::{GpuError, Libraries, Library, NvmlSampler, Sampler, resolve};
 use nanoresearch::units::Bytes;
 use std::path::{Path, PathBuf};
@@ -249,5 +252,36 @@ fn child_that_opens() {
     if is_child() {
         let libraries = Libraries::open().unwrap();
         assert_eq!(libraries.need(Library::Cublas).unwrap().version.as_deref(), Some("13.0.2"));
+    }
+}
+
+/// `cuda:0` is another card on another machine, in another job, under another `CUDA_VISIBLE_DEVICES`; the cache may be the same.
+#[test]
+fn a_profile_is_kept_for_the_kind_of_card_and_its_driver() {
+    let fakes = Fakes::new();
+    fakes.driver("a", 13000, 0).rest("a");
+    fakes.driver("newer", 13010, 0).rest("newer");
+    let named = |sub: &str, mib: &str| {
+        let mut command = fakes.around(&std::env::current_exe().unwrap(), &[sub]);
+        command.args(["--exact", "gpu::child_that_names_a_profile", "--nocapture"]).env("FAKE_GPU", "1");
+        let output = command.env("FAKE_MEMORY", mib).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = said.lines().find(|line| line.contains("kept at")).unwrap_or_else(|| panic!("{output:?}"));
+        line.split_once("kept at ").unwrap().1.to_string()
+    };
+    let profile = named("a", "8192");
+    assert!(profile.ends_with(".json"), "{profile}");
+    assert_eq!(named("a", "8192"), profile);
+    assert_ne!(named("a", "4096"), profile, "a card with less memory is another kind");
+    assert_ne!(named("newer", "8192"), profile, "another driver");
+}
+
+#[test]
+fn child_that_names_a_profile() {
+    if is_child() {
+        let text =
+            "data.kind = \"digits\"\nmodel.kind = \"mlp\"\noptimizer.kind = \"adamw\"\nresources.device = \"cuda\"";
+        let experiment = parse_experiment(text, "t", &[]).unwrap();
+        println!("kept at {}", profile_path(Placement::of(&experiment), Family::Mlp).display());
     }
 }
