@@ -29,7 +29,7 @@ pub fn export(
     folder: &Path,
 ) -> Result<()> {
     let mut session = Session::new(experiment, shape, kind, threads)?;
-    fs::create_dir(folder)?;
+    fs::create_named_dir(folder)?;
     let weights = parameters(session.programs(), initial(session.programs(), experiment.training.seed));
     write_model(folder, &weights, experiment)?;
     let losses: Vec<f64> = (0..steps).map(|_| session.step()).collect::<Result<_>>()?;

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// relative paths refer to.
 pub fn create(folder: &Path, campaign: &Campaign, base: &Path, clock: &dyn Clock) -> Result<(Campaign, PathBuf)> {
     let already = folder.is_dir();
-    fs::create_dir(folder)?;
+    fs::create_named_dir(folder)?;
     let (campaign, base) = at_home(campaign.clone(), fs::relative(folder, base)?);
     let text = config::to_toml(&campaign);
     if already {

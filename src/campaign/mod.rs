@@ -1,6 +1,6 @@
 //! A campaign from its first event to its conclusion.
 //!
-//! [`events`] says what may happen (and [`facts`] what events carry), [`state`] what is known, [`apply`] how one changes the other (the same function live
+//! [`events`] says what may happen (and [`facts`] what events carry), [`state`] what is known (of runs: [`run`]), [`apply`] how one changes the other (the same function live
 //! and on restart), [`decide`] what follows (pure), [`ledger`] what it costs, [`downscale`] what is given up when it costs
 //! too much, [`counsel`] what a language model is asked and may answer, [`placement`] where files lie, and [`drive`] is the one place where anything is done: it writes down each
 //! decision, then acts on it. A controller killed between any two lines leaves a journal from which the next goes on.

@@ -77,7 +77,7 @@ pub fn run(args: &InitArgs) -> Result<()> {
     }
     // Refused before anything is written, as far as it can be told without the folder.
     config::parse_campaign(&template.fill(&fill), FILE, &[])?;
-    fs::create_dir(folder)?;
+    fs::create_named_dir(folder)?;
     if let (Some(data), Some(lines)) = (&args.data, &mut fill.data) {
         let way = fs::relative(folder, data.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
         let path = way.join(data.file_name().unwrap_or_default()).display().to_string();

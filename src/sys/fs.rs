@@ -1,6 +1,6 @@
 //! Files that are whole or absent: atomic replacement, exclusive creation, synced appends, advisory locks.
 
-use crate::problem::{Problem, Result};
+use crate::problem::{Class, Problem, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
@@ -32,6 +32,12 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 /// Makes a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| Problem::io("make the folder", path, &e))
+}
+
+/// The same for a path that a person gave: a file that stands there is for them to leave alone, so the class is usage.
+pub fn create_named_dir(path: &Path) -> Result<()> {
+    let in_the_way = path.ancestors().find(|p| p.symlink_metadata().is_ok()).is_some_and(|p| !p.is_dir());
+    create_dir(path).map_err(|problem| if in_the_way { problem.class(Class::Usage) } else { problem })
 }
 
 /// Flushes a folder's entries to disk, so that a rename or creation in it survives a power cut.

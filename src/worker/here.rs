@@ -78,7 +78,7 @@ pub fn train_here(here: &Here<'_>, observer: &mut dyn Observer) -> Result<Outcom
         let what = format!("there is no run in {} to go on with: it begins at step 0", folder.display());
         observer.on_event(&Event::Warning(what));
     }
-    fs::create_dir(folder)?;
+    fs::create_named_dir(folder)?;
     let expected = expect(&dataset, &programs);
     let spec = AttemptSpec {
         wall_seconds: experiment.resources.wall_seconds,

@@ -182,7 +182,7 @@ fn kept(path: &Path, arms: &[String]) -> Result<Vec<(String, Vec<Trace>)>> {
 
 /// Writes a task's figures into `folder`.
 fn draw(folder: &Path, task: &str, traces: &[Trace], first: &str) -> Result<()> {
-    fs::create_dir(folder)?;
+    fs::create_named_dir(folder)?;
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
     let stem: String = task.chars().map(plain).collect();
     let stem = stem.trim_matches('-');

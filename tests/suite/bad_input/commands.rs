@@ -134,10 +134,10 @@ fn arguments_that_are_wrong() {
         ("run campaign.toml budget.hours=1", 2, All(&["unknown key \"hours\" in [budget]", "device_hours"])),
         (
             "train experiment.toml --out experiment.toml",
-            1,
+            2,
             All(&["experiment.toml: cannot make the folder: file exists\n  a file stands where a folder is needed"]),
         ),
-        ("run campaign.toml --out experiment.toml", 1, All(&["a file stands where a folder is needed"])),
+        ("run campaign.toml --out experiment.toml", 2, All(&["a file stands where a folder is needed"])),
         (
             "train experiment.toml --out theirs",
             2,
