@@ -54,7 +54,8 @@ pub struct Expected {
 impl Expected {
     /// Seconds of what is left to do after some steps.
     fn after(self, done: u64) -> f64 {
-        self.seconds * self.steps.saturating_sub(done) as f64 / self.steps.max(1) as f64
+        // The share first: all of the steps are to be all of the seconds, to the last bit.
+        self.seconds * (self.steps.saturating_sub(done) as f64 / self.steps.max(1) as f64)
     }
 }
 
