@@ -2,7 +2,7 @@
 
 use super::assumed::assumed;
 use super::family::{Family, Probe, data_section, shape};
-use super::host::BUILD;
+use super::host::{chip_of, folder, kept_at};
 use super::measure::{Measured, measure, measure_where_it_fits, median};
 use super::session::Session;
 use crate::config::{DataShape, Experiment, parse_experiment};
@@ -11,9 +11,8 @@ use crate::engine::{self, Placement};
 use crate::problem::{Problem, Result};
 use crate::record::SpeedSource;
 use crate::sys::clock::Stopwatch;
-use crate::sys::{env, fs, process};
+use crate::sys::{fs, process};
 use crate::units::Bytes;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Seconds spent on each of the measured models in each pass, where they are fast enough for several repetitions.
@@ -32,7 +31,7 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
         return Ok(profile);
     }
     say(&format!("measuring this machine once for the cost model ({} models)", family.name()));
-    let profile = calibrate(placement, family, super::host::chip_of(placement.device))?;
+    let profile = calibrate(placement, family)?;
     if profile.log_spread > UNRELIABLE {
         say(
             "warning: this machine's speed changed so much while it was measured that predictions are guesses; it is measured again next time",
@@ -42,9 +41,7 @@ pub fn profile(placement: Placement, family: Family, say: &mut dyn FnMut(&str)) 
     let text =
         serde_json::to_string_pretty(&profile).map_err(|e| Problem::failed(format!("a profile is no JSON: {e}")))?;
     // Without a writable cache it is measured again next time; that is no reason to stop.
-    if let Err(problem) =
-        fs::create_dir(&env::cache_dir().join("profiles")).and_then(|()| fs::write_atomic(&path, text.as_bytes()))
-    {
+    if let Err(problem) = fs::create_dir(&folder()).and_then(|()| fs::write_atomic(&path, text.as_bytes())) {
         say(&format!("warning: the measurement cannot be kept, and is made again next time: {problem}"));
     }
     Ok(profile)
@@ -60,10 +57,8 @@ pub fn at_hand(placement: Placement, family: Family) -> (ThroughputProfile, Spee
 
 /// Where the cache has the profile of this machine: what it is measured on and with is in the name, the kind of a GPU too.
 pub fn profile_path(placement: Placement, family: Family) -> PathBuf {
-    let chip = super::host::chip_of(placement.device);
     let probes = family.probes(placement.device.is_gpu());
-    let name = blake3::hash(format!("{placement:?} {probes:?} {chip:?} {BUILD}").as_bytes());
-    env::cache_dir().join("profiles").join(format!("{}.json", &name.to_hex()[..16]))
+    kept_at("", &format!("{placement:?} {probes:?} {:?}", chip_of(placement.device)))
 }
 
 /// A damaged or foreign profile is only a reason to measure again.
@@ -74,7 +69,7 @@ fn read(path: &Path) -> Result<Option<ThroughputProfile>> {
 }
 
 /// Measures the machine now.
-pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, String>) -> Result<ThroughputProfile> {
+pub fn calibrate(placement: Placement, family: Family) -> Result<ThroughputProfile> {
     let Placement { kind, device, threads, .. } = placement;
     engine::limit_threads(threads);
     let one = |one: Probe| Ok((probe(placement, family, one)?, shape(one.0)));
@@ -109,7 +104,7 @@ pub fn calibrate(placement: Placement, family: Family, chip: BTreeMap<String, St
     let machine = Machine {
         engine: format!("{kind:?}").to_lowercase(),
         threads,
-        chip,
+        chip: chip_of(device),
         startup_seconds: host.startup_seconds + opening,
         write_seconds_per_byte: host.write_seconds_per_byte,
         checkpoint_seconds: host.checkpoint_seconds,

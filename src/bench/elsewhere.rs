@@ -2,12 +2,12 @@
 
 use super::calibrate::calibrate;
 use super::family::Family;
-use super::host::BUILD;
+use super::host::{BUILD, folder};
 use crate::config::Experiment;
 use crate::cost::ThroughputProfile;
 use crate::engine::Placement;
 use crate::problem::{Problem, Result};
-use crate::sys::{env, fs};
+use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 /// What is measured, and where.
@@ -51,7 +51,7 @@ impl Elsewhere {
     }
 
     fn path(&self) -> PathBuf {
-        env::cache_dir().join("profiles").join(format!("site-{}-{}.json", self.site, self.token()))
+        folder().join(format!("site-{}-{}.json", self.site, self.token()))
     }
 
     /// The profile, where one was measured.
@@ -73,7 +73,7 @@ impl Elsewhere {
 /// Measures this machine for what an experiment needs, and writes the profile to a file: what the job does.
 pub fn measure_to(experiment: &Experiment, out: &Path) -> Result<ThroughputProfile> {
     let placement = Placement::of(experiment);
-    let profile = calibrate(placement, Family::of(&experiment.model), super::host::chip_of(placement.device))?;
+    let profile = calibrate(placement, Family::of(&experiment.model))?;
     fs::write_atomic(out, json(&profile)?.as_bytes())?;
     Ok(profile)
 }

@@ -32,8 +32,7 @@ pub(super) struct Host {
 
 /// From the cache, or measured now (under a second) and kept there where that is possible.
 pub(super) fn host() -> Result<Host> {
-    let folder = env::cache_dir().join("profiles");
-    let path = path(&folder);
+    let path = path();
     if let Some(host) = read(&path)? {
         return Ok(host);
     }
@@ -44,13 +43,13 @@ pub(super) fn host() -> Result<Host> {
     let host = Host { startup_seconds, write_seconds_per_byte: write_speed()?, checkpoint_seconds, process_memory };
     let text = serde_json::to_vec(&host).map_err(|e| Problem::failed(format!("a measurement is no JSON: {e}")))?;
     // Without a writable cache it is measured again; the profile, which is kept beside it, says so.
-    let _ = fs::create_dir(&folder).and_then(|()| fs::write_atomic(&path, &text));
+    let _ = fs::create_dir(&folder()).and_then(|()| fs::write_atomic(&path, &text));
     Ok(host)
 }
 
 /// From the cache; where it is not there, what a 2-core virtual machine with a local disk took.
 pub(super) fn at_hand() -> Host {
-    let kept = read(&path(&env::cache_dir().join("profiles")));
+    let kept = read(&path());
     kept.ok().flatten().unwrap_or(Host {
         startup_seconds: 0.02,
         write_seconds_per_byte: 1e-9,
@@ -59,9 +58,19 @@ pub(super) fn at_hand() -> Host {
     })
 }
 
-fn path(folder: &Path) -> PathBuf {
-    let name = blake3::hash(format!("host {:?} {BUILD}", chip()).as_bytes());
-    folder.join(format!("host-{}.json", &name.to_hex()[..16]))
+fn path() -> PathBuf {
+    kept_at("host-", &format!("{:?}", chip()))
+}
+
+/// Where the cache keeps what this build measured, under a name that changes with what decides it.
+pub(super) fn kept_at(prefix: &str, decided_by: &str) -> PathBuf {
+    let name = blake3::hash(format!("{decided_by} {BUILD}").as_bytes());
+    folder().join(format!("{prefix}{}.json", &name.to_hex()[..16]))
+}
+
+/// The cache's part for what was measured.
+pub(super) fn folder() -> PathBuf {
+    env::cache_dir().join("profiles")
 }
 
 /// A damaged file is only a reason to measure again.

@@ -135,40 +135,37 @@ impl MachinePricer {
     /// Builds, checks against the data and prices an experiment.
     pub fn assess(&self, experiment: &Experiment) -> Result<Assessment> {
         let (dataset, programs) = self.build(experiment)?;
+        let samples = samples(experiment, &dataset);
         let profile = self.profile(experiment)?;
-        let (prediction, cost, samples) = cost(experiment, &dataset, &programs, &profile)?;
+        let placement = Placement::of(experiment);
+        let (engine, tasks) = engine::demand(placement, &programs)?;
+        let prediction = predict(&programs, &tasks, &profile);
+        let host = HostMemory {
+            process: profile.machine.process_memory,
+            data: dataset.size(),
+            checkpoint: checkpoint_bytes(&programs),
+        };
+        let cost = run_cost(experiment, &programs, &prediction, samples);
+        let cost = match placement.device.is_gpu() {
+            true => cost.on_gpu(engine, host),
+            false => cost.on_cpu(engine, host),
+        };
         Ok(Assessment { programs, prediction, cost, samples, data_hash: dataset.hash().to_string() })
     }
 }
 
-fn cost(
-    experiment: &Experiment,
-    dataset: &Dataset,
-    programs: &StepPrograms,
-    profile: &ThroughputProfile,
-) -> Result<(Prediction, RunCost, Samples)> {
+fn samples(experiment: &Experiment, dataset: &Dataset) -> Samples {
     let source = DatasetSource::new(dataset, &experiment.model);
-    let samples = Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) };
-    let placement = Placement::of(experiment);
-    let (engine, tasks) = engine::demand(placement, programs)?;
-    let prediction = predict(programs, &tasks, profile);
-    let host = HostMemory {
-        process: profile.machine.process_memory,
-        data: dataset.size(),
-        checkpoint: checkpoint_bytes(programs),
-    };
-    let cost = run_cost(experiment, programs, &prediction, samples);
-    let cost = match placement.device.is_gpu() {
-        true => cost.on_gpu(engine, host),
-        false => cost.on_cpu(engine, host),
-    };
-    Ok((prediction, cost, samples))
+    Samples { train: source.samples(Part::Train), validation: source.samples(Part::Validation) }
 }
 
 /// What a training that starts now is expected to take, from what is known without measuring anything.
 pub fn expected(experiment: &Experiment, dataset: &Dataset, programs: &StepPrograms) -> Option<Expected> {
-    let (profile, from) = bench::at_hand(Placement::of(experiment), Family::of(&experiment.model));
-    let (_, cost, _) = cost(experiment, dataset, programs, &profile).ok()?;
+    let placement = Placement::of(experiment);
+    let (profile, from) = bench::at_hand(placement, Family::of(&experiment.model));
+    // Not its memory: on a GPU that takes a rehearsal, which the engine makes anyway.
+    let prediction = predict(programs, &engine::tasks(placement, programs).ok()?, &profile);
+    let cost = run_cost(experiment, programs, &prediction, samples(experiment, dataset));
     Some(Expected { seconds: cost.wall.seconds, steps: cost.steps, from })
 }
 

@@ -203,7 +203,7 @@ fn child_that_calibrates() {
         return;
     }
     let placement = Placement::of(&experiment("mlp-64-128-10", Precision::F32, &[]));
-    let profile = calibrate(placement, Family::Mlp, Default::default()).unwrap();
+    let profile = calibrate(placement, Family::Mlp).unwrap();
     let (made, passes) = (counts(), 3);
     // A step and an evaluation of each model.
     let models = profile.samples as u64 / 2;
